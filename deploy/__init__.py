@@ -1,0 +1,1 @@
+"""What ops touch: the command line, the embedded parts, provisioning, migrations, topics."""

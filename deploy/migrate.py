@@ -1,0 +1,104 @@
+"""Migrations of one service's database, and the protection that every version of it must have."""
+
+import asyncio
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+async def migrate(service: str, url: str, *, patience: float = 60) -> None:
+    """Bring the database to the newest version, then protect it: append-only tables refuse UPDATE, DELETE and TRUNCATE from
+    everyone, the service's user may not change tables (O12)."""
+    await _run(url, lambda c: _upgrade(c, service), patience)
+
+
+async def differences(service: str, url: str) -> list[Any]:
+    """What the tables in the code have that the migrated database has not, and the other way round."""
+    found: list[Any] = []
+
+    def compare(connection: Connection) -> None:
+        context = MigrationContext.configure(connection)
+        found.extend(compare_metadata(context, _metadata(service)))
+
+    await _run(url, compare, 5)
+    return found
+
+
+async def new_migration(service: str, url: str, message: str) -> None:
+    """Write a migration file for what the code's tables have and the database has not (for developers)."""
+    await _run(url, lambda c: command.revision(_config(service, c), message=message, autogenerate=True), 5)
+
+
+async def _run(url: str, work: Any, patience: float) -> None:
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    deadline = asyncio.get_running_loop().time() + patience
+    try:
+        while True:
+            try:
+                async with engine.connect() as connection:
+                    await connection.run_sync(work)
+                    await connection.commit()
+                    return
+            except (OSError, DBAPIError) as error:
+                refused = isinstance(error, OSError) or getattr(error.orig, "sqlstate", None) in (
+                    "57P03",
+                    "3D000",
+                    "28P01",
+                )
+                if not refused or asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, service: str) -> None:
+    command.upgrade(_config(service, connection), "head")
+    user = f"handover_{service}"
+    connection.execute(text(_REFUSE))
+    connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {user}"))
+    connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}"))
+    for table in _metadata(service).tables.values():
+        if table.info.get("append_only"):
+            connection.execute(text(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table.name} FROM {user}"))
+            connection.execute(
+                text(
+                    f"CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
+                    "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+                )
+            )
+            connection.execute(text(f"ALTER TABLE {table.name} ENABLE ALWAYS TRIGGER append_only"))
+
+
+_REFUSE = """
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$
+"""
+
+
+def _metadata(service: str) -> MetaData:
+    tables = import_module(f"services.{service}.tables")
+    metadata: MetaData = tables.metadata
+    return metadata
+
+
+def _config(service: str, connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "deploy" / "alembic"))
+    config.set_main_option("version_locations", str(ROOT / "services" / service / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    config.attributes["metadata"] = _metadata(service)
+    return config

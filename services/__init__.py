@@ -1,0 +1,1 @@
+"""The four services. They meet only in events; none imports another."""

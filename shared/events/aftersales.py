@@ -1,0 +1,100 @@
+"""What after-sales says, on topic `aftersales`; a case belongs to an order, so its stream is `order/<order id>`."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from shared.events.base import Event, EventParked, MessageRefused
+from shared.values import Code, Money, SkuQuantity, Text, Time
+
+
+class CaseKind(StrEnum):
+    """What a case is about (A1)."""
+
+    RETURN = "return"
+    REFUND_ONLY = "refund_only"
+    REFUSED_COD = "refused_cod"
+    LATE_CANCEL = "late_cancel"
+    RETURNED_PARCEL = "returned_parcel"
+
+
+class RejectReason(StrEnum):
+    """Why a case was rejected."""
+
+    OUTSIDE_WINDOW = "outside_window"
+    NOT_AS_AGREED = "not_as_agreed"
+    NOT_RETURNED = "not_returned"
+    BY_AGENT = "by_agent"
+
+
+class ReturnReason(StrEnum):
+    """Why a buyer wants to send goods back (A1, A10)."""
+
+    CHANGED_MIND = "changed_mind"
+    NOT_AS_DESCRIBED = "not_as_described"
+    DAMAGED = "damaged"
+    WRONG_ITEM = "wrong_item"
+    MISSING_ITEM = "missing_item"
+    LATE = "late"
+    OTHER = "other"
+
+
+class CaseOpened(Event, type="aftersales.case_opened.v1", subject="order_id"):
+    """A case was opened for the order (A1)."""
+
+    order_id: Code
+    case_id: Code
+    kind: CaseKind
+    reason: Text
+
+
+class CaseApproved(Event, type="aftersales.case_approved.v1", subject="order_id"):
+    """What was asked for is granted, by rule or by an agent (A2)."""
+
+    order_id: Code
+    case_id: Code
+    by_rule: bool
+
+
+class CaseRejected(Event, type="aftersales.case_rejected.v1", subject="order_id"):
+    """What was asked for is not granted (A2)."""
+
+    order_id: Code
+    case_id: Code
+    reason: RejectReason
+    detail: Text
+
+
+class ReturnAuthorized(Event, type="aftersales.return_authorized.v1", subject="order_id"):
+    """The buyer may send these goods back until `return_by`; the dock expects them (A2)."""
+
+    order_id: Code
+    case_id: Code
+    lines: tuple[SkuQuantity, ...] = Field(min_length=1)
+    return_by: Time
+
+
+class RefundRequested(Event, type="aftersales.refund_requested.v1", subject="order_id"):
+    """Finance is asked to pay money back to the buyer (A2, O10)."""
+
+    order_id: Code
+    case_id: Code
+    amount: Money
+    reason: Text
+
+
+class CaseClosed(Event, type="aftersales.case_closed.v1", subject="order_id"):
+    """Nothing is left to do for the case (A1)."""
+
+    order_id: Code
+    case_id: Code
+    kind: CaseKind
+    refunded: Money
+
+
+class AftersalesMessageRefused(MessageRefused, type="aftersales.message_refused.v1", subject="refused"):
+    """A message in `aftersales.inbox` was refused."""
+
+
+class AftersalesEventParked(EventParked, type="aftersales.event_parked.v1", subject="service"):
+    """After-sales set a message aside."""

@@ -1,0 +1,71 @@
+"""What an event is: one flat, frozen Pydantic class with a wire name and a subject.
+
+The publisher owns the class; consumers import it. The wire name carries the version: within v1 only optional fields
+may be added (golden schemas in `tests/contracts` hold it), anything else is v2 beside v1 (X3).
+"""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+EVENT_TYPES: dict[str, type["Event"]] = {}
+"""Every event by its wire name; filled by importing the files of this package."""
+
+
+class Event(BaseModel):
+    """Something that happened. Written strictly, read tolerantly: unknown fields of a newer minor version are skipped.
+
+    Class keywords: `type` is the wire name (`orders.order_released.v1`), `subject` the field that names the thing the
+    event is about. All events of one publisher about one subject form a stream, `order/<id>`, numbered 1, 2, 3 …
+    An event that carries personal data keeps it in one field named `personal`, which erasure reaches (X4).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wire_type: ClassVar[str]
+    subject_field: ClassVar[str]
+
+    def __init_subclass__(cls, *, type: str = "", subject: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if subject:
+            cls.subject_field = subject
+        if type:
+            if type in EVENT_TYPES:
+                raise TypeError(f"two events are called {type}")
+            cls.wire_type = type
+            EVENT_TYPES[type] = cls
+
+    @property
+    def stream(self) -> str:
+        """The subject as it stands on the wire: kind and id, `order/5b0c…`."""
+        return stream_name(type(self), getattr(self, self.subject_field))
+
+
+def stream_name(event: type[Event], subject: str) -> str:
+    """The stream that holds the events of this class about `subject`: `order/5b0c…`, `sku/A-1`."""
+    return f"{event.subject_field.removesuffix('_id')}/{subject}"
+
+
+class MessageRefused(Event):
+    """The answer to an outside message that was refused: which one, by which rule, what to do. Nothing was changed.
+
+    Sent for Kafka inboxes only; over HTTP the same answer is a problem document (RFC 9457).
+    """
+
+    refused: str
+    """Stream of the answer: the id of the refused message."""
+    refused_source: str
+    refused_type: str
+    code: str
+    detail: str
+    field: str | None
+
+
+class EventParked(Event):
+    """A message could not be handled and was set aside; its stream waits for ops (X2, N2)."""
+
+    service: str
+    parked_id: str
+    parked_type: str
+    parked_stream: str
+    reason: str

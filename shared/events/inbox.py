@@ -1,0 +1,236 @@
+"""What comes from outside: never trusted, always validated (O1). One class an event; each arrives on its Kafka inbox or, as
+the same CloudEvent, at the HTTP endpoint of the service that owns the inbox.
+
+The identity of an outside event is its CloudEvents (source, id); who sent it comes from the signed token beside it.
+An order is named by (source, external number), a parcel by (courier, tracking number).
+"""
+
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shared.events.aftersales import ReturnReason
+from shared.events.base import Event
+from shared.events.warehouse import Condition, TrackingStatus
+from shared.values import (
+    MAX_MINOR,
+    Code,
+    Currency,
+    DeliveryMethod,
+    Locale,
+    Minor,
+    Money,
+    OrderLine,
+    PaymentMethod,
+    Personal,
+    Quantity,
+    SkuQuantity,
+    Text,
+    Time,
+)
+
+INBOX_TOPICS = ("orders.inbox", "aftersales.inbox", "scans.inbox", "tracking.inbox")
+
+# --- orders.inbox: storefronts, marketplaces, ERPs, payment providers ----------------------------------------
+
+
+class OrderSubmitted(Event, type="orders.inbox.order_submitted.v1", subject="external_number"):
+    """A shop hands us an order (O1). Idempotent by (source, external number)."""
+
+    source: Code
+    external_number: Code
+    placed_at: Time
+    buyer_id: Code
+    lines: tuple[OrderLine, ...] = Field(min_length=1, max_length=1000)
+    currency: Currency
+    total: Minor
+    """What the buyer owes in minor units: lines + delivery_fee + cod_fee − discount; refused when it is not."""
+    delivery_fee: Minor = 0
+    cod_fee: Minor = 0
+    discount: Minor = 0
+    payment_method: PaymentMethod = PaymentMethod.PREPAID
+    delivery_method: DeliveryMethod = DeliveryMethod.COURIER
+    ship_by: Time | None = None
+    """Promised dispatch; by default the shop's rule counted from `placed_at`."""
+    deliver_by: Time | None = None
+    locale: Locale = Locale.ZH_CN
+    agent: Code | None = None
+    remark: Text = ""
+    address_confirmed: bool = False
+    """True when the shop had the buyer confirm address and contact at check-out (O6)."""
+    personal: Personal
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if len({line.line for line in self.lines}) != len(self.lines):
+            raise ValueError("two lines have the same line number")
+        goods = sum(line.quantity * line.unit_price for line in self.lines)
+        total = goods + self.delivery_fee + self.cod_fee - self.discount
+        if total != self.total:
+            raise ValueError(
+                f"total is {self.total}, but lines {goods} + delivery_fee {self.delivery_fee} "
+                f"+ cod_fee {self.cod_fee} - discount {self.discount} = {total}"
+            )
+        if total > MAX_MINOR:
+            raise ValueError(f"total must not exceed {MAX_MINOR}")
+        if self.ship_by and self.deliver_by and self.deliver_by < self.ship_by:
+            raise ValueError("deliver_by lies before ship_by")
+        return self
+
+
+class PaymentCaptured(Event, type="orders.inbox.payment_captured.v1", subject="external_number"):
+    """A payment provider took money for an order (O3)."""
+
+    source: Code
+    external_number: Code
+    payment_id: Code
+    amount: Money
+    captured_at: Time
+
+
+class CancelAsked(Event, type="orders.inbox.cancel_asked.v1", subject="external_number"):
+    """The buyer or the shop wants the order canceled (O10)."""
+
+    source: Code
+    external_number: Code
+    reason: Text
+
+
+class AddressAnswered(Event, type="orders.inbox.address_answered.v1", subject="external_number"):
+    """The buyer confirmed the address, or corrected it when `personal` is given (O6)."""
+
+    source: Code
+    external_number: Code
+    cod_accepted: bool = False
+    """For COD: the buyer agrees to pay on delivery, fee included."""
+    delivery_method: DeliveryMethod | None = None
+    personal: Personal | None = None
+
+
+class ReceiptConfirmed(Event, type="orders.inbox.receipt_confirmed.v1", subject="external_number"):
+    """The buyer says that the goods arrived (O16)."""
+
+    source: Code
+    external_number: Code
+
+
+# --- aftersales.inbox ----------------------------------------------------------------------------------------
+
+
+class ReturnAsked(Event, type="aftersales.inbox.return_asked.v1", subject="external_number"):
+    """The buyer asks to send goods back (A2)."""
+
+    source: Code
+    external_number: Code
+    lines: tuple[SkuQuantity, ...] = Field(min_length=1, max_length=1000)
+    reason: ReturnReason
+    comment: Text = ""
+
+
+# --- scans.inbox: scanners. The CloudEvents id is the scan id made on the device (W12); operator and device come from the
+# token. Stream: what the scan is about, so that the scans of one order stay in order. ---------------------------
+
+Barcode = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""What the scanner read, as it read it: EAN-13, GS1-128, a Digital Link, or our own code."""
+
+
+class StockScanned(Event, type="scans.inbox.stock_scanned.v1", subject="barcode"):
+    """Goods arrived: so many pieces of what this barcode names, put on this location (W1)."""
+
+    barcode: Barcode
+    quantity: Quantity
+    location: Code
+    scanned_at: Time
+
+
+class PickStartScanned(Event, type="scans.inbox.pick_start_scanned.v1", subject="order_id"):
+    """A picker takes the order (W3)."""
+
+    order_id: Code
+    scanned_at: Time
+
+
+class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id"):
+    """So many pieces were taken off the shelf for the order (W3)."""
+
+    order_id: Code
+    barcode: Barcode
+    quantity: Quantity
+    damaged: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Further pieces found damaged while picking: logged and scrapped, not picked."""
+    scanned_at: Time
+
+
+class CheckStartScanned(Event, type="scans.inbox.check_start_scanned.v1", subject="order_id"):
+    """A second person begins to verify the order (W4)."""
+
+    order_id: Code
+    scanned_at: Time
+
+
+class CheckScanned(Event, type="scans.inbox.check_scanned.v1", subject="order_id"):
+    """The checker counted so many pieces of what this barcode names (W4)."""
+
+    order_id: Code
+    barcode: Barcode
+    quantity: Quantity
+    damaged: bool = False
+    scanned_at: Time
+
+
+class CheckFinishScanned(Event, type="scans.inbox.check_finish_scanned.v1", subject="order_id"):
+    """The checker has seen everything; what was counted is compared with the order (W4)."""
+
+    order_id: Code
+    scanned_at: Time
+
+
+class PackScanned(Event, type="scans.inbox.pack_scanned.v1", subject="order_id"):
+    """A parcel of the order is closed and weighed; without `lines` it holds all that is left to pack (W5)."""
+
+    order_id: Code
+    weight_grams: Annotated[int, Field(ge=1, le=1_000_000)]
+    lines: tuple[SkuQuantity, ...] = ()
+    scanned_at: Time
+
+
+class HandOverScanned(Event, type="scans.inbox.hand_over_scanned.v1", subject="tracking_number"):
+    """The courier, buyer or own driver takes the parcel (W7)."""
+
+    tracking_number: Code
+    scanned_at: Time
+
+
+class ReturnReceivedScanned(Event, type="scans.inbox.return_received_scanned.v1", subject="case_id"):
+    """Returned goods arrived at the dock (W8)."""
+
+    case_id: Code
+    scanned_at: Time
+
+
+class DockLine(SkuQuantity):
+    """What the inspector found of one SKU."""
+
+    condition: Condition
+
+
+class ReturnInspectedScanned(Event, type="scans.inbox.return_inspected_scanned.v1", subject="case_id"):
+    """Returned goods were looked at (W8): as new goes back on the shelf, the rest is scrapped or missing."""
+
+    case_id: Code
+    lines: tuple[DockLine, ...] = Field(min_length=1, max_length=1000)
+    scanned_at: Time
+
+
+# --- tracking.inbox: couriers --------------------------------------------------------------------------------
+
+
+class TrackingReported(Event, type="tracking.inbox.tracking_reported.v1", subject="tracking_number"):
+    """A courier reports where a parcel is; late, doubled and out of order is normal (W11)."""
+
+    courier: Code
+    tracking_number: Code
+    status: TrackingStatus
+    occurred_at: Time
+    cod_collected: Minor = 0
+    detail: Text = ""

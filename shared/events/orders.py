@@ -1,0 +1,222 @@
+"""What the orders service says, on topic `orders`; every event about one order is in the stream `order/<order id>`."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from shared.events.base import Event, EventParked, MessageRefused
+from shared.values import (
+    Code,
+    Currency,
+    DeliveryMethod,
+    Locale,
+    Minor,
+    Money,
+    OrderLine,
+    PaymentMethod,
+    Personal,
+    Text,
+    Time,
+)
+
+
+class Hold(StrEnum):
+    """Why an order may not go to the warehouse yet; several can stand at once (O7)."""
+
+    PAYMENT_ANOMALY = "payment_anomaly"
+    ADDRESS_UNCONFIRMED = "address_unconfirmed"
+    UNREACHABLE_ADDRESS = "unreachable_address"
+    DUPLICATE_SUSPECTED = "duplicate_suspected"
+    COD_UNCONFIRMED = "cod_unconfirmed"
+    AWAITING_AUDIT = "awaiting_audit"
+    CANCEL_PENDING = "cancel_pending"
+    CUSTOMER_REQUEST = "customer_request"
+    OUT_OF_STOCK = "out_of_stock"
+
+
+class PaymentAnomaly(StrEnum):
+    """What does not match about a payment (O3, O4)."""
+
+    OVERPAID = "overpaid"
+    WRONG_CURRENCY = "wrong_currency"
+    DUPLICATE = "duplicate"
+    AFTER_CLOSING = "after_closing"
+    UNDERPAID_AT_CLOSING = "underpaid_at_closing"
+    NOT_DUE = "not_due"
+
+
+class OrderPlaced(Event, type="orders.order_placed.v1", subject="order_id"):
+    """An order was accepted from a storefront, marketplace, ERP or agent (O1)."""
+
+    order_id: Code
+    source: Code
+    external_number: Code
+    placed_at: Time
+    buyer_id: Code
+    lines: tuple[OrderLine, ...] = Field(min_length=1)
+    currency: Currency
+    total: Minor
+    """What the buyer owes in minor units: lines, delivery and fees, less discounts."""
+    payment_method: PaymentMethod
+    delivery_method: DeliveryMethod
+    ship_by: Time
+    deliver_by: Time
+    locale: Locale
+    agent: Code | None
+    """Who is credited with the sale (O17)."""
+    remark: Text
+    personal: Personal | None
+
+
+class PaymentRecorded(Event, type="orders.payment_recorded.v1", subject="order_id"):
+    """A payment for the order was booked, whether or not it completes the order (O3)."""
+
+    order_id: Code
+    payment_id: Code
+    amount: Money
+    paid: Minor
+    """All that counts towards the order so far."""
+    due: Minor
+    """What is still owed."""
+
+
+class OrderPaid(Event, type="orders.order_paid.v1", subject="order_id"):
+    """The order is paid in full (O3)."""
+
+    order_id: Code
+    paid: Money
+
+
+class PaymentAnomalyFound(Event, type="orders.payment_anomaly_found.v1", subject="order_id"):
+    """A payment does not match the order and is held, never released by itself (O3, O4)."""
+
+    order_id: Code
+    payment_id: Code
+    anomaly: PaymentAnomaly
+    amount: Money
+    expected: Money
+
+
+class HoldPlaced(Event, type="orders.hold_placed.v1", subject="order_id"):
+    """The order may not go to the warehouse until this hold is lifted (O7)."""
+
+    order_id: Code
+    hold: Hold
+    reason: Text
+
+
+class HoldLifted(Event, type="orders.hold_lifted.v1", subject="order_id"):
+    """One hold no longer stands; the order is released when none does (O7)."""
+
+    order_id: Code
+    hold: Hold
+    reason: Text
+
+
+class AddressConfirmationRequested(Event, type="orders.address_confirmation_requested.v1", subject="order_id"):
+    """The buyer is to be asked to confirm address, contact and delivery method (O6); for COD also the COD fee."""
+
+    order_id: Code
+    answer_by: Time
+    """When a supervisor is told that nobody has answered."""
+    cod: bool
+    personal: Personal | None
+
+
+class AddressConfirmed(Event, type="orders.address_confirmed.v1", subject="order_id"):
+    """Buyer or agent confirmed or corrected address, contact and delivery method (O6)."""
+
+    order_id: Code
+    corrected: bool
+    delivery_method: DeliveryMethod
+    personal: Personal | None
+
+
+class OrderApproved(Event, type="orders.order_approved.v1", subject="order_id"):
+    """The order passed the audit: paid or COD-agreed, confirmed, free of holds (O7)."""
+
+    order_id: Code
+
+
+class OrderReleased(Event, type="orders.order_released.v1", subject="order_id"):
+    """The order goes to the warehouse with all that it needs to fulfill it (O7). May be said again after
+    the warehouse refused the release and the reason was mended."""
+
+    order_id: Code
+    external_number: Code
+    source: Code
+    placed_at: Time
+    lines: tuple[OrderLine, ...] = Field(min_length=1)
+    currency: Currency
+    payment_method: PaymentMethod
+    cod_due: Minor
+    """What the courier collects, 0 unless COD."""
+    delivery_method: DeliveryMethod
+    ship_by: Time
+    deliver_by: Time
+    remark: Text
+    locale: Locale
+    personal: Personal | None
+
+
+class CancelRequested(Event, type="orders.cancel_requested.v1", subject="order_id"):
+    """A released order is to be canceled; the warehouse says whether it still can (O10)."""
+
+    order_id: Code
+    reason: Text
+
+
+class CancelRefused(Event, type="orders.cancel_refused.v1", subject="order_id"):
+    """The order had left the warehouse when the cancel arrived; after-sales takes it from here (O10, A1)."""
+
+    order_id: Code
+    reason: Text
+    paid: Money
+
+
+class OrderCanceled(Event, type="orders.order_canceled.v1", subject="order_id"):
+    """The order is canceled and whatever was done for it undone (O10); `refund` is what the buyer is owed."""
+
+    order_id: Code
+    reason: Text
+    refund: Money
+
+
+class OrderExpired(Event, type="orders.order_expired.v1", subject="order_id"):
+    """The order stayed unpaid too long and was closed by time (O4); `refund` is what had been paid in part."""
+
+    order_id: Code
+    refund: Money
+
+
+class Overdue(StrEnum):
+    """Which deadline was missed."""
+
+    ADDRESS_CONFIRMATION = "address_confirmation"
+    SHIP_BY = "ship_by"
+    DELIVER_BY = "deliver_by"
+
+
+class OrderEscalated(Event, type="orders.order_escalated.v1", subject="order_id"):
+    """A deadline was missed; a supervisor is told once, with who has the order now (O6, O11)."""
+
+    order_id: Code
+    overdue: Overdue
+    due: Time
+    held_by: str
+    """Who has the order now: a service, or the hold that stops it."""
+
+
+class OrderCompleted(Event, type="orders.order_completed.v1", subject="order_id"):
+    """The buyer confirmed receipt, or time did (O16)."""
+
+    order_id: Code
+    confirmed_by_buyer: bool
+
+
+class OrderMessageRefused(MessageRefused, type="orders.message_refused.v1", subject="refused"):
+    """A message in `orders.inbox` was refused."""
+
+
+class OrderEventParked(EventParked, type="orders.event_parked.v1", subject="service"):
+    """The orders service set a message aside."""

@@ -1,0 +1,263 @@
+"""What the warehouse says, on topic `warehouse`: streams `order/<order id>` and, for stock, `sku/<sku>`."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from shared.events.base import Event, EventParked, MessageRefused
+from shared.values import Code, DeliveryMethod, Minor, Quantity, SkuQuantity, Text, Time
+
+
+class TrackingStatus(StrEnum):
+    """Where the courier says a parcel is; never undone by a late event (W11)."""
+
+    PRE_TRANSIT = "pre_transit"
+    IN_TRANSIT = "in_transit"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    AVAILABLE_FOR_PICKUP = "available_for_pickup"
+    DELIVERY_ATTEMPTED = "delivery_attempted"
+    DELIVERED = "delivered"
+    RETURN_TO_SENDER = "return_to_sender"
+    EXCEPTION = "exception"
+    UNKNOWN = "unknown"
+
+
+class Condition(StrEnum):
+    """What the returns dock found (W8)."""
+
+    AS_NEW = "as_new"
+    DAMAGED = "damaged"
+    WRONG_ITEM = "wrong_item"
+    MISSING = "missing"
+
+
+class FulfillmentRefusal(StrEnum):
+    """Why the warehouse cannot take a release."""
+
+    UNREACHABLE_ADDRESS = "unreachable_address"
+
+
+# --- stock, stream sku/<sku> ---------------------------------------------------------------------------------
+
+
+class StockReceived(Event, type="warehouse.stock_received.v1", subject="sku"):
+    """Pieces of a SKU arrived and are on hand (W1)."""
+
+    sku: Code
+    quantity: Quantity
+    on_hand: int
+    available: int
+
+
+class StockScrapped(Event, type="warehouse.stock_scrapped.v1", subject="sku"):
+    """Pieces were found unfit and taken off the shelf (W3, W8)."""
+
+    sku: Code
+    quantity: Quantity
+    reason: Text
+
+
+class StockDepleted(Event, type="warehouse.stock_depleted.v1", subject="sku"):
+    """Nothing of the SKU is available: shops should delist it 下架 (W2)."""
+
+    sku: Code
+
+
+class StockReplenished(Event, type="warehouse.stock_replenished.v1", subject="sku"):
+    """A depleted SKU is available again (W2)."""
+
+    sku: Code
+    available: int
+
+
+# --- fulfillment, stream order/<order id> --------------------------------------------------------------------
+
+
+class FulfillmentAllocated(Event, type="warehouse.fulfillment_allocated.v1", subject="order_id"):
+    """Every line of the order is reserved (W2)."""
+
+    order_id: Code
+    lines: tuple[SkuQuantity, ...]
+
+
+class FulfillmentBackordered(Event, type="warehouse.fulfillment_backordered.v1", subject="order_id"):
+    """Not everything is available: the order waits for stock, first come first served (W2)."""
+
+    order_id: Code
+    missing: tuple[SkuQuantity, ...]
+    expected_at: Time | None
+    """When stock is expected, where it is known."""
+
+
+class FulfillmentRefused(Event, type="warehouse.fulfillment_refused.v1", subject="order_id"):
+    """The warehouse cannot fulfill the order as released; nothing was reserved (O6, W6)."""
+
+    order_id: Code
+    reason: FulfillmentRefusal
+    detail: Text
+
+
+class FulfillmentPickStarted(Event, type="warehouse.fulfillment_pick_started.v1", subject="order_id"):
+    """A picker took the order (W3)."""
+
+    order_id: Code
+    picker: Code
+
+
+class FulfillmentPicked(Event, type="warehouse.fulfillment_picked.v1", subject="order_id"):
+    """Every line was picked (W3)."""
+
+    order_id: Code
+    picker: Code
+
+
+class FulfillmentChecked(Event, type="warehouse.fulfillment_checked.v1", subject="order_id"):
+    """A second person verified every line against the order (W4)."""
+
+    order_id: Code
+    picker: Code
+    checker: Code
+
+
+class Difference(StrEnum):
+    """How the checked goods differ from the order."""
+
+    TOO_FEW = "too_few"
+    TOO_MANY = "too_many"
+    WRONG_ITEM = "wrong_item"
+    DAMAGED = "damaged"
+
+
+class CheckDifference(SkuQuantity):
+    """One difference found by the checker: so many pieces of the SKU."""
+
+    difference: Difference
+
+
+class FulfillmentCheckFailed(Event, type="warehouse.fulfillment_check_failed.v1", subject="order_id"):
+    """The checker found a difference; the order goes back to picking (W4)."""
+
+    order_id: Code
+    checker: Code
+    differences: tuple[CheckDifference, ...] = Field(min_length=1)
+
+
+class LabelCreated(Event, type="warehouse.label_created.v1", subject="order_id"):
+    """A courier was chosen and a tracking number given to the parcel (W5, W6)."""
+
+    order_id: Code
+    shipment_id: Code
+    courier: Code
+    tracking_number: Code
+
+
+class FulfillmentPacked(Event, type="warehouse.fulfillment_packed.v1", subject="order_id"):
+    """All parcels of the order are packed and labeled (W5)."""
+
+    order_id: Code
+    shipments: tuple[Code, ...]
+    packer: Code
+
+
+class FulfillmentCanceled(Event, type="warehouse.fulfillment_canceled.v1", subject="order_id"):
+    """The warehouse stopped work on the order and put everything back (O10)."""
+
+    order_id: Code
+
+
+class FulfillmentCancelRefused(Event, type="warehouse.fulfillment_cancel_refused.v1", subject="order_id"):
+    """The parcel had left when the cancel arrived (O10)."""
+
+    order_id: Code
+    reason: Text
+
+
+# --- shipments, stream order/<order id> ----------------------------------------------------------------------
+
+
+class ShipmentShipped(Event, type="warehouse.shipment_shipped.v1", subject="order_id"):
+    """A parcel was handed to its courier, once (W7)."""
+
+    order_id: Code
+    shipment_id: Code
+    courier: Code
+    tracking_number: Code
+    delivery_method: DeliveryMethod
+    shipped_at: Time
+    expected_at: Time | None
+    last: bool
+    """True when no other parcel of the order is still to leave."""
+
+
+class TrackingUpdated(Event, type="warehouse.tracking_updated.v1", subject="order_id"):
+    """The courier reported progress (W11). Late reports are told too, with the status they leave standing."""
+
+    order_id: Code
+    shipment_id: Code
+    status: TrackingStatus
+    """The status of the parcel after this report."""
+    reported: TrackingStatus
+    occurred_at: Time
+    detail: Text
+
+
+class ShipmentDelivered(Event, type="warehouse.shipment_delivered.v1", subject="order_id"):
+    """A parcel reached the buyer (W11)."""
+
+    order_id: Code
+    shipment_id: Code
+    delivered_at: Time
+    cod_collected: Minor
+    last: bool
+    """True when every parcel of the order is delivered."""
+
+
+class DeliveryFailed(Event, type="warehouse.delivery_failed.v1", subject="order_id"):
+    """The courier tried and could not deliver (W11)."""
+
+    order_id: Code
+    shipment_id: Code
+    occurred_at: Time
+    detail: Text
+
+
+class ShipmentReturned(Event, type="warehouse.shipment_returned.v1", subject="order_id"):
+    """The courier brings the parcel back: refused by the buyer, or not deliverable (W11, A1)."""
+
+    order_id: Code
+    shipment_id: Code
+    occurred_at: Time
+    detail: Text
+
+
+# --- returns dock, stream order/<order id> -------------------------------------------------------------------
+
+
+class InspectedLine(SkuQuantity):
+    """What the dock found of one SKU, and whether it went back on the shelf."""
+
+    condition: Condition
+    restocked: bool
+
+
+class ReturnReceived(Event, type="warehouse.return_received.v1", subject="order_id"):
+    """The returned goods of a case arrived at the dock (W8, A2)."""
+
+    order_id: Code
+    case_id: Code
+
+
+class ReturnInspected(Event, type="warehouse.return_inspected.v1", subject="order_id"):
+    """The returned goods of a case were inspected, restocked or scrapped (W8, A2)."""
+
+    order_id: Code
+    case_id: Code
+    lines: tuple[InspectedLine, ...] = Field(min_length=1)
+
+
+class WarehouseMessageRefused(MessageRefused, type="warehouse.message_refused.v1", subject="refused"):
+    """A message in `scans.inbox` or `tracking.inbox` was refused."""
+
+
+class WarehouseEventParked(EventParked, type="warehouse.event_parked.v1", subject="service"):
+    """The warehouse set a message aside."""

@@ -1,0 +1,62 @@
+"""From settings to a running process: the HTTP root whose lifespan opens and closes the doors of a service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+
+from shared.runtime.http import create_app
+from shared.runtime.running import Runtime
+from shared.runtime.service import Service
+from shared.runtime.settings import Settings, load
+from shared.runtime.telemetry import setup_logging, setup_tracing
+
+S = TypeVar("S", bound=Settings)
+Background = Callable[[Runtime], Any]
+"""Makes an object with an `async run()` that lasts as long as the service."""
+
+
+def serve(
+    make_service: Callable[[S], Service[Any]],
+    settings_class: type[S],
+    routers: Sequence[Callable[[Runtime], APIRouter]] = (),
+    background: Sequence[Background] = (),
+) -> None:
+    """Run one service until it is told to stop. Exits with a sentence when a setting is wrong or missing."""
+    settings = load(settings_class)
+    service = make_service(settings)
+    setup_logging(settings.log_level, service.name)
+    setup_tracing(settings, service.name)
+    config = {"host": settings.http_host, "port": settings.http_port}
+    try:
+        import uvloop
+    except ImportError:  # not on every platform
+        asyncio.run(_run(service, settings, routers, background, config))
+    else:
+        uvloop.run(_run(service, settings, routers, background, config))
+
+
+async def _run(
+    service: Service[Any],
+    settings: Settings,
+    routers: Sequence[Callable[[Runtime], APIRouter]],
+    background: Sequence[Background],
+    config: dict[str, Any],
+) -> None:
+    runtime = Runtime(service, settings)
+    runtime.background += [make(runtime).run for make in background]
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await runtime.start()
+        yield
+        await runtime.stop()
+
+    app = create_app(runtime, [make(runtime) for make in routers], title=f"Handover {service.name}", lifespan=lifespan)
+    server = uvicorn.Server(
+        uvicorn.Config(app, **config, log_config=None, access_log=False, timeout_graceful_shutdown=10)
+    )
+    await server.serve()

@@ -1,0 +1,106 @@
+"""Who did it comes from a signed token (X4): an Ed25519 JWT that only the holder of the private key can make.
+
+Services hold the public key alone. Over HTTP and Kafka the token stands in `authorization: Bearer …`.
+"""
+
+import base64
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import timedelta
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from shared.runtime.messages import Refused
+from shared.values import Actor, ActorKind, Role
+
+ISSUER = "handover"
+CACHED = 10_000
+
+
+def new_key_pair() -> tuple[str, str]:
+    """A fresh (private, public) key pair, Base64url."""
+    key = Ed25519PrivateKey.generate()
+    return _text(key.private_bytes_raw()), _text(key.public_key().public_bytes_raw())
+
+
+def create_token(private_key: str, actor: Actor, lifetime: timedelta, *, now: float | None = None) -> str:
+    """A signed token for an operator, device or system, valid for `lifetime`. Raises ValueError for a bad key."""
+    issued = time.time() if now is None else now
+    claims = {
+        "iss": ISSUER,
+        "sub": actor.name,
+        "kind": actor.kind.value,
+        "role": actor.role.value,
+        "iat": int(issued),
+        "exp": int(issued + lifetime.total_seconds()),
+    }
+    if actor.device:
+        claims["device"] = actor.device
+    return jwt.encode(claims, Ed25519PrivateKey.from_private_bytes(_raw(private_key)), algorithm="EdDSA")
+
+
+class Tokens:
+    """Verifies tokens. What was verified once is remembered until it expires, for a scan's sake."""
+
+    def __init__(self, public_key: str) -> None:
+        self._key = Ed25519PublicKey.from_public_bytes(_raw(public_key))
+        self._known: OrderedDict[str, tuple[Actor, float]] = OrderedDict()
+
+    def verify(self, token: str) -> Actor:
+        """Whose token it is. Raises Refused (401) with `token_invalid` or `token_expired`."""
+        if known := self._known.get(token):
+            actor, expires = known
+            if time.time() < expires:
+                return actor
+            raise _EXPIRED
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=["EdDSA"],
+                issuer=ISSUER,
+                options={"require": ["exp", "iat", "sub"]},
+            )
+            actor = Actor(
+                kind=ActorKind(claims["kind"]),
+                name=claims["sub"],
+                role=Role(claims["role"]),
+                device=claims.get("device"),
+            )
+        except jwt.ExpiredSignatureError:
+            raise _EXPIRED from None
+        except (jwt.PyJWTError, ValueError, KeyError):
+            raise Refused(
+                "token_invalid", "the token was not signed for this system; ask for one", status=401
+            ) from None
+        self._known[token] = (actor, float(claims["exp"]))
+        if len(self._known) > CACHED:
+            self._known.popitem(last=False)
+        return actor
+
+    def actor_of_headers(self, headers: Mapping[str, str]) -> Actor:
+        """Whose token stands in the `authorization` header. Raises Refused (401)."""
+        value = headers.get("authorization") or headers.get("Authorization") or ""
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Refused("token_missing", "send `authorization: Bearer <token>`", field="authorization", status=401)
+        return self.verify(token.strip())
+
+
+_EXPIRED = Refused("token_expired", "the token has expired; ask for a new one", status=401)
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _raw(text: str) -> bytes:
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise ValueError("a token key is 32 bytes in Base64url; `handover token keygen` makes a pair")
+    return raw

@@ -1,0 +1,193 @@
+"""The runtime's own tables, the same in every service's database, and their rows.
+
+`cursors`: the last event applied per lane. `stream_heads`: the last event said per stream. `inbox`: outside messages known by
+(source, id), with the first answer. `parked`: messages set aside. `timers`: what falls due. `event_log`, `event_personal`
+and `outbox`: what was said, its personal part, and what is still to be sent.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.runtime.rows import RowMap
+
+
+class LaneState(StrEnum):
+    """Whether messages of a lane flow."""
+
+    FLOWING = "flowing"
+    FAILED = "failed"
+    """The first parked message failed; all later ones queue behind it until ops retry or skip it (X2)."""
+    GAP = "gap"
+    """A message is missing; those after it wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a lane was applied. `sequence` stays 0 for lanes from outside."""
+
+    lane: str
+    sequence: int = 0
+    state: LaneState = LaneState.FLOWING
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last event of a stream that we said: its sequence and its link in the hash chain."""
+
+    stream: str
+    sequence: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An outside message that was answered. `key` is source and id; `status` and `answer` are the first answer."""
+
+    key: str
+    digest: bytes
+    seen_at: datetime
+    status: str
+    answer: Any
+
+
+class ParkedState(StrEnum):
+    """Why a message is parked."""
+
+    FAILED = "failed"
+    QUEUED = "queued"
+    GAP = "gap"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A message set aside, with all that is needed to show, mend and try it again. `place` orders a lane."""
+
+    parked_key: str
+    lane: str
+    queue: str
+    """The lane while the message waits, empty once it was skipped."""
+    place: int
+    state: ParkedState
+    parked_at: datetime
+    type: str
+    stream: str
+    sequence: int | None
+    message_id: str
+    source: str
+    door: str
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    """Record key, headers and body are Base64: they may be anything."""
+    headers: tuple[tuple[str, str], ...]
+    body: str
+    reason: str
+    traceback: str
+    tries: int
+    note: str = ""
+    """Why and by whom it was mended or skipped."""
+
+
+def runtime_tables(metadata: MetaData) -> dict[str, Table]:
+    """Define the runtime's tables in a service's metadata."""
+    return {
+        t.name: t
+        for t in (
+            _state(
+                metadata,
+                "cursors",
+                Column("lane", Text, primary_key=True),
+                Column("sequence", BigInteger, nullable=False),
+                Column("state", Text, nullable=False),
+            ),
+            _state(
+                metadata,
+                "stream_heads",
+                Column("stream", Text, primary_key=True),
+                Column("sequence", BigInteger, nullable=False),
+                Column("hash", LargeBinary, nullable=False),
+            ),
+            _state(
+                metadata,
+                "inbox",
+                Column("key", Text, primary_key=True),
+                Column("digest", LargeBinary, nullable=False),
+                Column("seen_at", DateTime(timezone=True), nullable=False),
+                Column("doc", JSONB, nullable=False),
+            ),
+            _state(
+                metadata,
+                "parked",
+                Column("parked_key", Text, primary_key=True),
+                Column("queue", Text, nullable=False, index=True),
+                Column("place", BigInteger, nullable=False),
+                Column("state", Text, nullable=False),
+                Column("doc", JSONB, nullable=False),
+            ),
+            Table(
+                "timers",
+                metadata,
+                Column("timer_id", Text, primary_key=True),
+                Column("name", Text, nullable=False),
+                Column("due", DateTime(timezone=True), nullable=False, index=True),
+                Column("body", Text, nullable=False),
+            ),
+            Table(
+                "event_log",
+                metadata,
+                Column("position", BigInteger, Identity(always=True), primary_key=True),
+                Column("stream", Text, nullable=False),
+                Column("sequence", BigInteger, nullable=False),
+                Column("type", Text, nullable=False),
+                Column("time", DateTime(timezone=True), nullable=False),
+                Column("actor_kind", Text, nullable=False),
+                Column("actor_name", Text, nullable=False),
+                Column("correlation_id", Text),
+                Column("causation_id", Text),
+                Column("trace", Text),
+                Column("data", Text, nullable=False),
+                Column("personal_digest", LargeBinary),
+                Column("previous", LargeBinary, nullable=False),
+                Column("hash", LargeBinary, nullable=False),
+                Index("event_log_stream", "stream", "sequence", unique=True),
+                info={"append_only": True},
+            ),
+            Table(
+                "event_personal",
+                metadata,
+                Column("stream", Text, primary_key=True),
+                Column("sequence", BigInteger, primary_key=True),
+                Column("salt", LargeBinary, nullable=False),
+                Column("personal", Text, nullable=False),
+            ),
+            Table("outbox", metadata, Column("position", BigInteger, primary_key=True, autoincrement=False)),
+        )
+    }
+
+
+def _state(metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
+    return Table(name, metadata, *columns, Column("version", BigInteger, nullable=False))
+
+
+_own = runtime_tables(MetaData())
+CURSORS = RowMap(Cursor, _own["cursors"])
+HEADS = RowMap(Head, _own["stream_heads"])
+INBOX = RowMap(Seen, _own["inbox"])
+PARKED = RowMap(Parked, _own["parked"], groups={"queue": ("place", 500)})

@@ -1,0 +1,111 @@
+"""The HTTP door: many requests at once share a turn (group commit), each with its own answer."""
+
+import asyncio
+import hashlib
+from typing import Any
+from uuid import uuid4
+
+from shared.runtime.messages import Command, Door, Envelope, Incoming, Outcome, Refused, Status
+from shared.runtime.store import Unavailable
+from shared.runtime.turn import Turns
+from shared.values import Actor
+
+MOST_AT_ONCE = 200
+MOST_WAITING = 5000
+WORKERS = 2
+"""Turns in flight: while one waits for the database, the next is filled."""
+PATIENCE = 5.0
+"""Seconds that a request waits for a database that is away."""
+
+
+class Busy(Exception):
+    """More requests wait than the service will hold; try again shortly."""
+
+
+class CommandFailed(Exception):
+    """A bug of ours met while handling the command; nothing was changed."""
+
+
+class Commands:
+    """Takes commands and inbox events that came over HTTP through turns."""
+
+    def __init__(self, turns: Turns[Any]) -> None:
+        self.turns = turns
+        self._waiting: asyncio.Queue[tuple[Incoming, asyncio.Future[Outcome]]] = asyncio.Queue(MOST_WAITING)
+        self._workers: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to take requests."""
+        self._workers = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
+
+    async def stop(self) -> None:
+        """Stop; requests still waiting are not done and get no answer."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def ask(self, command: Command, actor: Actor, *, key: str | None = None, trace: str | None = None) -> Any:
+        """The answer to a command. With an idempotency key a retry gets the first answer, also after a crash.
+
+        Raises Refused, Busy, Unavailable or CommandFailed.
+        """
+        return answer_of(await self.put(self._incoming(command, actor, key, trace)))
+
+    async def tell(self, command: Command, actor: Actor) -> Outcome:
+        """Run a command of the service's own."""
+        return await self.put(self._incoming(command, actor, None, None))
+
+    async def put(self, incoming: Incoming) -> Outcome:
+        """Take one message through the next turn. Raises Busy or Unavailable."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        try:
+            self._waiting.put_nowait((incoming, future))
+        except asyncio.QueueFull:
+            raise Busy("too many requests are waiting") from None
+        return await future
+
+    def _incoming(self, command: Command, actor: Actor, key: str | None, trace: str | None) -> Incoming:
+        name = type(command).__name__
+        digest = b""
+        if key is not None:
+            digest = hashlib.sha256(name.encode() + b"\0" + command.model_dump_json().encode()).digest()
+        envelope = Envelope(key or str(uuid4()), str(actor), name, "", self.turns.clock.now(), actor, trace=trace)
+        return Incoming(envelope, Door.HTTP, "", command, digest=digest)
+
+    async def _work(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < MOST_AT_ONCE and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            batch = [(m, f) for m, f in batch if not f.done()]
+            try:
+                outcomes = await self._patiently([m for m, _ in batch])
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for (_, future), outcome in zip(batch, outcomes, strict=True):
+                    if not future.done():
+                        future.set_result(outcome)
+
+    async def _patiently(self, messages: list[Incoming]) -> list[Outcome]:
+        give_up = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                return await self.turns.run(messages)
+            except Unavailable:
+                if asyncio.get_running_loop().time() > give_up:
+                    raise
+                await asyncio.sleep(0.2)
+
+
+def answer_of(outcome: Outcome) -> Any:
+    """What the sender is told. Raises Refused, or CommandFailed for a bug."""
+    if outcome.refusal is not None:
+        raise outcome.refusal
+    if outcome.status is Status.FAILED:
+        raise CommandFailed from outcome.error
+    if outcome.status in (Status.PARKED, Status.QUEUED):
+        raise Refused("parked", "the message was set aside and will be looked at", status=503)
+    return outcome.answer

@@ -1,0 +1,47 @@
+"""The timer door: looks for timers that are due and takes them through a turn, on whatever clock the service runs."""
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from shared.runtime.store import Unavailable
+from shared.runtime.turn import Turns
+
+log = structlog.get_logger(__name__)
+
+EVERY = 0.5
+"""Seconds between looks on the wall clock; a driven clock wakes the loop when it is moved."""
+BATCH = 200
+
+
+class DueTimers:
+    """Run `run()` as a task."""
+
+    def __init__(self, turns: Turns[Any]) -> None:
+        self.turns = turns
+        self.trouble: str | None = None
+        self.looked_at = turns.clock.now()
+        """The clock's time at the last look that left nothing due."""
+
+    async def run(self) -> None:
+        """Handle what falls due, for ever."""
+        delay = 0.1
+        while True:
+            now = self.turns.clock.now()
+            try:
+                claimed = await self.turns.run_timers(BATCH)
+            except Unavailable as away:
+                self.trouble = f"the database cannot be reached: {away}"
+            except Exception:
+                self.trouble = "timers fail; see the log"
+                log.exception("timers failed", service=self.turns.service.name)
+            else:
+                self.trouble, delay = None, 0.1
+                if claimed == 0:
+                    self.looked_at = now
+                    if self.turns.clock.now() == now:
+                        await self.turns.clock.moved(EVERY)
+                continue
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 5)

@@ -1,0 +1,124 @@
+"""CloudEvents 1.0 in Kafka's binary mode: attributes in headers (UTF-8 strings, never null), data as the value.
+
+The identity of a message is in its headers, never a defaulted body field.
+"""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from shared.events.base import EVENT_TYPES
+from shared.runtime.chain import wire
+from shared.runtime.messages import Door, Envelope, Incoming, Raw
+from shared.values import Actor, ActorKind, Role
+
+CONTENT_TYPE = "application/json"
+
+
+class Malformed(Exception):
+    """A record whose headers or body cannot be read as a CloudEvent; says which part, never its content."""
+
+
+def headers_of(record: Any, source: str) -> list[tuple[str, bytes]]:
+    """Kafka headers of an event-log record (a row of `event_log`)."""
+    headers = {
+        "content-type": CONTENT_TYPE,
+        "ce_specversion": "1.0",
+        "ce_id": f"{record['stream']}/{record['sequence']}",
+        "ce_source": source,
+        "ce_type": record["type"],
+        "ce_subject": record["stream"],
+        "ce_time": record["time"].isoformat(),
+        "ce_sequence": str(record["sequence"]),
+        "ce_partitionkey": record["stream"],
+        "ce_authtype": record["actor_kind"],
+        "ce_authid": record["actor_name"],
+        "ce_correlationid": record["correlation_id"],
+        "ce_causationid": record["causation_id"],
+        "ce_traceparent": record["trace"],
+    }
+    return [(name, value.encode()) for name, value in headers.items() if value is not None]
+
+
+def body_of(record: Any) -> bytes:
+    """The value of an event-log record: payload and personal part in one object."""
+    return wire(record["data"], record["personal"])
+
+
+def text_headers(raw: Raw) -> dict[str, str]:
+    """Headers as text. Raises Malformed for one that is null, repeated or not UTF-8, naming it."""
+    headers: dict[str, str] = {}
+    for name, value in raw.headers:
+        if name in headers:
+            raise Malformed(f"header {name!r} stands twice")
+        try:
+            headers[name] = value.decode()
+        except (UnicodeDecodeError, AttributeError):
+            raise Malformed(f"header {name!r} is null or not UTF-8") from None
+    return headers
+
+
+def decode_ours(raw: Raw) -> Incoming:
+    """An event that one of our services sent, from its own topic.
+
+    What cannot be read is returned with its error, to be parked: on its stream when the headers still name one.
+    """
+    try:
+        headers = text_headers(raw)
+        missing = [
+            h for h in ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_sequence", "ce_time") if h not in headers
+        ]
+        if missing:
+            raise Malformed(f"headers {', '.join(missing)} are missing")
+        envelope = Envelope(
+            id=headers["ce_id"],
+            source=headers["ce_source"],
+            type=headers["ce_type"],
+            stream=headers["ce_subject"],
+            time=datetime.fromisoformat(headers["ce_time"]),
+            actor=Actor(kind=ActorKind(headers["ce_authtype"]), name=headers["ce_authid"]),
+            sequence=int(headers["ce_sequence"]),
+            correlation_id=headers.get("ce_correlationid"),
+            causation_id=headers.get("ce_causationid"),
+            trace=headers.get("ce_traceparent"),
+        )
+    except (Malformed, ValueError, KeyError) as error:
+        reason = error if isinstance(error, Malformed) else Malformed(f"headers cannot be read: {type(error).__name__}")
+        place = f"{raw.topic}/{raw.partition}/{raw.offset}"
+        return Incoming(_nobody(place, raw.topic), Door.KAFKA, f"{raw.topic}|{place}", error=reason, raw=raw)
+    incoming = Incoming(envelope, Door.KAFKA, f"{raw.topic}|{envelope.stream}", raw=raw)
+    if (event := EVENT_TYPES.get(envelope.type)) is not None:
+        try:
+            incoming.message = event.model_validate_json(raw.body, extra="ignore")
+        except ValueError as error:
+            incoming.error = Malformed(f"the body does not fit {envelope.type}: {fields_of(error)}")
+    return incoming
+
+
+def unreadable(raw: Raw, error: Exception, claimed_id: str | None = None) -> Incoming:
+    """A record from outside whose identity cannot be read or trusted: known by its place in the topic, so that it cannot use
+    up the id of a genuine message."""
+    place = f"{raw.topic}/{raw.partition}/{raw.offset}"
+    return Incoming(
+        _nobody(place, raw.topic),
+        Door.KAFKA,
+        f"{raw.topic}|{place}",
+        error=error,
+        raw=raw,
+        digest=hashlib.sha256(place.encode()).digest(),
+        claimed_id=claimed_id,
+    )
+
+
+def _nobody(place: str, topic: str) -> Envelope:
+    actor = Actor(kind=ActorKind.SYSTEM, name="unknown", role=Role.ORDINARY)
+    return Envelope(place, topic, "unknown", place, datetime.fromisoformat("2000-01-01T00:00:00+00:00"), actor)
+
+
+def fields_of(error: ValueError) -> str:
+    """Where a validation failed and by which rule, without the values (X4)."""
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return type(error).__name__
+    found = errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in found[:5])

@@ -1,0 +1,237 @@
+"""The HTTP root of a service: health, metrics, the inbox endpoint, ops, and whatever routers the service adds."""
+
+import base64
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field
+
+from shared.runtime import problems
+from shared.runtime.commands import answer_of
+from shared.runtime.inbox import outside
+from shared.runtime.messages import Command, Refused, Status
+from shared.runtime.parking import MendParked, SkipParked
+from shared.values import Actor, ActorKind, Role
+
+if TYPE_CHECKING:
+    from shared.runtime.running import Runtime
+
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_bearer = HTTPBearer(auto_error=False, description="A token made by `handover token create`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, and under which idempotency key."""
+
+    runtime: "Runtime"
+    actor: Actor
+    key: str | None
+    trace: str | None
+
+    async def do(self, command: Command) -> Any:
+        """Take a command through a turn; its answer, or a problem."""
+        return await self.runtime.commands.ask(command, self.actor, key=self.key, trace=self.trace)
+
+
+def allow(role: Role = Role.ORDINARY, *, kinds: set[ActorKind] | None = None) -> Callable[..., Awaitable[Asked]]:
+    """A dependency that lets in whoever holds the role (or a higher one); 401 without a token, 403 with too little."""
+
+    async def asked(request: Request, _: Annotated[Any, Depends(_bearer)]) -> Asked:
+        runtime: Runtime = request.app.state.runtime
+        actor = runtime.tokens.actor_of_headers(request.headers)
+        if not actor.role.includes(role):
+            raise Refused("role_too_low", f"this needs the role {role.value}; yours is {actor.role.value}", status=403)
+        if kinds and actor.kind not in kinds:
+            who = " or ".join(sorted(k.value for k in kinds))
+            raise Refused("wrong_kind", f"this is for {who} tokens; yours is of a {actor.kind.value}", status=403)
+        key = request.headers.get("idempotency-key")
+        if key is not None and not _KEY.fullmatch(key):
+            detail = "an Idempotency-Key has 1 to 200 visible ASCII characters"
+            raise Refused("invalid", detail, field="idempotency-key", status=422)
+        return Asked(runtime, actor, key, request.headers.get("traceparent"))
+
+    return asked
+
+
+Anyone = Annotated[Asked, Depends(allow())]
+BackOffice = Annotated[Asked, Depends(allow(Role.BACK_OFFICE))]
+Administrator = Annotated[Asked, Depends(allow(Role.ADMINISTRATOR))]
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    field: str | None = None
+
+
+class Accepted(BaseModel):
+    """What became of an inbox event, and what its sender should know."""
+
+    status: str
+    answer: Any = None
+
+
+def create_app(runtime: "Runtime", routers: Sequence[APIRouter], *, title: str, lifespan: Any = None) -> FastAPI:
+    """The FastAPI app of a service."""
+    refusals: dict[int | str, dict[str, Any]] = {
+        code: {"model": ProblemDocument, "content": {"application/problem+json": {}}, "description": text}
+        for code, text in ((401, "No valid token"), (403, "Role too low"), (404, "Unknown"), (409, "Refused by a rule"),
+                           (422, "Not as described here"), (503, "Try again shortly"))
+    }  # fmt: skip
+    app = FastAPI(title=title, version="1", lifespan=lifespan, docs_url=None, redoc_url=None, responses=refusals)
+    app.state.runtime = runtime
+    problems.install(app)
+    app.include_router(_health(runtime))
+    if runtime.service.inboxes:
+        app.include_router(_inbox(runtime))
+    app.include_router(_ops(runtime))
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+def _health(runtime: "Runtime") -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/health/live")
+    async def live() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "alive"}
+
+    @router.get("/health/ready")
+    async def ready() -> JSONResponse:
+        """Database reachable, Kafka read, relay alive, timers looked at; each with a sentence when it is not."""
+        checks = await runtime.readiness()
+        well = all(reason is None for reason in checks.values())
+        return JSONResponse({"ready": well, "checks": {k: v or "ok" for k, v in checks.items()}}, 200 if well else 503)
+
+    @router.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(runtime.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+def _inbox(runtime: "Runtime") -> APIRouter:
+    router = APIRouter(tags=["inbox"])
+    inboxes = runtime.service.inboxes
+
+    @router.post("/v1/events", response_model=Accepted)
+    async def put_event(request: Request, asked: Anyone) -> Any:
+        """Hand in one CloudEvent of this service's inboxes, the same as over Kafka: binary mode (`ce-…` headers, JSON data) or
+        structured mode (`application/cloudevents+json`). A retry with the same id gets the first answer."""
+        body = await request.body()
+        headers = dict(request.headers)
+        if headers.get("content-type", "").startswith("application/cloudevents+json"):
+            headers, body = _structured(body)
+        incoming = outside(headers, body, asked.actor, inboxes=inboxes)
+        outcome = await runtime.commands.put(incoming)
+        return Accepted(status=outcome.status.value, answer=answer_of(outcome))
+
+    return router
+
+
+def _structured(body: bytes) -> tuple[dict[str, str], bytes]:
+    try:
+        event = orjson.loads(body)
+    except ValueError:
+        raise Refused("not_json", "the body is not valid JSON", field="body", status=400) from None
+    if not isinstance(event, dict) or not isinstance(event.get("data"), dict):
+        raise Refused(
+            "malformed",
+            "a structured CloudEvent is an object with `data` an object",
+            field="data",
+            status=422,
+        )
+    headers = {f"ce-{name}": value for name, value in event.items() if isinstance(value, str)}
+    return headers, orjson.dumps(event["data"])
+
+
+class Reason(BaseModel):
+    """Why ops do it; kept."""
+
+    reason: str = Field(min_length=3, max_length=500)
+
+
+class Mending(Reason):
+    """The corrected body of a parked message."""
+
+    body: dict[str, Any]
+
+
+def _ops(runtime: "Runtime") -> APIRouter:
+    router = APIRouter(prefix="/ops", tags=["ops"])
+
+    @router.get("/progress")
+    async def progress(asked: Anyone) -> dict[str, Any]:
+        """How far the service is: clock, offsets applied, outbox, timers, parked."""
+        return await runtime.progress()
+
+    @router.get("/parked")
+    async def parked(
+        asked: Administrator, state: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    ) -> list[dict[str, Any]]:
+        """Messages set aside, oldest first, without their bodies."""
+        rows = await runtime.parking.list_(state, limit)
+        names = ("lane", "state", "parked_at", "type", "stream", "sequence", "reason", "tries", "note")
+        return [{"key": _key_text(r.parked_key)} | {n: getattr(r, n) for n in names} for r in rows]
+
+    @router.get("/parked/{key}")
+    async def show(key: str, asked: Administrator) -> dict[str, Any]:
+        """One parked message whole: headers, body, traceback. Holds personal data where the message does."""
+        row = await runtime.parking.show(_key_of(key))
+        if row is None:
+            raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
+        readable = asdict(row) | {
+            "body": base64.b64decode(row.body).decode(errors="replace"),
+            "headers": {k: base64.b64decode(v).decode(errors="replace") for k, v in row.headers
+                        if k.lower() != "authorization"},
+        }  # fmt: skip
+        return {"key_text": key} | readable
+
+    @router.post("/parked/{key}/retry")
+    async def retry(key: str, asked: Administrator) -> dict[str, Any]:
+        """Try the lane of this message again, in order, until one fails."""
+        row = await runtime.parking.show(_key_of(key))
+        if row is None:
+            raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
+        outcomes = await runtime.parking.retry(row.lane)
+        left = [o for o in outcomes if o.status in (Status.PARKED, Status.QUEUED)]
+        return {"done": len(outcomes) - len(left), "still_parked": len(left)}
+
+    @router.post("/parked/{key}/skip")
+    async def skip(key: str, body: Reason, asked: Administrator) -> Any:
+        """Give the message up; those behind it go on."""
+        answer = await asked.do(SkipParked(parked_key=_key_of(key), reason=body.reason))
+        runtime.parking.wake()
+        return answer
+
+    @router.post("/parked/{key}/mend")
+    async def mend(key: str, body: Mending, asked: Administrator) -> Any:
+        """Replace the body of the message; retry it then."""
+        return await asked.do(MendParked(parked_key=_key_of(key), body=body.body, reason=body.reason))
+
+    return router
+
+
+def _key_text(key: str) -> str:
+    return base64.urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
+
+
+def _key_of(text: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        raise Refused("not_parked", "this is not the key of a parked message; list them again", status=404) from None

@@ -1,0 +1,83 @@
+"""Events from outside, whichever way they come: one function makes the message of a Kafka record and of an HTTP request, so that
+both are judged alike and one (source, id) is one message.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from shared.events.base import EVENT_TYPES, Event
+from shared.runtime.envelope import fields_of
+from shared.runtime.messages import Door, Envelope, Incoming, Raw, Refused
+from shared.values import Actor
+
+LONGEST = 200
+"""Characters of an id or source."""
+
+
+def inbox_types(inbox: str) -> list[str]:
+    """The event types that an inbox takes."""
+    return sorted(name for name in EVENT_TYPES if name.rsplit(".", 2)[0] == inbox)
+
+
+def outside(
+    headers: Mapping[str, str],
+    body: bytes,
+    actor: Actor,
+    *,
+    inbox: str | None = None,
+    inboxes: tuple[str, ...] = (),
+    raw: Raw | None = None,
+) -> Incoming:
+    """The message that CloudEvents attributes (`ce_…` headers) and data make.
+
+    `inbox` is the topic that it came on; over HTTP `inboxes` are those of the service. Raises Refused (422) when the identity
+    cannot be read; a body that does not fit its type is in `error`, under the identity that it has.
+    """
+    attributes = {name[3:].replace("-", "_"): value for name, value in headers.items() if name[:3] in ("ce_", "ce-")}
+    for name in ("id", "source", "type"):
+        value = attributes.get(name, "")
+        if not value or len(value) > LONGEST or not value.isprintable():
+            detail = f"the CloudEvents attribute {name} must have 1 to {LONGEST} printable characters"
+            raise Refused("malformed", detail, field=name, status=422)
+    if attributes.get("specversion", "1.0") != "1.0":
+        raise Refused("malformed", "specversion must be 1.0", field="specversion", status=422)
+    type_name = attributes["type"]
+    topic = inbox or next((i for i in inboxes if type_name.rsplit(".", 2)[0] == i), inboxes[0] if inboxes else "")
+    event, error = _event(type_name, topic, body)
+    stream = event.stream if event is not None else f"unknown/{attributes['id']}"
+    data = event.model_dump_json().encode() if event is not None else body
+    envelope = Envelope(
+        id=attributes["id"],
+        source=attributes["source"],
+        type=type_name,
+        stream=stream,
+        time=datetime.now(UTC),
+        actor=actor,
+        correlation_id=attributes.get("correlationid"),
+        trace=attributes.get("traceparent") or headers.get("traceparent"),
+    )
+    return Incoming(
+        envelope,
+        Door.KAFKA if inbox else Door.HTTP,
+        f"{topic}|{stream}",
+        event,
+        error,
+        raw or Raw(topic, 0, 0, None, (), body),
+        hashlib.sha256(type_name.encode() + b"\0" + data).digest(),
+    )
+
+
+def _event(type_name: str, inbox: str, body: bytes) -> tuple[Event | None, Refused | None]:
+    event_class = EVENT_TYPES.get(type_name)
+    if event_class is None or type_name not in inbox_types(inbox):
+        known = ", ".join(inbox_types(inbox))
+        return None, Refused("unknown_type", f"{inbox} takes {known}", field="type", status=422)
+    try:
+        return event_class.model_validate_json(body), None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "data"
+        return None, Refused("invalid", fields_of(error), field=field, status=422)

@@ -1,0 +1,202 @@
+"""The Kafka door: one batch subscriber per service over all its topics.
+
+Raw bytes come in and are validated one by one, so that a bad record never fails its batch. Offsets are committed once, after
+the turn's commit. No exception leaves the subscriber: a database that is away is waited for, and nothing is parked for it.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.message import KafkaAckableMessage
+
+from shared.events.inbox import INBOX_TOPICS
+from shared.runtime.auth import Tokens
+from shared.runtime.clock import DrivenClock
+from shared.runtime.envelope import Malformed, decode_ours, text_headers, unreadable
+from shared.runtime.inbox import outside
+from shared.runtime.messages import Incoming, Raw, Refused
+from shared.runtime.settings import Settings
+from shared.runtime.store import Unavailable
+from shared.runtime.turn import Turns
+
+log = structlog.get_logger(__name__)
+
+CLOCK_TOPIC = "clock"
+DRAIN_SECONDS = 20
+"""How long a rebalance waits for the turn in progress; below the group's rebalance timeout."""
+
+
+class Intake:
+    """Reads the topics of one service and takes each batch through a turn."""
+
+    def __init__(self, turns: Turns[Any], settings: Settings, tokens: Tokens, clock: DrivenClock | None) -> None:
+        self.turns = turns
+        self.tokens = tokens
+        self.clock = clock
+        self.trouble: str | None = "not connected to Kafka yet"
+        self.applied: dict[tuple[str, int], int] = {}
+        """Per topic and partition, the offset after the last record that was committed."""
+        self.last_turn = time.monotonic()
+        self._busy = asyncio.Lock()
+        service = turns.service
+        self.broker = KafkaBroker(
+            settings.kafka,
+            client_id=f"handover-{service.name}",
+            logger=None,
+            allow_auto_create_topics=False,
+        )
+        subscriber = self.broker.subscriber(
+            *service.topics,
+            batch=True,
+            group_id=f"handover-{service.name}",
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            max_records=settings.kafka_batch,
+            batch_timeout_ms=50,
+            fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
+            max_poll_interval_ms=30 * 60 * 1000,
+            listener=_Drain(self),
+            parser=self._parse,
+            decoder=_undecoded,
+        )
+        self.subscriber = subscriber(self._take)
+        self._consumer_of = subscriber
+        if clock is not None:  # without a group: every replica follows every tick, from the first on after a restart
+            self.broker.subscriber(CLOCK_TOPIC, auto_offset_reset="earliest", decoder=_undecoded)(self._tick)
+
+    async def start(self) -> None:
+        """Connect and begin to read; waits with backoff while the broker is away."""
+        delay = 0.2
+        while True:
+            try:
+                await self.broker.start()
+            except (KafkaError, OSError) as error:
+                self.trouble = f"Kafka cannot be reached: {type(error).__name__}"
+                log.warning("intake waits for kafka", service=self.turns.service.name, error=type(error).__name__)
+                with contextlib.suppress(Exception):
+                    await self.broker.stop()
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5)
+            else:
+                self.trouble = None
+                return
+
+    async def stop(self) -> None:
+        """Finish the turn in progress, commit its offsets, leave the group."""
+        await self.broker.stop()
+
+    @property
+    def consumer(self) -> Any:
+        """The aiokafka consumer, None before the start."""
+        return self._consumer_of.consumer
+
+    def unassigned(self) -> str | None:
+        """A sentence when no reading goes on, None when all is well (a standby without partitions is well)."""
+        if self.trouble or self.consumer is None:
+            return self.trouble or "not connected to Kafka yet"
+        if any(task.done() for task in self._consumer_of.tasks):
+            return "the Kafka consumer stopped"
+        return None
+
+    async def _parse(self, records: Any, original: Callable[..., Awaitable[KafkaMessage]]) -> KafkaMessage:
+        """Never looks into headers: a null or binary one would fail the whole batch."""
+        batch: Sequence[Any] = records if isinstance(records, tuple) else (records,)
+        return KafkaAckableMessage(
+            body=[r.value or b"" for r in batch],
+            headers={},
+            batch_headers=[],
+            raw_message=batch,
+            message_id="",
+            correlation_id="",
+            consumer=self.consumer,
+        )
+
+    async def _take(self, body: list[bytes]) -> None:
+        message = self.broker.context.get_local("message")
+        records: Sequence[ConsumerRecord] = message.raw_message
+        async with self._busy:
+            await self._apply(records)
+            for record in records:
+                self.applied[record.topic, record.partition] = record.offset + 1
+            with contextlib.suppress(KafkaError):  # a lost group redelivers; the cursors know what was applied
+                await message.ack()
+
+    async def _tick(self, body: bytes) -> None:
+        if self.clock is not None:
+            self.clock.move_to(datetime.fromisoformat(body.decode()))
+
+    async def _apply(self, records: Sequence[ConsumerRecord]) -> None:
+        messages = [self._decode(r) for r in records]
+        delay = 0.1
+        while messages:
+            try:
+                await self.turns.run(messages)
+            except Unavailable as away:
+                self.trouble = f"the database cannot be reached: {away}"
+                log.warning("intake waits for the database", service=self.turns.service.name, error=str(away))
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5)
+            except Exception:
+                # never pass over messages that were not handled: stay, say so, try again
+                self.trouble = "turns fail; see the log"
+                log.exception("turn failed", service=self.turns.service.name)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5)
+            else:
+                self.trouble = None
+                self.last_turn = time.monotonic()
+                return
+
+    def _decode(self, record: ConsumerRecord) -> Incoming:
+        raw = Raw(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.key,
+            tuple(record.headers),
+            record.value or b"",
+        )
+        return self.decode(raw)
+
+    def decode(self, raw: Raw) -> Incoming:
+        """A record as a message at the door, with its error when it cannot be read."""
+        if raw.topic not in INBOX_TOPICS:
+            return decode_ours(raw)
+        headers: dict[str, str] = {}
+        try:
+            headers = text_headers(raw)
+            actor = self.tokens.actor_of_headers(headers)
+            return outside(headers, raw.body, actor, inbox=raw.topic, raw=raw)
+        except Malformed as error:
+            return unreadable(raw, Refused("malformed", str(error), field="headers", status=422))
+        except Refused as refused:
+            return unreadable(raw, refused, headers.get("ce_id"))
+
+
+async def _undecoded(message: KafkaMessage, original: Any) -> Any:
+    return message.body
+
+
+class _Drain(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Lets the turn in progress end, offsets and all, before its partitions go to another replica."""
+
+    def __init__(self, intake: Intake) -> None:
+        self.intake = intake
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.intake._busy.acquire(), DRAIN_SECONDS)
+            self.intake._busy.release()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self.intake.applied = {p: o for p, o in self.intake.applied.items() if TopicPartition(*p) in assigned}

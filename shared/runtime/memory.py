@@ -1,0 +1,101 @@
+"""A store in memory, for tests and simulation: the same promises as PostgreSQL's, without a database.
+
+Transactions are optimistic: a commit whose rows another one changed meanwhile raises TryAgain, as the version guard does.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+from shared.runtime.chain import Entry
+from shared.runtime.rows import RowMap
+from shared.runtime.store import Changes, DueTimer, TryAgain
+
+R = TypeVar("R")
+
+
+class MemoryStore:
+    """One service's rows, event log, outbox and timers."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[str, tuple[Any, int]]] = {}
+        self.ledgers: dict[str, list[Any]] = {}
+        self.timers: dict[str, DueTimer] = {}
+        self.event_log: list[Entry] = []
+        self.outbox: list[int] = []
+        """Positions (index in `event_log`) still to be sent."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["MemoryTransaction"]:
+        """Collects the changes of one turn and applies them when the block ends."""
+        tx = MemoryTransaction(self)
+        yield tx
+        tx.commit()
+
+    def rows(self, table: str) -> list[Any]:
+        """All rows of a table, for assertions."""
+        return [row for row, _ in self.tables.get(table, {}).values()]
+
+
+class MemoryTransaction:
+    """One turn's view of a MemoryStore."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.changes: Changes | None = None
+        self.claimed: list[DueTimer] = []
+
+    async def load(self, rows: RowMap[R], keys: Sequence[str]) -> list[tuple[R, int]]:
+        """See `Transaction.load`."""
+        table = self.store.tables.get(rows.name, {})
+        return [table[key] for key in keys if key in table]
+
+    async def load_group(self, rows: RowMap[R], column: str, values: Sequence[str]) -> list[tuple[R, int]]:
+        """See `Transaction.load_group`."""
+        order, limit = rows.groups[column]
+        found = []
+        for value in values:
+            group = [r for r in self.store.tables.get(rows.name, {}).values() if getattr(r[0], column) == value]
+            found += sorted(group, key=lambda r: (getattr(r[0], order), rows.key(r[0])))[:limit]
+        return found
+
+    async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
+        """See `Transaction.claim_timers`."""
+        due = sorted((t for t in self.store.timers.values() if t.due <= now), key=lambda t: (t.due, t.timer_id))
+        self.claimed = due[:limit]
+        return self.claimed
+
+    async def save(self, changes: Changes) -> None:
+        """See `Transaction.save`."""
+        self.changes = changes
+
+    def commit(self) -> None:
+        """Check every version, then write everything."""
+        if self.changes is None:
+            return
+        store, changes = self.store, self.changes
+        for rows, upserts in changes.upserts:
+            table = store.tables.setdefault(rows.name, {})
+            for row, version in upserts:
+                if table.get(rows.key(row), (None, 0))[1] != version - 1:
+                    raise TryAgain(rows.name)
+        for rows, removes in changes.removes:
+            for key, version in removes:
+                if store.tables.get(rows.name, {}).get(key, (None, 0))[1] != version:
+                    raise TryAgain(rows.name)
+        if any(store.timers.get(t.timer_id) != t for t in self.claimed):
+            raise TryAgain("timers")
+        for rows, upserts in changes.upserts:
+            store.tables[rows.name] |= {rows.key(row): (row, version) for row, version in upserts}
+        for rows, removes in changes.removes:
+            for key, _ in removes:
+                del store.tables[rows.name][key]
+        for rows, added in changes.added:
+            store.ledgers.setdefault(rows.name, []).extend(added)
+        for timer_id in changes.timers_canceled:
+            store.timers.pop(timer_id, None)
+        store.timers |= {t.timer_id: t for t in changes.timers_set}
+        for entry in changes.entries:
+            store.outbox.append(len(store.event_log))
+            store.event_log.append(entry)

@@ -1,0 +1,152 @@
+"""What a handler is called with, whichever door it came through, and how it refuses.
+
+Kafka brings `Event`s, HTTP brings `Command`s (and, at the inbox endpoints, events), the clock brings `Timer`s.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.events.base import Event
+from shared.values import Actor
+
+
+class Command(BaseModel):
+    """Something a person or system asks over HTTP. Validated strictly; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+TIMER_TYPES: dict[str, type["Timer"]] = {}
+"""Every timer by its name; filled by importing the handlers."""
+
+
+class Timer(BaseModel):
+    """Something that falls due. Class keyword `name` is stored (`orders.unpaid`); the first field is the key: setting a
+    timer again under the same name and key moves it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    timer_name: ClassVar[str]
+
+    def __init_subclass__(cls, *, name: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.timer_name = name
+        if name in TIMER_TYPES:
+            raise TypeError(f"two timers are called {name}")
+        TIMER_TYPES[name] = cls
+
+    @property
+    def timer_id(self) -> str:
+        """Name and key: what makes this timer one and the same."""
+        return f"{self.timer_name}/{next(iter(self.__dict__.values()))}"
+
+
+Message = Event | Command | Timer
+
+
+class Refused(Exception):
+    """The message cannot be done, by a rule; nothing is changed and whoever sent it is told.
+
+    `code` names the rule (snake_case, stable), `detail` says in a sentence what was wrong and what to do, `field` where.
+    `status` is the HTTP status: 409 for a rule, 404 for something unknown, 403 for what the actor may not do.
+    """
+
+    def __init__(self, code: str, detail: str, *, field: str | None = None, status: int = 409) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.status = status
+
+
+class Door(StrEnum):
+    """How a message came in."""
+
+    KAFKA = "kafka"
+    HTTP = "http"
+    TIMER = "timer"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """CloudEvents 1.0 attributes of a message. `stream` is the `subject`; `sequence` its place there, None from outside."""
+
+    id: str
+    source: str
+    type: str
+    stream: str
+    time: datetime
+    actor: Actor
+    sequence: int | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    trace: str | None = None
+    """W3C traceparent of what caused the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A Kafka record as it came, kept so that a parked message can be shown, mended and tried again."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One message at a door, decoded as far as it could be.
+
+    `lane` is what must stay in order: publisher and stream. `message` is None when the type is not ours to handle or
+    when `error` says why it could not be decoded; an error that is a `Refused` is answered, any other is parked.
+    """
+
+    envelope: Envelope
+    door: Door
+    lane: str
+    message: Message | None = None
+    error: Exception | None = None
+    raw: Raw | None = None
+    digest: bytes = b""
+    """Of the body, to notice one id used for two messages; empty when the message has no identity to keep."""
+    parked_key: str | None = None
+    """Where a retried message is parked."""
+    claimed_id: str | None = None
+    """The id that a message from outside gives itself where that cannot be trusted (its token is bad): only to answer it."""
+
+    @property
+    def from_outside(self) -> bool:
+        """True for inbox events and HTTP commands that carry an identity: known by (source, id), not by sequence."""
+        return self.envelope.sequence is None and bool(self.digest)
+
+
+class Status(StrEnum):
+    """What became of a message."""
+
+    DONE = "done"
+    PASSED = "passed"
+    """Not a type that this service handles; its place in the stream is kept."""
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+    PARKED = "parked"
+    QUEUED = "queued"
+    """Waits behind a parked message or a gap of its stream."""
+    FAILED = "failed"
+    """An HTTP command met a bug; nothing was changed."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one message, and the answer for whoever waits for it."""
+
+    status: Status
+    answer: Any = None
+    refusal: Refused | None = None
+    error: Exception | None = field(default=None, repr=False)

@@ -1,0 +1,188 @@
+"""Parked messages, as ops use them: list, show, mend, retry, skip (X2).
+
+A parked message blocks only its own lane; later ones of the lane queue behind it in order. Retrying takes the lane through the
+fourth door of the turn, oldest first, until one fails again. Lanes that wait for a missing message go on by themselves.
+"""
+
+import asyncio
+import contextlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import structlog
+from pydantic import Field
+
+from shared.runtime.bookkeeping import CURSORS, PARKED, Cursor, LaneState, Parked, ParkedState, Seen
+from shared.runtime.desk import Books, Desk, Want
+from shared.runtime.messages import (
+    TIMER_TYPES,
+    Command,
+    Door,
+    Envelope,
+    Incoming,
+    Outcome,
+    Raw,
+    Refused,
+    Status,
+)
+from shared.runtime.postgres import Pool
+from shared.runtime.service import Handling, on
+from shared.runtime.turn import Turns
+from shared.values import Actor, ActorKind
+
+log = structlog.get_logger(__name__)
+
+Decode = Callable[[Raw], Incoming]
+
+
+class SkipParked(Command):
+    """Give up a parked message, with a reason; the messages behind it go on."""
+
+    parked_key: str
+    reason: str = Field(min_length=3, max_length=500)
+
+
+class MendParked(Command):
+    """Replace the body of a parked message by a corrected one, with a reason; then retry it."""
+
+    parked_key: str
+    body: dict[str, Any]
+    reason: str = Field(min_length=3, max_length=500)
+
+
+def _parked(command: SkipParked | MendParked, desk: Desk) -> Iterator[Want | tuple[Want, ...]]:
+    books = desk.books
+    yield books.parked.want(command.parked_key)
+    if parked := books.parked.get(command.parked_key):
+        yield (
+            books.cursors.want(parked.lane),
+            books.inbox.want(f"{parked.source} {parked.message_id}"),
+            books.parked.want_group("queue", parked.lane),
+        )
+
+
+def skip(command: SkipParked, desk: Desk) -> dict[str, str]:
+    """Take the first message of a lane off it for good, kept for the record with who and why."""
+    books = desk.books
+    parked = _failed(books, command.parked_key)
+    note = f"skipped by {desk.actor}: {command.reason}"
+    books.parked.put(replace(parked, state=ParkedState.SKIPPED, queue="", note=note))
+    cursor = books.cursors.get(parked.lane) or Cursor(parked.lane)
+    sequence = cursor.sequence if parked.sequence is None else parked.sequence
+    rest = books.parked.group("queue", parked.lane)
+    books.cursors.put(replace(cursor, sequence=sequence, state=LaneState.GAP if rest else LaneState.FLOWING))
+    if parked.sequence is None:
+        seen = Seen(f"{parked.source} {parked.message_id}", b"skipped", desk.now, Status.DONE, None)
+        books.inbox.put(seen)
+    log.warning("parked message skipped", type=parked.type, stream=parked.stream, actor=str(desk.actor))
+    return {"lane": parked.lane, "state": ParkedState.SKIPPED}
+
+
+def mend(command: MendParked, desk: Desk) -> dict[str, str]:
+    """Replace the body of a parked message; headers, identity and place stay."""
+    books = desk.books
+    parked = _failed(books, command.parked_key)
+    note = f"mended by {desk.actor}: {command.reason}"
+    books.parked.put(replace(parked, body=b64encode(orjson.dumps(command.body)).decode(), note=note))
+    log.warning("parked message mended", type=parked.type, stream=parked.stream, actor=str(desk.actor))
+    return {"lane": parked.lane, "state": parked.state}
+
+
+def _failed(books: Books, key: str) -> Parked:
+    parked = books.parked.get(key)
+    if parked is None:
+        raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
+    if parked.state is not ParkedState.FAILED:
+        raise Refused(
+            "not_first",
+            f"only the failed message at the head of its lane can be changed; this one is {parked.state}",
+        )
+    return parked
+
+
+PARKING: tuple[Handling[Any, Any], ...] = (on(SkipParked, skip, _parked), on(MendParked, mend, _parked))
+"""Part of every service's CONSUMES."""
+
+
+class Parking:
+    """Reads and retries the parked messages of one service."""
+
+    def __init__(self, turns: Turns[Any], pool: Pool, decode: Decode) -> None:
+        self.turns = turns
+        self.pool = pool
+        self.decode = decode
+        self._woken = asyncio.Event()
+
+    async def list_(self, state: str | None = None, limit: int = 100) -> list[Parked]:
+        """Parked messages, oldest first; without a state, all that still wait."""
+        where = "state = $1" if state else "queue <> '' AND $1::text IS NULL"
+        sql = f"SELECT * FROM parked WHERE {where} ORDER BY queue, place LIMIT $2"
+        return [PARKED.load(r) for r in await self.pool.fetch(sql, state, limit)]
+
+    async def show(self, key: str) -> Parked | None:
+        """One parked message with all that is known of it."""
+        record = await self.pool.fetchrow("SELECT * FROM parked WHERE parked_key = $1", key)
+        return PARKED.load(record) if record else None
+
+    async def counts(self) -> dict[str, int]:
+        """How many messages are parked, by state."""
+        records = await self.pool.fetch("SELECT state, count(*) AS n FROM parked WHERE queue <> '' GROUP BY state")
+        return {r["state"]: r["n"] for r in records}
+
+    async def retry(self, lane: str) -> list[Outcome]:
+        """Try the lane again from its oldest message on, in order, until one fails or all are done."""
+        outcomes: list[Outcome] = []
+        while True:
+            records = await self.pool.fetch("SELECT * FROM parked WHERE queue = $1 ORDER BY place LIMIT 200", lane)
+            batch = await self.turns.run([self._again(PARKED.load(r)) for r in records])
+            outcomes += batch
+            if len(records) < 200 or any(o.status not in (Status.DONE, Status.DUPLICATE) for o in batch):
+                return outcomes
+
+    def wake(self) -> None:
+        """Some lane may be able to go on."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Let lanes go on whose missing message arrived, or whose failed one was skipped."""
+        while True:
+            self._woken.clear()
+            try:
+                for lane in await self._ready():
+                    await self.retry(lane)
+            except Exception as error:
+                log.warning("parking waits", service=self.turns.service.name, error=type(error).__name__)
+                await asyncio.sleep(2)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), 5)
+
+    async def _ready(self) -> list[str]:
+        sql = f"""
+            SELECT c.lane FROM {CURSORS.name} c
+            LEFT JOIN LATERAL (SELECT place, doc->>'sequence' AS sequence FROM parked p
+                               WHERE p.queue = c.lane ORDER BY place LIMIT 1) p ON true
+            WHERE c.state = $1 AND (p.sequence IS NULL OR p.place <= c.sequence + 1) LIMIT 100"""
+        return [r["lane"] for r in await self.pool.fetch(sql, LaneState.GAP.value)]
+
+    def _again(self, parked: Parked) -> Incoming:
+        raw = Raw(parked.topic, parked.partition, parked.offset, b64decode(parked.key) or None,
+                  tuple((k, b64decode(v)) for k, v in parked.headers), b64decode(parked.body))  # fmt: skip
+        if parked.door == Door.TIMER:
+            incoming = self._timer(parked, raw)
+        else:
+            incoming = self.decode(raw)
+        incoming.door, incoming.lane, incoming.parked_key = Door.RETRY, parked.lane, parked.parked_key
+        return incoming
+
+    def _timer(self, parked: Parked, raw: Raw) -> Incoming:
+        actor = Actor(kind=ActorKind.TIMER, name=parked.type)
+        envelope = Envelope(parked.message_id, parked.source, parked.type, parked.stream, parked.parked_at, actor)
+        incoming = Incoming(envelope, Door.RETRY, parked.lane, raw=raw)
+        try:
+            incoming.message = TIMER_TYPES[parked.type].model_validate_json(raw.body)
+        except Exception as error:
+            incoming.error = error
+        return incoming

@@ -1,0 +1,109 @@
+"""Everything refused over HTTP is answered with problem details (RFC 9457) that name the rule and the field."""
+
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.runtime.commands import Busy
+from shared.runtime.messages import Refused
+from shared.runtime.store import Unavailable
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY = 1024 * 1024
+"""Bytes; far above an order of 1,000 lines."""
+
+
+def problem(status: int, code: str, detail: str, *, field: str | None = None, **more: Any) -> JSONResponse:
+    """A problem document."""
+    body = {
+        "type": f"/problems/{code}",
+        "title": code.replace("_", " "),
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    if field is not None:
+        body["field"] = field
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "2"} if status == 503 else None
+    return JSONResponse(body | more, status, headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of the app with a problem document."""
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> JSONResponse:
+        return problem(error.status, error.code, error.detail, field=error.field)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = [{"field": ".".join(str(p) for p in e["loc"][1:]) or "body", "rule": e["msg"]} for e in error.errors()]
+        if any(e["type"] == "json_invalid" for e in error.errors()):
+            return problem(400, "not_json", "the body is not valid JSON", field="body")
+        detail = "; ".join(f"{e['field']}: {e['rule']}" for e in found[:5])
+        return problem(422, "invalid", detail, field=found[0]["field"], errors=found[:50])
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        return problem(error.status_code, code, str(error.detail))
+
+    @app.exception_handler(Busy)
+    async def busy(request: Request, error: Busy) -> JSONResponse:
+        return problem(503, "busy", f"{error}; try again shortly")
+
+    @app.exception_handler(Unavailable)
+    async def unavailable(request: Request, error: Unavailable) -> JSONResponse:
+        return problem(503, "unavailable", "the service cannot reach its database; try again shortly")
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        number = uuid4().hex[:12]
+        cause = error.__cause__ or error
+        log.error("request failed", incident=number, path=request.url.path, error=type(cause).__name__)
+        return problem(
+            500,
+            "internal",
+            f"this is our fault; nothing was changed. Quote incident {number}",
+            incident=number,
+        )
+
+    app.add_middleware(BodyLimit)
+
+
+class BodyLimit:
+    """Refuses a body above the limit, also when its length was not announced."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read at most the limit before the app sees anything."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+            await self.app(scope, receive, send)
+            return
+        chunks, size, more = [], 0, True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            more = message.get("more_body", False)
+            if size > LARGEST_BODY:
+                detail = f"the body is larger than {LARGEST_BODY} bytes"
+                await problem(413, "too_large", detail, field="body")(scope, receive, send)
+                return
+        whole: list[Message] = [{"type": "http.request", "body": b"".join(chunks), "more_body": False}]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self.app(scope, replay, send)

@@ -1,0 +1,163 @@
+"""One running service: its four doors, its relay and its clock, put together and kept alive."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+
+from shared.runtime.auth import Tokens
+from shared.runtime.clock import DrivenClock, WallClock
+from shared.runtime.commands import Commands
+from shared.runtime.due import DueTimers
+from shared.runtime.intake import Intake
+from shared.runtime.messages import Incoming, Outcome
+from shared.runtime.parking import PARKING, Parking
+from shared.runtime.postgres import UNAVAILABLE, PostgresStore, make_pool
+from shared.runtime.reading import reader
+from shared.runtime.relay import Relay
+from shared.runtime.service import Service
+from shared.runtime.settings import Settings
+from shared.runtime.store import Changes
+from shared.runtime.telemetry import Metrics
+from shared.runtime.turn import Turns
+
+log = structlog.get_logger(__name__)
+
+SAMPLE_SECONDS = 5
+"""How often the gauges (lag, outbox, parked, overdue timers) are read."""
+
+
+class Runtime:
+    """A service and all that makes it run; made inside the event loop, started once, stopped once."""
+
+    def __init__(self, service: Service[Any], settings: Settings) -> None:
+        self.service = service = replace(service, consumes=(*service.consumes, *PARKING))
+        self.settings = settings
+        self.clock = DrivenClock(settings.clock_start) if settings.clock == "driven" else WallClock()
+        self.metrics = Metrics(service.name)
+        self.tokens = Tokens(settings.token_public_key)
+        self.pool = make_pool(
+            settings.database_url.get_secret_value(),
+            size=settings.database_pool,
+            statement_timeout_ms=settings.statement_timeout_ms,
+        )
+        self.read = reader(self.pool)
+        self.turns = Turns(service, PostgresStore(self.pool), self.clock)
+        self.commands = Commands(self.turns)
+        driven = self.clock if isinstance(self.clock, DrivenClock) else None
+        self.intake = Intake(self.turns, settings, self.tokens, driven)
+        self.relay = Relay(self.pool, self._producer, service.name, service.source)
+        self.due = DueTimers(self.turns)
+        self.parking = Parking(self.turns, self.pool, self.intake.decode)
+        self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        """Further loops of the service, run from start to stop."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self.turns.after_commit += [self.metrics.turn_done, self._committed]
+
+    def _producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self.settings.kafka,
+            acks="all",
+            enable_idempotence=self.settings.kafka_idempotent,
+            linger_ms=2,
+            max_batch_size=256 * 1024,
+            request_timeout_ms=20_000,
+        )
+
+    async def start(self) -> None:
+        """Open all doors; what is not there yet is waited for in the background, readiness says which."""
+        await self.pool
+        self.commands.start()
+        loops = [
+            self.intake.start,
+            self.relay.run,
+            self.due.run,
+            self.parking.run,
+            self._sample,
+            *self.background,
+        ]
+        self._tasks = [asyncio.create_task(loop(), name=getattr(loop, "__qualname__", "loop")) for loop in loops]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Finish what is in hand, then close; nothing is lost by stopping at any point."""
+        with contextlib.suppress(Exception):
+            await self.intake.stop()
+        await self.commands.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self.pool.close(), 5)
+
+    def _committed(self, messages: Sequence[Incoming], outcomes: Sequence[Outcome], changes: Changes) -> None:
+        if changes.entries:
+            self.relay.wake()
+        if any(m.lane for m in messages) and any(o.status in ("queued", "parked") for o in outcomes):
+            self.parking.wake()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.error("background loop ended", loop=task.get_name(), error=repr(error))
+
+    async def readiness(self) -> dict[str, str | None]:
+        """What must be well to serve: None where it is, a sentence where it is not."""
+        database: str | None = None
+        try:
+            await asyncio.wait_for(self.pool.fetchval("SELECT 1 FROM cursors LIMIT 1"), 3)
+        except UNAVAILABLE as away:
+            database = f"the database cannot be reached: {type(away).__name__}"
+        except Exception as error:
+            database = f"the database is not as expected ({type(error).__name__}); were migrations run?"
+        dead = [t.get_name() for t in self._tasks[1:] if t.done()]
+        return {
+            "database": database,
+            "kafka": self.intake.unassigned(),
+            "relay": self.relay.trouble,
+            "timers": self.due.trouble,
+            "loops": f"stopped: {', '.join(dead)}" if dead else None,
+        }
+
+    async def progress(self) -> dict[str, Any]:
+        """How far the service is: what a driver of the clock waits for, and what ops look at."""
+        outbox, due = await self.pool.fetchrow(
+            "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM timers WHERE due <= $1)",
+            self.clock.now(),
+        )
+        return {
+            "service": self.service.name,
+            "clock": self.clock.now().isoformat(),
+            "timers_seen": self.due.looked_at.isoformat(),
+            "outbox": outbox,
+            "timers_due": due,
+            "parked": await self.parking.counts(),
+            "applied": {f"{topic}/{partition}": offset for (topic, partition), offset in self.intake.applied.items()},
+        }
+
+    async def _sample(self) -> None:
+        while True:
+            with contextlib.suppress(Exception):  # a gauge that cannot be read now is read again soon
+                outbox = await self.pool.fetchrow(
+                    "SELECT count(*) AS n, min(l.time) AS oldest FROM outbox JOIN event_log l USING (position)"
+                )
+                age = (self.clock.now() - outbox["oldest"]).total_seconds() if outbox["oldest"] else 0.0
+                due = await self.pool.fetchval("SELECT count(*) FROM timers WHERE due <= $1", self.clock.now())
+                self.metrics.sample(outbox["n"], max(age, 0.0), due, await self.parking.counts(), self._lag())
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+    def _lag(self) -> dict[tuple[str, int], int]:
+        consumer = self.intake.consumer
+        if consumer is None:
+            return {}
+        lag = {}
+        for partition in consumer.assignment():
+            end = consumer.highwater(partition)
+            done = self.intake.applied.get((partition.topic, partition.partition))
+            if end is not None and done is not None:
+                lag[partition.topic, partition.partition] = max(end - done, 0)
+        return lag

@@ -1,0 +1,55 @@
+"""Numbering and chaining what was said: each event gets its place in its stream and its link in the hash chain."""
+
+from collections.abc import Sequence
+
+from shared.runtime.bookkeeping import Head
+from shared.runtime.chain import GENESIS, Entry, link, new_salt, personal_digest
+from shared.runtime.desk import Said, Shelf
+
+
+def entries_of(said: Sequence[Said], heads: Shelf[Head]) -> list[Entry]:
+    """Event-log entries of a turn, in the order they were said; moves the heads of their streams."""
+    entries = []
+    for one in said:
+        event, cause = one.event, one.cause
+        stream = event.stream
+        head = heads.get(stream) or Head(stream, 0, GENESIS)
+        personal, salt, digest = None, None, None
+        if (model := getattr(event, "personal", None)) is not None:
+            personal, salt = model.model_dump_json(), new_salt()
+            digest = personal_digest(salt, personal)
+        data = event.model_dump_json(exclude={"personal"})
+        actor = str(cause.actor)
+        hashed = link(
+            head.hash,
+            stream=stream,
+            sequence=head.sequence + 1,
+            type=event.wire_type,
+            time=one.at,
+            actor=actor,
+            causation_id=cause.id,
+            data=data,
+            personal_digest=digest,
+        )
+        entries.append(
+            Entry(
+                stream=stream,
+                sequence=head.sequence + 1,
+                type=event.wire_type,
+                time=one.at,
+                actor_kind=cause.actor.kind.value,
+                actor_name=cause.actor.name,
+                correlation_id=cause.correlation_id or cause.id,
+                causation_id=cause.id,
+                trace=cause.trace,
+                data=data,
+                personal=personal,
+                salt=salt,
+                personal_digest=digest,
+                previous=head.hash,
+                hash=hashed,
+            )
+        )
+        heads.put(Head(stream, head.sequence + 1, hashed))
+        heads.keep()
+    return entries

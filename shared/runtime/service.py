@@ -1,0 +1,75 @@
+"""What a service is, as data: its desk, what it hears and asks to be told when time comes, and what its topics are."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from shared.events.base import Event, EventParked, MessageRefused
+from shared.runtime.desk import Desk, Want
+from shared.runtime.messages import Message
+
+M = TypeVar("M", bound=Message)
+D = TypeVar("D", bound=Desk)
+
+Needs = Callable[[M, D], Iterator[Want | tuple[Want, ...]]]
+"""A generator: each `yield` names rows and ends a round; after it, the rows are on the desk, so that a later round can name
+rows found through them. It runs again before the handler, so it must have no effect but its yields."""
+
+Handler = Callable[[M, D], Any]
+"""Looks at rows, changes them, says what happened. Never awaits, queries or sends. May raise Refused."""
+
+
+def nothing(message: Any, desk: Any) -> Iterator[Want]:
+    """For handlers that need no rows."""
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class Handling(Generic[M, D]):
+    """One row of a service's CONSUMES: on this message, run this handler on these rows."""
+
+    message: type[M]
+    handler: Handler[M, D]
+    needs: Needs[M, D]
+
+
+def on(message: type[M], handler: Handler[M, D], needs: Needs[M, D] = nothing) -> Handling[M, D]:
+    """Say what a service does on a message: an event, a command or a timer."""
+    return Handling(message, handler, needs)
+
+
+@dataclass(frozen=True)
+class Service(Generic[D]):
+    """A service as the runtime sees it. `refused` and `parked` are its own events for those two answers."""
+
+    name: str
+    desk: Callable[[], D]
+    consumes: tuple[Handling[Any, D], ...]
+    parked: type[EventParked]
+    refused: type[MessageRefused] | None = None
+    inboxes: tuple[str, ...] = ()
+    by_type: Mapping[type, Handling[Any, D]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        by_type: dict[type, Handling[Any, D]] = {}
+        for handling in self.consumes:
+            if handling.message in by_type:
+                raise TypeError(f"{self.name}: two handlers for {handling.message.__name__}")
+            by_type[handling.message] = handling
+        object.__setattr__(self, "by_type", by_type)
+
+    @property
+    def source(self) -> str:
+        """CloudEvents source of what the service says."""
+        return f"/handover/{self.name}"
+
+    @property
+    def hears(self) -> list[type[Event]]:
+        """The events that the service handles."""
+        return [m for m in self.by_type if issubclass(m, Event)]
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that the service reads: its inboxes and the topics of the publishers that it hears."""
+        publishers = {e.wire_type.split(".", 1)[0] for e in self.hears if ".inbox." not in e.wire_type}
+        return sorted({*publishers, *self.inboxes})

@@ -1,0 +1,80 @@
+"""What the turn asks of storage. PostgreSQL (`postgres.py`) and memory (`memory.py`) both do it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from shared.runtime.chain import Entry
+from shared.runtime.rows import RowMap
+
+R = TypeVar("R")
+
+
+class TryAgain(Exception):
+    """Another writer was first, or the database chose this turn as a deadlock's victim: run the turn again."""
+
+
+class Unavailable(Exception):
+    """The database cannot be reached or dropped the connection: wait, then run the turn again."""
+
+
+class Unfit(Exception):
+    """The database refused the data (a constraint, a value out of range): some message of the turn is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueTimer:
+    """A timer row that has fallen due."""
+
+    timer_id: str
+    name: str
+    due: datetime
+    body: str
+
+
+@dataclass(slots=True)
+class Changes:
+    """All that one turn writes, in one commit."""
+
+    upserts: list[tuple[RowMap[Any], list[tuple[Any, int]]]] = field(default_factory=list)
+    """Per table: rows with the version they get; the one before must still stand."""
+    removes: list[tuple[RowMap[Any], list[tuple[str, int]]]] = field(default_factory=list)
+    added: list[tuple[RowMap[Any], list[Any]]] = field(default_factory=list)
+    timers_canceled: list[str] = field(default_factory=list)
+    timers_set: list[DueTimer] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to write."""
+        return not any((self.upserts, self.removes, self.added, self.timers_canceled, self.timers_set, self.entries))
+
+
+class Transaction(Protocol):
+    """One open transaction. Raises TryAgain, Unavailable or Unfit."""
+
+    async def load(self, rows: RowMap[R], keys: Sequence[str]) -> list[tuple[R, int]]:
+        """Rows by primary key with their versions, locked in key order."""
+        ...
+
+    async def load_group(self, rows: RowMap[R], column: str, values: Sequence[str]) -> list[tuple[R, int]]:
+        """Rows by a group column, at most the group's limit for each value, in the group's order, locked."""
+        ...
+
+    async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
+        """Timers that are due, earliest first, skipping those that another turn has claimed."""
+        ...
+
+    async def save(self, changes: Changes) -> None:
+        """Write everything; the commit follows when the transaction's block ends."""
+        ...
+
+
+class Store(Protocol):
+    """Where a service keeps its rows."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Commits when the block ends, rolls back when it raises."""
+        ...

@@ -1,0 +1,407 @@
+"""The turn: the one place where anything a service does happens.
+
+known? → load → handle → number and chain → save, in one commit. Four doors lead here (Kafka, HTTP, timers, retry of parked
+messages). A turn is pure but for its one transaction, so it simply runs again when the database says so.
+"""
+
+import asyncio
+import random
+import traceback
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+import structlog
+from pydantic import BaseModel
+
+from shared.runtime.bookkeeping import Cursor, LaneState, Parked, ParkedState, Seen
+from shared.runtime.clock import Clock
+from shared.runtime.desk import Desk, Want
+from shared.runtime.messages import (
+    TIMER_TYPES,
+    Door,
+    Envelope,
+    Incoming,
+    Message,
+    Outcome,
+    Raw,
+    Refused,
+    Status,
+)
+from shared.runtime.saying import entries_of
+from shared.runtime.service import Handling, Service
+from shared.runtime.store import Changes, DueTimer, Store, Transaction, TryAgain, Unfit
+from shared.values import Actor, ActorKind
+
+D = TypeVar("D", bound=Desk)
+log = structlog.get_logger(__name__)
+
+TRIES = 20
+"""How often a turn runs again for a race before it gives up; each try waits a little longer."""
+
+_NO_RECORD = Raw("", 0, 0, None, (), b"")
+_REUSED = Refused("id_reused", "this id was used before for another message; send it with an id of its own", field="id")
+
+
+class Turns(Generic[D]):
+    """Runs turns of one service on one store. `after_commit` is called with the outcomes of each turn."""
+
+    def __init__(self, service: Service[D], store: Store, clock: Clock) -> None:
+        self.service = service
+        self.store = store
+        self.clock = clock
+        self.after_commit: list[Callable[[Sequence[Incoming], Sequence[Outcome], Changes], None]] = []
+
+    async def run(self, messages: Sequence[Incoming]) -> list[Outcome]:
+        """Handle messages in order and commit; outcomes are in the same order.
+
+        Raises Unavailable when the database is away: nothing was changed, run it again later.
+        """
+        try:
+            return (await self._again(lambda: _Turn(self, list(messages)).run()))[1]
+        except Unfit as unfit:
+            if len(messages) == 1:
+                message = replace(messages[0], error=unfit)
+                return (await self._again(lambda: _Turn(self, [message]).run()))[1]
+            half = len(messages) // 2
+            return await self.run(messages[:half]) + await self.run(messages[half:])
+
+    async def run_timers(self, limit: int = 200) -> int:
+        """Handle timers that are due; returns how many were claimed."""
+        try:
+            messages, _ = await self._again(lambda: _Turn(self, [], claim=limit).run())
+        except Unfit:
+            if limit > 1:
+                return await self.run_timers(limit // 2)
+            messages, _ = await self._again(lambda: _Turn(self, [], claim=1, unfit=True).run())
+        return len(messages)
+
+    async def _again(self, attempt: Callable[[], Any]) -> Any:
+        for tries in range(TRIES):
+            try:
+                return await attempt()
+            except TryAgain as reason:
+                if tries == TRIES - 1:  # never a race: two rows of this very turn exclude each other
+                    raise Unfit(str(reason)) from reason
+                log.debug("turn runs again", service=self.service.name, reason=str(reason))
+                await asyncio.sleep(random.uniform(0, 0.002 * 2 ** min(tries, 7)))
+        raise AssertionError("unreachable")
+
+
+class _Turn(Generic[D]):
+    """One attempt at one turn; thrown away when it must run again."""
+
+    def __init__(self, turns: Turns[D], messages: list[Incoming], *, claim: int = 0, unfit: bool = False) -> None:
+        self.turns = turns
+        self.service = turns.service
+        self.messages = messages
+        self.claim = claim
+        self.unfit = unfit
+        self.now = turns.clock.now()
+        self.desk = turns.service.desk()
+        self.books = self.desk.books
+        self.outcomes: list[Outcome] = []
+        self.claimed: list[str] = []
+        self.stopped_lanes: set[str] = set()
+
+    async def run(self) -> tuple[list[Incoming], list[Outcome]]:
+        async with self.turns.store.transaction() as tx:
+            if self.claim:
+                self.messages = [self._from_timer(t) for t in await tx.claim_timers(self.now, self.claim)]
+            await self._load_books(tx)
+            await self._load(tx)
+            for message in self.messages:
+                self.desk.begin(message.envelope, self.now)
+                self.outcomes.append(await self._take(tx, message))
+            streams = {said.event.stream for said in self.desk.said}
+            await self._fetch(tx, [self.books.heads.want(*streams)])
+            changes = self._changes()
+            if not changes.empty:
+                await tx.save(changes)
+        for hook in self.turns.after_commit:
+            hook(self.messages, self.outcomes, changes)
+        return self.messages, self.outcomes
+
+    # --- load ---------------------------------------------------------------------------------------------
+
+    async def _load_books(self, tx: Transaction) -> None:
+        lanes = {m.lane for m in self.messages if m.lane}
+        seen = {_seen_key(m) for m in self.messages if m.from_outside}
+        await self._fetch(tx, [self.books.cursors.want(*lanes), self.books.inbox.want(*seen)])
+        waiting = {lane for lane in lanes if self._cursor(lane).state is not LaneState.FLOWING}
+        parked = {_parked_key(m) for m in self.messages if m.lane in waiting or m.door is Door.TIMER}
+        retried = {m.lane for m in self.messages if m.door is Door.RETRY}
+        await self._fetch(tx, [self.books.parked.want(*parked)])
+        await self._fetch(tx, [self.books.parked.want_group("queue", *retried)])
+
+    async def _load(self, tx: Transaction) -> None:
+        """Advance the `needs` of all messages in step: one SELECT per table and round, whatever the batch."""
+        running = [iter(self._needs(m)) for m in self.messages]
+        while running:
+            wants: list[Want] = []
+            going = []
+            for needs in running:
+                try:
+                    want = next(needs)
+                except StopIteration:
+                    continue
+                except Exception:
+                    continue
+                wants += want if isinstance(want, tuple) else (want,)
+                going.append(needs)
+            await self._fetch(tx, wants)
+            running = going
+
+    def _needs(self, incoming: Incoming) -> Iterator[Want | tuple[Want, ...]]:
+        handling = self._handling(incoming)
+        if handling is None or incoming.error is not None:
+            return iter(())
+        self.desk.begin(incoming.envelope, self.now)
+        return handling.needs(incoming.message, self.desk)
+
+    async def _fetch(self, tx: Transaction, wants: Sequence[Want]) -> None:
+        keys: dict[tuple[int, str | None], tuple[Want, dict[str, None]]] = {}
+        for want in wants:
+            if missing := want.missing():
+                keys.setdefault((id(want.shelf), want.group), (want, {}))[1].update(dict.fromkeys(missing))
+        for want, missing_keys in sorted(keys.values(), key=lambda w: w[0].shelf.map.name):
+            shelf, ordered = want.shelf, sorted(missing_keys)
+            if want.group is None:
+                shelf.loaded(ordered, await tx.load(shelf.map, ordered))
+            else:
+                shelf.loaded_group(want.group, ordered, await tx.load_group(shelf.map, want.group, ordered))
+
+    # --- handle -------------------------------------------------------------------------------------------
+
+    async def _take(self, tx: Transaction, incoming: Incoming) -> Outcome:
+        if incoming.door is Door.TIMER and incoming.envelope.id in self.desk.timers.changed:
+            return Outcome(Status.DUPLICATE)  # an earlier timer of this turn canceled or moved it
+        outcome = await self._known_or_waits(tx, incoming) or await self._handle(tx, incoming)
+        self.desk.keep()
+        return outcome
+
+    async def _known_or_waits(self, tx: Transaction, incoming: Incoming) -> Outcome | None:
+        """None when the message is to be handled now; else what became of it."""
+        sequence, cursor = incoming.envelope.sequence, self._cursor(incoming.lane)
+        if incoming.door is Door.RETRY and not self.books.parked.known.get(_parked_key(incoming)):
+            return Outcome(Status.DUPLICATE)  # another retry was first
+        if incoming.from_outside and (outcome := await self._seen(tx, incoming)):
+            self._unpark(incoming)
+            return outcome
+        if sequence is not None and sequence <= cursor.sequence:
+            self._unpark(incoming)
+            return Outcome(Status.DUPLICATE)
+        if incoming.door is Door.RETRY:
+            gap = sequence is not None and sequence > cursor.sequence + 1
+            return Outcome(Status.QUEUED) if gap or incoming.lane in self.stopped_lanes else None
+        if incoming.door is not Door.KAFKA:
+            return None
+        if cursor.state is LaneState.FAILED:
+            return self._park(incoming, ParkedState.QUEUED, "an earlier message of its stream is parked")
+        if sequence is not None and sequence > cursor.sequence + 1:
+            missing = f"waits for {cursor.sequence + 1} of its stream"
+            return self._park(incoming, ParkedState.GAP, missing)
+        return None
+
+    async def _seen(self, tx: Transaction, incoming: Incoming) -> Outcome | None:
+        seen = self.books.inbox.get(_seen_key(incoming))
+        if seen is None:
+            return None
+        if seen.digest != incoming.digest:
+            second = f"{_seen_key(incoming)}#{incoming.digest.hex()[:16]}"
+            await self._fetch(tx, [self.books.inbox.want(second)])
+            if self.books.inbox.get(second) is None:
+                self.books.inbox.put(Seen(second, incoming.digest, self.now, Status.REFUSED, None))
+                return self._refuse(incoming, _REUSED, remember=False)
+            return Outcome(Status.DUPLICATE, refusal=_REUSED)
+        if seen.status == Status.REFUSED:
+            return Outcome(Status.DUPLICATE, refusal=Refused(**seen.answer))
+        return Outcome(Status.DUPLICATE, answer=seen.answer)
+
+    async def _handle(self, tx: Transaction, incoming: Incoming) -> Outcome:
+        try:
+            answer = _jsonable(await self._call(tx, incoming))
+        except Refused as refused:
+            self.desk.discard()
+            if incoming.from_outside or incoming.door is Door.HTTP:
+                return self._refuse(incoming, refused, remember=True)
+            return self._fail(incoming, refused)
+        except Exception as error:
+            self.desk.discard()
+            if isinstance(error, (TryAgain, Unfit)):
+                raise
+            return self._fail(incoming, error)
+        self._remember(incoming, Status.DONE, answer)
+        self._advance(incoming)
+        return Outcome(Status.DONE if incoming.message is not None else Status.PASSED, answer=answer)
+
+    async def _call(self, tx: Transaction, incoming: Incoming) -> Any:
+        if incoming.error is not None:
+            raise incoming.error
+        handling = self._handling(incoming)
+        if handling is None:
+            return None
+        for want in handling.needs(incoming.message, self.desk):
+            # rows that an earlier message of this turn led to
+            await self._fetch(tx, want if isinstance(want, tuple) else (want,))
+        return handling.handler(incoming.message, self.desk)
+
+    def _handling(self, incoming: Incoming) -> Handling[Any, D] | None:
+        return self.service.by_type.get(type(incoming.message))
+
+    # --- what becomes of a message ------------------------------------------------------------------------
+
+    def _advance(self, incoming: Incoming) -> None:
+        self._unpark(incoming)
+        if incoming.envelope.sequence is not None:
+            cursor = self._cursor(incoming.lane)
+            self.books.cursors.put(replace(cursor, sequence=incoming.envelope.sequence))
+
+    def _remember(self, incoming: Incoming, status: Status, answer: Any) -> None:
+        if incoming.from_outside:
+            self.books.inbox.put(Seen(_seen_key(incoming), incoming.digest, self.now, status, answer))
+
+    def _refuse(self, incoming: Incoming, refused: Refused, *, remember: bool) -> Outcome:
+        what = {"code": refused.code, "detail": refused.detail, "field": refused.field}
+        if remember:
+            self._remember(incoming, Status.REFUSED, what | {"status": refused.status})
+        if incoming.door is not Door.HTTP and self.service.refused is not None:
+            envelope = incoming.envelope
+            refusal = self.service.refused(
+                refused=incoming.claimed_id or envelope.id,
+                refused_source=envelope.source,
+                refused_type=envelope.type,
+                **what,
+            )
+            self.desk.publish(refusal)
+        self._unpark(incoming)
+        return Outcome(Status.REFUSED, refusal=refused)
+
+    def _fail(self, incoming: Incoming, error: Exception) -> Outcome:
+        if incoming.door is Door.HTTP:
+            log.error(
+                "command failed",
+                service=self.service.name,
+                type=incoming.envelope.type,
+                error=type(error).__name__,
+                where=_where(error),
+            )
+            return Outcome(Status.FAILED, error=error)
+        return self._park(incoming, ParkedState.FAILED, _reason(error), error)
+
+    def _park(self, incoming: Incoming, state: ParkedState, reason: str, error: Exception | None = None) -> Outcome:
+        envelope, raw = incoming.envelope, incoming.raw or _NO_RECORD
+        before = self.books.parked.get(incoming.parked_key) if incoming.parked_key else None
+        key = _parked_key(incoming)
+        if before is None and self.books.parked.known.get(key):
+            return Outcome(Status.DUPLICATE)
+        where = (
+            "".join(traceback.format_exception(error, limit=-12)) if error and not isinstance(error, Refused) else ""
+        )
+        self.books.parked.put(
+            replace(before, state=state, reason=reason, traceback=where, tries=before.tries + 1)
+            if before
+            else Parked(
+                parked_key=key, lane=incoming.lane, queue=incoming.lane, state=state, parked_at=self.now,
+                place=envelope.sequence if envelope.sequence is not None else raw.offset,
+                type=envelope.type, stream=envelope.stream, sequence=envelope.sequence, message_id=envelope.id,
+                source=envelope.source, door=incoming.door, topic=raw.topic, partition=raw.partition,
+                offset=raw.offset, key=b64encode(raw.key or b"").decode(),
+                headers=tuple((k, b64encode(v or b"").decode()) for k, v in raw.headers),
+                body=b64encode(raw.body).decode(), reason=reason, traceback=where, tries=1,
+            )
+        )  # fmt: skip
+        if state is ParkedState.QUEUED:
+            return Outcome(Status.QUEUED)
+        lane_state = LaneState.FAILED if state is ParkedState.FAILED else LaneState.GAP
+        self.books.cursors.put(replace(self._cursor(incoming.lane), state=lane_state))
+        if state is ParkedState.GAP:
+            return Outcome(Status.QUEUED)
+        self.stopped_lanes.add(incoming.lane)
+        if before is None:
+            self.desk.publish(
+                self.service.parked(service=self.service.name, parked_id=key,
+                                    parked_type=envelope.type, parked_stream=envelope.stream, reason=reason)
+            )  # fmt: skip
+            log.error(
+                "message parked",
+                service=self.service.name,
+                type=envelope.type,
+                stream=envelope.stream,
+                reason=reason,
+            )
+        return Outcome(Status.PARKED, error=error)
+
+    def _unpark(self, incoming: Incoming) -> None:
+        """Take a retried message off its lane; the lane flows again when nothing is left on it."""
+        if incoming.parked_key is None:
+            return
+        self.books.parked.remove(incoming.parked_key)
+        rest = self.books.parked.group("queue", incoming.lane)
+        more = self.books.parked.more("queue", incoming.lane)
+        state = LaneState.GAP if rest or more else LaneState.FLOWING
+        self.books.cursors.put(replace(self._cursor(incoming.lane), state=state))
+
+    def _cursor(self, lane: str) -> Cursor:
+        return (self.books.cursors.get(lane) if lane else None) or Cursor(lane)
+
+    def _from_timer(self, timer: DueTimer) -> Incoming:
+        self.claimed.append(timer.timer_id)
+        actor = Actor(kind=ActorKind.TIMER, name=timer.name)
+        envelope = Envelope(timer.timer_id, self.service.source, timer.name, timer.timer_id, timer.due, actor)
+        message: Message | None = None
+        error: Exception | None = Unfit("the database refused what the timer changed") if self.unfit else None
+        try:
+            message = TIMER_TYPES[timer.name].model_validate_json(timer.body)
+        except Exception as broken:
+            error = broken
+        raw = Raw("", 0, 0, None, (), timer.body.encode())
+        return Incoming(envelope, Door.TIMER, f"timers|{timer.timer_id}", message, error, raw)
+
+    # --- save ---------------------------------------------------------------------------------------------
+
+    def _changes(self) -> Changes:
+        changes = Changes(entries=entries_of(self.desk.said, self.books.heads))
+        for shelf in self.desk.shelves:
+            upserts, removes = shelf.changes()
+            if upserts:
+                changes.upserts.append((shelf.map, upserts))
+            if removes:
+                changes.removes.append((shelf.map, removes))
+        changes.added = [(ledger.map, ledger.added) for ledger in self.desk.ledgers if ledger.added]
+        timers = self.desk.timers.changed
+        changes.timers_canceled = sorted(
+            {*self.claimed, *(k for k, v in timers.items() if v is None)}
+            - {k for k, v in timers.items() if v is not None}
+        )
+        changes.timers_set = [
+            DueTimer(key, value[0].timer_name, value[1], value[0].model_dump_json())
+            for key, value in sorted(timers.items())
+            if value is not None
+        ]
+        return changes
+
+
+def _seen_key(incoming: Incoming) -> str:
+    return f"{incoming.envelope.source} {incoming.envelope.id}"
+
+
+def _parked_key(incoming: Incoming) -> str:
+    return incoming.parked_key or f"{incoming.lane} {incoming.envelope.source} {incoming.envelope.id}"
+
+
+def _jsonable(answer: Any) -> Any:
+    return answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
+
+
+def _reason(error: Exception) -> str:
+    """One line that says what went wrong without saying whom it was about: never a value from the message (X4)."""
+    if isinstance(error, Refused):
+        return f"{error.code}: {error.detail}"
+    return f"{type(error).__name__} in {_where(error)}"
+
+
+def _where(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].name} ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else "the edge"

@@ -1,0 +1,164 @@
+"""Small values that every service means the same by: money, people, addresses, order lines."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_MINOR = 10**13
+"""Largest amount in minor units (cents, fen): far above any order, far below 64 bits."""
+
+
+def _in_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time needs its offset from UTC, for example 2026-03-01T09:30:00+08:00")
+    if not 2000 <= value.year <= 2200:
+        raise ValueError("a time must lie between the years 2000 and 2200")
+    return value.astimezone(UTC)
+
+
+def _printable(value: str) -> str:
+    if any(ord(c) < 32 and c not in "\n\t" for c in value) or "\x7f" in value:
+        raise ValueError("control characters are not allowed")
+    if any(0xD800 <= ord(c) <= 0xDFFF for c in value):
+        raise ValueError("lone surrogates are not allowed")
+    return value
+
+
+Time = Annotated[datetime, AfterValidator(_in_utc)]
+"""An instant, UTC on the wire; a time without an offset is refused."""
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\w][\w.:@/+\-]*$")]
+"""An identifier that people and machines read: letters, digits and . : @ / + - _ (no spaces)."""
+
+Text = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True), AfterValidator(_printable)]
+"""Free text of a person: trimmed, without control characters."""
+
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_printable)
+]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+"""ISO 4217 code, upper case."""
+
+Minor = Annotated[int, Field(ge=0, le=MAX_MINOR, strict=True)]
+"""An amount in minor units of the order's currency."""
+
+Quantity = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+
+
+class Value(BaseModel):
+    """An immutable value; unknown fields are refused when we write and skipped when we read events."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Money(Value):
+    """An amount in minor units (fen, cents) of one currency."""
+
+    amount: Minor
+    currency: Currency
+
+    def __str__(self) -> str:
+        return f"{self.amount / 100:.2f} {self.currency}"
+
+
+class Address(Value):
+    """Where a parcel goes. `region` is the province or state, `district` the part of a city."""
+
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+    region: Name
+    city: Name
+    district: Text = ""
+    street: Name
+    postcode: Annotated[str, StringConstraints(max_length=20, pattern=r"^[\w\- ]*$")] = ""
+
+
+class Contact(Value):
+    """Who is reached, and how. Personal data: never logged, can be erased (X4)."""
+
+    name: Name
+    phone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 \-]{4,24}$")]
+    email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+
+
+class Personal(Value):
+    """The one part of an event that erasure must reach (X4): contact and address of the buyer."""
+
+    contact: Contact
+    address: Address
+
+
+class OrderLine(Value):
+    """One line of an order: a SKU, how many, the price of one piece in minor units."""
+
+    line: Annotated[int, Field(ge=1, le=10_000, strict=True)]
+    sku: Code
+    name: Text = ""
+    quantity: Quantity
+    unit_price: Minor
+
+
+class SkuQuantity(Value):
+    """Pieces of one SKU."""
+
+    sku: Code
+    quantity: Quantity
+
+
+class PaymentMethod(StrEnum):
+    """How an order is paid (O1)."""
+
+    PREPAID = "prepaid"
+    COD = "cod"
+
+
+class DeliveryMethod(StrEnum):
+    """How the goods reach the buyer (O1)."""
+
+    COURIER = "courier"
+    SELF_PICKUP = "self_pickup"
+    TO_DOOR = "to_door"
+    WITH_INSTALLATION = "with_installation"
+
+
+class Locale(StrEnum):
+    """The languages that messages and pages exist in (N4, X7)."""
+
+    ZH_CN = "zh-CN"
+    EN = "en"
+
+
+class ActorKind(StrEnum):
+    """Who can cause an event: a person, a machine, a system outside, a timer of ours, or ops."""
+
+    OPERATOR = "operator"
+    DEVICE = "device"
+    SYSTEM = "system"
+    TIMER = "timer"
+    SERVICE = "service"
+
+
+class Role(StrEnum):
+    """What an actor may do (X4); each includes the ones before it."""
+
+    ORDINARY = "ordinary"
+    BACK_OFFICE = "back-office"
+    ADMINISTRATOR = "administrator"
+
+    def includes(self, other: Self) -> bool:
+        """True when whoever holds this role may do what `other` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+class Actor(Value):
+    """Who caused an event (X4). `device` is the scanner that an operator was signed in at (W12)."""
+
+    kind: ActorKind
+    name: Code
+    role: Role = Role.ORDINARY
+    device: Code | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}:{self.name}"
