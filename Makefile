@@ -1,0 +1,55 @@
+# Handover. Every target does its own set-up: a bare machine needs `make` and Python 3.11 or newer, nothing else.
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,$(if $(shell $(p) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p))))
+ORDERS ?= 200
+TEST_ARGS ?= -n auto --dist loadfile
+BIN := .venv/bin
+STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 pyproject.toml
+
+.PHONY: help setup demo up test check docs lock clean
+.DEFAULT_GOAL := help
+
+help: ## What can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+setup: $(STAMP) ## The environment in .venv, from requirements.lock (the other targets do it by themselves)
+
+$(STAMP): requirements.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "Handover needs Python 3.11 or newer with its venv module; python3 here is: $$(python3 --version 2>&1 || true)." >&2; \
+	  echo "Install one (on Debian and Ubuntu also python3-venv), or say which to take: make PYTHON=/path/to/python3.13 ..." >&2; \
+	  exit 1; fi
+	@echo "Setting up .venv with $$($(PYTHON) --version): once, and when the lock file changes; this takes a minute or two."
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@$(PIP) --only-binary :all: --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## Play a day in a shop on this machine: ORDERS=200
+	@$(BIN)/handover demo --orders $(ORDERS)
+
+up: $(STAMP) ## The whole system, kept running; Ctrl-C stops it, data stays in .handover
+	@$(BIN)/handover up
+
+test: $(STAMP) ## All tests that need nothing but this machine
+	@$(BIN)/pytest $(TEST_ARGS)
+
+check: $(STAMP) ## Style, types, import rules, generated documents
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/handover docs --check
+
+docs: $(STAMP) ## Write the generated documents again
+	@$(BIN)/handover docs
+
+lock: $(STAMP) ## Take the newest versions that pyproject.toml allows into the lock files
+	@$(LOCK) --upgrade --extra embedded --extra dev -o requirements.lock
+	@$(LOCK) --constraint requirements.lock -o deploy/requirements.lock
+	@echo "Wrote requirements.lock and deploy/requirements.lock; run make test, then commit both."
+
+clean: ## Remove the environment and caches; data in .handover stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

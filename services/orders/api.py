@@ -1,0 +1,126 @@
+"""Orders over HTTP: staff commands go through the same handlers as events; reads go to queries."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel
+
+from services.orders import queries
+from services.orders.domain.order import Order, OrderStatus
+from services.orders.handlers.addresses import ConfirmAddress
+from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
+from services.orders.handlers.release import LiftHold, PlaceHold
+from shared.events.identity import order_id as id_of
+from shared.events.orders import Hold
+from shared.runtime.http import Anyone
+from shared.runtime.messages import Refused
+from shared.runtime.running import Runtime
+from shared.values import Actor, ActorKind, DeliveryMethod, Personal, Text
+
+
+class Confirmation(BaseModel):
+    """What the agent confirmed with the buyer."""
+
+    cod_accepted: bool = False
+    delivery_method: DeliveryMethod | None = None
+    personal: Personal | None = None
+
+
+class NewHold(BaseModel):
+    """Which hold, and why."""
+
+    hold: Hold
+    reason: Text
+
+
+class Because(BaseModel):
+    """Why."""
+
+    reason: Text
+
+
+def shown(order: Order, actor: Actor) -> dict[str, Any]:
+    """An order as an actor may see it: personal data only for people of the shop (X4)."""
+    view = asdict(order) | {
+        "paid": order.paid,
+        "holds": [asdict(h) for h in order.holds],
+        "standing_holds": order.standing(),
+        "lines": [line.model_dump() for line in order.lines],
+        "held_by": order.held_by(),
+    }
+    view["personal"] = order.personal if actor.kind is ActorKind.OPERATOR else None
+    del view["content"]
+    return view
+
+
+def router(runtime: Runtime) -> APIRouter:
+    """The routes of orders."""
+    routes = APIRouter(prefix="/v1/orders", tags=["orders"])
+
+    async def one(order_id: str) -> Order:
+        order = await queries.find(runtime.read, order_id)
+        if order is None:
+            raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
+        return order
+
+    @routes.get("")
+    async def list_orders(
+        asked: Anyone,
+        status: OrderStatus | None = None,
+        held: bool | None = None,
+        buyer_id: str | None = None,
+        source: str | None = None,
+        number: Annotated[str | None, Query(description="External number; together with source it finds one order.")] = None,
+        before: AwareDatetime | None = None,
+        limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 100,
+    ) -> list[dict[str, Any]]:
+        """Orders, newest first."""
+        if number is not None:
+            if source is None:
+                raise Refused("invalid", "a number needs its source", field="source", status=422)
+            found = await queries.find(runtime.read, id_of(source, number))
+            return [shown(found, asked.actor)] if found else []
+        orders = await queries.listing(
+            runtime.read, status=status, held=held, buyer_id=buyer_id, before=before, limit=limit
+        )
+        return [shown(order, asked.actor) for order in orders]
+
+    @routes.get("/{order_id}")
+    async def get_order(order_id: str, asked: Anyone) -> dict[str, Any]:
+        """One order: status, payment, holds with their history, where its goods are, who has it."""
+        return shown(await one(order_id), asked.actor)
+
+    @routes.get("/{order_id}/timeline")
+    async def get_timeline(order_id: str, asked: Anyone) -> dict[str, Any]:
+        """What happened to the order in all services, and who has it now (O14)."""
+        order = await one(order_id)
+        entries = await queries.timeline(runtime.read, order_id)
+        return {"order_id": order_id, "status": order.status, "held_by": order.held_by(), "entries": entries}
+
+    @routes.post("/{order_id}/confirm-address")
+    async def confirm_address(order_id: str, body: Confirmation, asked: Anyone) -> Any:
+        """The agent confirmed, or corrects, address, contact and delivery method with the buyer (O6)."""
+        return await asked.do(ConfirmAddress(order_id=order_id, **dict(body)))
+
+    @routes.post("/{order_id}/holds")
+    async def place_hold(order_id: str, body: NewHold, asked: Anyone) -> Any:
+        """Stop an order that has not gone to the warehouse yet (O7)."""
+        return await asked.do(PlaceHold(order_id=order_id, hold=body.hold, reason=body.reason))
+
+    @routes.post("/{order_id}/holds/{hold}/lift")
+    async def lift_hold(order_id: str, hold: Hold, body: Because, asked: Anyone) -> Any:
+        """Lift a hold; payment anomalies and audits need the back office (O7)."""
+        return await asked.do(LiftHold(order_id=order_id, hold=hold, reason=body.reason))
+
+    @routes.post("/{order_id}/cancel")
+    async def cancel(order_id: str, body: Because, asked: Anyone) -> Any:
+        """Cancel: at once while the order is not released, else the warehouse is asked (O10)."""
+        return await asked.do(CancelOrder(order_id=order_id, reason=body.reason))
+
+    @routes.post("/{order_id}/confirm-receipt")
+    async def confirm_receipt(order_id: str, asked: Anyone) -> Any:
+        """Note that the buyer has the goods (O16)."""
+        return await asked.do(ConfirmReceipt(order_id=order_id))
+
+    return routes

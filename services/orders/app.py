@@ -1,0 +1,48 @@
+"""The orders process: settings in, running service out."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from services.orders import api
+from services.orders.domain.policy import Policy
+from services.orders.handlers import service
+from shared.runtime.app import serve
+from shared.runtime.settings import Settings
+
+
+class OrdersSettings(Settings):
+    """Settings of the orders service."""
+
+    unpaid_expires_after: timedelta = Field(
+        Policy().unpaid_expires_after, description="An unpaid order is closed so long after it was placed (O4)."
+    )
+    confirm_within: timedelta = Field(
+        Policy().confirm_within, description="When a supervisor is told that nobody confirmed the address (O6)."
+    )
+    duplicate_window: timedelta = Field(
+        Policy().duplicate_window, description="Same buyer and goods within this time is suspected to be a mistake (O5)."
+    )
+    ship_within: timedelta = Field(Policy().ship_within, description="Promised dispatch where the shop gave none (O1).")
+    deliver_within: timedelta = Field(
+        Policy().deliver_within, description="Promised delivery where the shop gave none (O1)."
+    )
+    completes_after: timedelta = Field(
+        Policy().completes_after, description="A delivered order completes by itself after so long (O16)."
+    )
+    audit_above: int | None = Field(
+        None, ge=0, description="Orders above this total, in minor units, wait for a person's audit (O7)."
+    )
+
+    def policy(self) -> Policy:
+        """The shop's policy."""
+        return Policy(**{name: getattr(self, name) for name in Policy.__slots__})
+
+
+def main() -> None:
+    """Run the service."""
+    serve(lambda settings: service(settings.policy()), OrdersSettings, [api.router])
+
+
+if __name__ == "__main__":
+    main()

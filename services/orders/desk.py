@@ -1,0 +1,64 @@
+"""The desk of orders, and how its rows are found."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+from services.orders.domain.order import Order
+from services.orders.domain.policy import Policy
+from services.orders.tables import EARLY_PAYMENTS, HEARD, ORDERS, RECENT_BUYS
+from shared.events.identity import order_id as id_of
+from shared.events.inbox import OrderSubmitted
+from shared.runtime.desk import Desk, Want
+from shared.runtime.messages import Refused
+
+
+class OrdersDesk(Desk):
+    """Shelves of one turn."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+        self.orders = self.shelf(ORDERS)
+        self.early_payments = self.shelf(EARLY_PAYMENTS)
+        self.recent_buys = self.shelf(RECENT_BUYS)
+        self.heard = self.ledger(HEARD)
+
+    def known(self, order_id: str) -> Order:
+        """The order, for a command. Raises Refused (404) when there is none."""
+        order = self.orders.get(order_id)
+        if order is None:
+            raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
+        return order
+
+
+def by_id(message: Any, desk: OrdersDesk) -> Iterator[Want]:
+    """The order that the message names by our id."""
+    yield desk.orders.want(message.order_id)
+
+
+def by_number(message: Any, desk: OrdersDesk) -> Iterator[Want]:
+    """The order that an outside message names by source and external number."""
+    yield desk.orders.want(id_of(message.source, message.external_number))
+
+
+def payment_rows(message: Any, desk: OrdersDesk) -> Iterator[Want | tuple[Want, ...]]:
+    """The order and the payment that may be waiting for it."""
+    order_id = id_of(message.source, message.external_number)
+    yield desk.orders.want(order_id), desk.early_payments.want(f"{order_id}/{message.payment_id}")
+
+
+def submission(message: OrderSubmitted, desk: OrdersDesk) -> Iterator[Want | tuple[Want, ...]]:
+    """The order, payments that came before it, and the buyer's last order for the same goods."""
+    order_id = id_of(message.source, message.external_number)
+    yield (
+        desk.orders.want(order_id),
+        desk.early_payments.want_group("order_id", order_id),
+        desk.recent_buys.want(goods_key(message)),
+    )
+
+
+def goods_key(message: OrderSubmitted) -> str:
+    """Buyer and goods of a submission in one key (O5)."""
+    goods = sorted((line.sku, line.quantity) for line in message.lines)
+    return sha256(repr((message.source, message.buyer_id, goods)).encode()).hexdigest()

@@ -1,0 +1,210 @@
+"""An order: its status, its payment status, the holds that stand against it, and where its goods are.
+
+These are separate axes on purpose. The fulfillment rollup is derived from what the warehouse says and never decides anything.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.events.orders import Hold, OrderApproved, OrderCanceled, OrderCompleted, OrderExpired
+from shared.events.warehouse import FulfillmentRefused
+from shared.lifecycle import lifecycle
+from shared.values import Actor, DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal
+
+
+class OrderStatus(StrEnum):
+    """Where the order stands as a promise."""
+
+    PLACED = "placed"
+    APPROVED = "approved"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+class PaymentStatus(StrEnum):
+    """Where the money stands."""
+
+    UNPAID = "unpaid"
+    PARTIALLY_PAID = "partially_paid"
+    PAID = "paid"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    ANOMALOUS = "anomalous"
+    COD_DUE = "cod_due"
+    COD_COLLECTED = "cod_collected"
+
+
+class Fulfillment(StrEnum):
+    """Where the goods are, as the warehouse last said."""
+
+    NONE = "none"
+    RELEASED = "released"
+    BACKORDERED = "backordered"
+    ALLOCATED = "allocated"
+    PICKING = "picking"
+    PICKED = "picked"
+    CHECKED = "checked"
+    PACKED = "packed"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    RETURNING = "returning"
+    CANCELED = "canceled"
+
+
+ORDER = lifecycle(
+    "order",
+    OrderStatus,
+    # while                                      this happens        becomes
+    (OrderStatus.PLACED, OrderApproved, OrderStatus.APPROVED),
+    (OrderStatus.PLACED, OrderExpired, OrderStatus.EXPIRED),
+    ((OrderStatus.PLACED, OrderStatus.APPROVED), OrderCanceled, OrderStatus.CANCELED),
+    (OrderStatus.APPROVED, FulfillmentRefused, OrderStatus.PLACED),
+    (OrderStatus.APPROVED, OrderCompleted, OrderStatus.COMPLETED),
+    overtaken=[
+        ((OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED), OrderCanceled),
+        ((OrderStatus.CANCELED, OrderStatus.EXPIRED), FulfillmentRefused),
+        ((OrderStatus.APPROVED, OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED), OrderExpired),
+        ((OrderStatus.PLACED, OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED), OrderCompleted),
+    ],
+)
+"""The status of an order; holds, money and goods have axes of their own."""
+
+CLOSED = (OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldEntry:
+    """One hold: why, by whom and when, and the same of its lifting (O7)."""
+
+    hold: Hold
+    reason: str
+    placed_by: str
+    placed_at: datetime
+    lifted_by: str | None = None
+    lifted_at: datetime | None = None
+
+    @property
+    def stands(self) -> bool:
+        """True until it is lifted."""
+        return self.lifted_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One payment as it was captured; `counts` says whether it goes towards the order."""
+
+    payment_id: str
+    amount: int
+    currency: str
+    captured_at: datetime
+    counts: bool
+    anomaly: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything orders knows about one order."""
+
+    order_id: str
+    source: str
+    external_number: str
+    status: OrderStatus
+    payment_status: PaymentStatus
+    fulfillment: Fulfillment
+    held: bool
+    buyer_id: str
+    placed_at: datetime
+    total: int
+    currency: str
+    lines: tuple[OrderLine, ...]
+    payment_method: PaymentMethod
+    delivery_method: DeliveryMethod
+    ship_by: datetime
+    deliver_by: datetime
+    locale: Locale
+    agent: str | None
+    remark: str
+    personal: Personal | None
+    content: str
+    """Digest of the submission, to tell the same order handed in twice from another one under the same number."""
+    holds: tuple[HoldEntry, ...] = ()
+    payments: tuple[Payment, ...] = ()
+    open_cases: tuple[str, ...] = ()
+    refunded: int = 0
+    confirmation_asked: bool = False
+    released: bool = False
+    """True from the release until the warehouse refuses or cancels it."""
+    delivered_at: datetime | None = None
+    escalated: tuple[str, ...] = ()
+    closed_reason: str = ""
+
+    @property
+    def paid(self) -> int:
+        """What counts towards the order, in minor units."""
+        return sum(p.amount for p in self.payments if p.counts)
+
+    @property
+    def owed_back(self) -> int:
+        """What would have to be paid back if the order ended now."""
+        return max(self.paid - self.refunded, 0)
+
+    @property
+    def is_cod(self) -> bool:
+        """True when the courier collects the money."""
+        return self.payment_method is PaymentMethod.COD
+
+    @property
+    def closed(self) -> bool:
+        """True when nothing more is to be done for the buyer."""
+        return self.status in CLOSED
+
+    @property
+    def money_is_right(self) -> bool:
+        """True when money does not stand in the way of the release."""
+        return self.is_cod or self.payment_status is PaymentStatus.PAID
+
+    def standing(self) -> list[Hold]:
+        """The holds that stand, oldest first."""
+        return [h.hold for h in self.holds if h.stands]
+
+    def has(self, hold: Hold) -> bool:
+        """True while this hold stands."""
+        return hold in self.standing()
+
+    def with_hold(self, hold: Hold, reason: str, actor: Actor, now: datetime) -> "Order":
+        """The order with one more hold; the same order when it stands already."""
+        if self.has(hold):
+            return self
+        entry = HoldEntry(hold, reason, str(actor), now)
+        return replace(self, holds=(*self.holds, entry), held=True)
+
+    def without_hold(self, hold: Hold, actor: Actor, now: datetime) -> "Order":
+        """The order with this hold lifted; the same order when it does not stand."""
+        holds = tuple(
+            replace(h, lifted_by=str(actor), lifted_at=now) if h.hold is hold and h.stands else h for h in self.holds
+        )
+        return replace(self, holds=holds, held=any(h.stands for h in holds))
+
+    def ready(self) -> bool:
+        """True when the order may go to the warehouse: money right, no hold, not there yet (O7)."""
+        return (
+            self.status is OrderStatus.PLACED and self.money_is_right and not self.held and not self.released
+        )
+
+    def held_by(self) -> str:
+        """Who has the order now, in a word or two (O11, O14)."""
+        if self.closed:
+            return "done"
+        if self.open_cases:
+            return "after-sales"
+        if standing := self.standing():
+            return f"orders: {standing[0].value}"
+        if not self.released:
+            return "orders: awaiting payment"
+        if self.fulfillment in (Fulfillment.SHIPPED, Fulfillment.RETURNING):
+            return "courier"
+        if self.fulfillment is Fulfillment.DELIVERED:
+            return "buyer"
+        return f"warehouse: {self.fulfillment.value}"

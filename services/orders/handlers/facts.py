@@ -1,0 +1,139 @@
+"""What the other services say about an order: where its goods are, which cases are open, what was refunded (O10, O14, O16)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from services.orders.desk import OrdersDesk
+from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus, PaymentStatus
+from services.orders.domain.payment import refund
+from services.orders.handlers.closing import CompletionDue, end_canceled
+from services.orders.handlers.release import free, stop
+from services.orders.tables import Heard
+from shared.events.aftersales import CaseClosed, CaseKind, CaseOpened, RefundRequested
+from shared.events.base import Event
+from shared.events.orders import CancelRefused, Hold
+from shared.events.warehouse import (
+    FulfillmentAllocated,
+    FulfillmentBackordered,
+    FulfillmentCanceled,
+    FulfillmentCancelRefused,
+    FulfillmentChecked,
+    FulfillmentCheckFailed,
+    FulfillmentPacked,
+    FulfillmentPicked,
+    FulfillmentPickStarted,
+    FulfillmentRefused,
+    ShipmentDelivered,
+    ShipmentReturned,
+    ShipmentShipped,
+)
+from shared.values import Money
+
+STAGE: dict[type[Event], Fulfillment] = {
+    FulfillmentAllocated: Fulfillment.ALLOCATED,
+    FulfillmentBackordered: Fulfillment.BACKORDERED,
+    FulfillmentPickStarted: Fulfillment.PICKING,
+    FulfillmentPicked: Fulfillment.PICKED,
+    FulfillmentCheckFailed: Fulfillment.PICKING,
+    FulfillmentChecked: Fulfillment.CHECKED,
+    FulfillmentPacked: Fulfillment.PACKED,
+    ShipmentShipped: Fulfillment.SHIPPED,
+    ShipmentReturned: Fulfillment.RETURNING,
+}
+"""What the warehouse says, and where the goods then are."""
+
+ENDED_BY_RETURN = (CaseKind.LATE_CANCEL, CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
+"""Cases after which the buyer has nothing: the order ends as canceled."""
+
+
+def told(decide: Callable[[Any, Order, OrdersDesk], Order] | None = None) -> Callable[[Any, OrdersDesk], None]:
+    """A handler that puts an event into the order's timeline and then lets `decide` change the order."""
+
+    def handler(event: Any, desk: OrdersDesk) -> None:
+        actor = f"{desk.envelope.actor}"
+        what = event.model_dump(mode="json", exclude={"personal", "order_id"})
+        service = event.wire_type.split(".", 1)[0]
+        desk.heard.add(Heard(event.order_id, service, event.wire_type, desk.envelope.time, actor, what))
+        order = desk.orders.get(event.order_id)
+        if order is not None and decide is not None:
+            desk.orders.put(decide(event, order, desk))
+
+    return handler
+
+
+def moved(event: Event, order: Order, desk: OrdersDesk) -> Order:
+    """The goods are somewhere else now; a first parcel's news does not undo that another was delivered."""
+    if order.fulfillment is Fulfillment.DELIVERED and not isinstance(event, ShipmentReturned):
+        return order
+    return replace(order, fulfillment=STAGE[type(event)])
+
+
+def refused(event: FulfillmentRefused, order: Order, desk: OrdersDesk) -> Order:
+    """No courier reaches the address: the order comes back and waits for a better one (O6)."""
+    after = ORDER.next(order.status, FulfillmentRefused)
+    if after is None:
+        return order
+    pending = order.has(Hold.CANCEL_PENDING)
+    order = replace(order, status=after, released=False, fulfillment=Fulfillment.NONE)
+    if pending:
+        return end_canceled(order, order.closed_reason, order.owed_back, desk)
+    return stop(order, Hold.UNREACHABLE_ADDRESS, event.detail, desk)
+
+
+def canceled(event: FulfillmentCanceled, order: Order, desk: OrdersDesk) -> Order:
+    """The warehouse has put everything back: the cancel is done (O10)."""
+    order = replace(order, fulfillment=Fulfillment.CANCELED)
+    order = free(order, Hold.CANCEL_PENDING, "the warehouse put everything back", desk)
+    return end_canceled(order, order.closed_reason, order.owed_back, desk)
+
+
+def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDesk) -> Order:
+    """The parcel had left: after-sales takes it from here (O10, A1)."""
+    if order.closed:
+        return order
+    desk.publish(
+        CancelRefused(
+            order_id=order.order_id,
+            reason=event.reason,
+            paid=Money(amount=order.owed_back, currency=order.currency),
+        )
+    )
+    return free(order, Hold.CANCEL_PENDING, event.reason, desk)
+
+
+def delivered(event: ShipmentDelivered, order: Order, desk: OrdersDesk) -> Order:
+    """The buyer has a parcel; with the last one the receipt period begins (O16)."""
+    if event.cod_collected and order.payment_status is PaymentStatus.COD_DUE:
+        order = replace(order, payment_status=PaymentStatus.COD_COLLECTED)
+    if not event.last:
+        return order
+    order = replace(order, fulfillment=Fulfillment.DELIVERED, delivered_at=event.delivered_at)
+    _await_completion(order, desk)
+    return order
+
+
+def case_opened(event: CaseOpened, order: Order, desk: OrdersDesk) -> Order:
+    """While a case is open the order does not complete by itself."""
+    desk.timers.cancel(CompletionDue(order_id=order.order_id))
+    return replace(order, open_cases=(*order.open_cases, event.case_id))
+
+
+def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
+    """The receipt period begins anew, or the order ends because everything came back."""
+    order = replace(order, open_cases=tuple(c for c in order.open_cases if c != event.case_id))
+    if event.kind in ENDED_BY_RETURN and order.fulfillment is not Fulfillment.DELIVERED:
+        return end_canceled(order, event.kind.value, 0, desk)
+    _await_completion(order, desk)
+    return order
+
+
+def refund_requested(event: RefundRequested, order: Order, desk: OrdersDesk) -> Order:
+    """Money goes back to the buyer."""
+    return refund(order, event.amount.amount)
+
+
+def _await_completion(order: Order, desk: OrdersDesk) -> None:
+    waits = order.status is OrderStatus.APPROVED and order.delivered_at is not None and not order.open_cases
+    if waits and order.fulfillment is Fulfillment.DELIVERED:
+        desk.timers.set(CompletionDue(order_id=order.order_id), desk.now + desk.policy.completes_after)

@@ -1,0 +1,119 @@
+"""Orders come in: once, whatever is retried, with all that stands against them named at once (O1, O5)."""
+
+from datetime import datetime
+from hashlib import sha256
+
+from services.orders.desk import OrdersDesk, goods_key
+from services.orders.domain.order import Fulfillment, Order, OrderStatus, PaymentStatus
+from services.orders.handlers.closing import DeliverByDue, ShipByDue, UnpaidDue
+from services.orders.handlers.payments import apply_early
+from services.orders.handlers.release import settle, stop
+from services.orders.tables import RecentBuy
+from shared.events.identity import order_id as id_of
+from shared.events.inbox import OrderSubmitted
+from shared.events.orders import Hold, OrderPlaced
+from shared.runtime.messages import Refused
+from shared.values import PaymentMethod
+
+
+def submit(event: OrderSubmitted, desk: OrdersDesk) -> dict[str, str]:
+    """Accept an order. The same one handed in again is answered and changes nothing; another one under its number is refused."""
+    order_id = id_of(event.source, event.external_number)
+    content = sha256(event.model_dump_json().encode()).hexdigest()
+    if (known := desk.orders.get(order_id)) is not None:
+        if known.content != content:
+            raise Refused(
+                "order_exists",
+                f"order {event.external_number} of {event.source} exists with other content; amend or cancel it, "
+                "or send the new one under its own number",
+                field="external_number",
+            )
+        return {"order_id": order_id, "status": known.status}
+    order = _new(event, order_id, content, desk)
+    desk.publish(_placed(order))
+    order = _hold_back(order, event, desk)
+    for timer, at in (
+        (ShipByDue(order_id=order_id), order.ship_by),
+        (DeliverByDue(order_id=order_id), order.deliver_by),
+    ):
+        desk.timers.set(timer, max(at, desk.now))
+    if order.payment_status is PaymentStatus.UNPAID:
+        desk.timers.set(UnpaidDue(order_id=order_id), _later(order.placed_at, desk) + desk.policy.unpaid_expires_after)
+    desk.orders.put(order)
+    order = apply_early(order, desk)
+    order = settle(order, desk)
+    return {"order_id": order_id, "status": order.status}
+
+
+def _new(event: OrderSubmitted, order_id: str, content: str, desk: OrdersDesk) -> Order:
+    policy = desk.policy
+    free = event.total == 0
+    cod = event.payment_method is PaymentMethod.COD
+    status = PaymentStatus.COD_DUE if cod else PaymentStatus.PAID if free else PaymentStatus.UNPAID
+    ship_by = event.ship_by or event.placed_at + policy.ship_within
+    return Order(
+        order_id=order_id,
+        source=event.source,
+        external_number=event.external_number,
+        status=OrderStatus.PLACED,
+        payment_status=status,
+        fulfillment=Fulfillment.NONE,
+        held=False,
+        buyer_id=event.buyer_id,
+        placed_at=event.placed_at,
+        total=event.total,
+        currency=event.currency,
+        lines=event.lines,
+        payment_method=event.payment_method,
+        delivery_method=event.delivery_method,
+        ship_by=ship_by,
+        deliver_by=event.deliver_by or max(event.placed_at + policy.deliver_within, ship_by),
+        locale=event.locale,
+        agent=event.agent,
+        remark=event.remark,
+        personal=event.personal,
+        content=content,
+    )
+
+
+def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
+    if not event.address_confirmed:
+        order = stop(order, Hold.ADDRESS_UNCONFIRMED, "the buyer has not confirmed the address", desk)
+    if order.is_cod:
+        order = stop(order, Hold.COD_UNCONFIRMED, "the buyer has not agreed to pay on delivery", desk)
+    above = desk.policy.audit_above
+    if above is not None and order.total > above:
+        order = stop(order, Hold.AWAITING_AUDIT, "the total is above what is released without audit", desk)
+    key = goods_key(event)
+    before = desk.recent_buys.get(key)
+    if before is not None and abs(order.placed_at - before.placed_at) <= desk.policy.duplicate_window:
+        reason = f"same buyer and goods as order {before.order_id} shortly before"
+        order = stop(order, Hold.DUPLICATE_SUSPECTED, reason, desk)
+    desk.recent_buys.put(RecentBuy(key, order.order_id, order.placed_at))
+    return order
+
+
+def _placed(order: Order) -> OrderPlaced:
+    return OrderPlaced(
+        order_id=order.order_id,
+        source=order.source,
+        external_number=order.external_number,
+        placed_at=order.placed_at,
+        buyer_id=order.buyer_id,
+        lines=order.lines,
+        currency=order.currency,
+        total=order.total,
+        payment_method=order.payment_method,
+        delivery_method=order.delivery_method,
+        ship_by=order.ship_by,
+        deliver_by=order.deliver_by,
+        locale=order.locale,
+        agent=order.agent,
+        remark=order.remark,
+        personal=order.personal,
+    )
+
+
+def _later(placed_at: datetime, desk: OrdersDesk) -> datetime:
+    """An order that reaches us late must not expire on arrival."""
+    return max(placed_at, desk.now)

@@ -1,0 +1,117 @@
+"""Payments come in, also before their order and after its end (O3, O4)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from services.orders.desk import OrdersDesk
+from services.orders.domain.order import Order
+from services.orders.domain.payment import Anomalous, Booked, Known, book
+from services.orders.handlers.closing import UnpaidDue
+from services.orders.handlers.release import settle, stop
+from services.orders.tables import EarlyPayment
+from shared.events.identity import order_id as id_of
+from shared.events.inbox import PaymentCaptured
+from shared.events.orders import (
+    Hold,
+    OrderMessageRefused,
+    OrderPaid,
+    PaymentAnomalyFound,
+    PaymentRecorded,
+)
+from shared.runtime.messages import Timer
+from shared.values import Money
+
+KEPT_FOR = timedelta(days=7)
+"""A wait longer than this is not begun: the payment is refused. The waits double, so it was kept for at least as long."""
+
+
+class EarlyPaymentDue(Timer, name="orders.early_payment_due"):
+    """Look again whether the order of an early payment has come; it may have come in the same instant."""
+
+    payment_key: str
+    order_id: str
+    wait_minutes: int
+
+
+def capture(event: PaymentCaptured, desk: OrdersDesk) -> dict[str, str]:
+    """Book a captured payment, or keep it until its order comes."""
+    order_id = id_of(event.source, event.external_number)
+    order = desk.orders.get(order_id)
+    if order is None:
+        key = f"{order_id}/{event.payment_id}"
+        amount = event.amount
+        early = EarlyPayment(key, order_id, event.payment_id, amount.amount, amount.currency, event.captured_at)
+        desk.early_payments.put(early)
+        due = EarlyPaymentDue(payment_key=key, order_id=order_id, wait_minutes=1)
+        desk.timers.set(due, desk.now + timedelta(minutes=1))
+        return {"order_id": order_id, "payment": "kept until the order comes"}
+    order = settle(_book(order, event.payment_id, event.amount, event.captured_at, desk), desk)
+    return {"order_id": order_id, "payment": order.payment_status}
+
+
+def apply_early(order: Order, desk: OrdersDesk) -> Order:
+    """Book the payments that came before their order."""
+    for early in desk.early_payments.group("order_id", order.order_id):
+        money = Money(amount=early.amount, currency=early.currency)
+        order = _book(order, early.payment_id, money, early.captured_at, desk)
+        desk.early_payments.remove(early.payment_key)
+        due = EarlyPaymentDue(payment_key=early.payment_key, order_id=order.order_id, wait_minutes=1)
+        desk.timers.cancel(due)
+    return order
+
+
+def look_again(timer: EarlyPaymentDue, desk: OrdersDesk) -> None:
+    """Book an early payment whose order has come; refuse it when none came for days."""
+    early, order = desk.early_payments.get(timer.payment_key), desk.orders.get(timer.order_id)
+    if early is None:
+        return
+    if order is not None:
+        money = Money(amount=early.amount, currency=early.currency)
+        settle(_book(order, early.payment_id, money, early.captured_at, desk), desk)
+        desk.early_payments.remove(early.payment_key)
+        return
+    wait = timedelta(minutes=timer.wait_minutes * 2)
+    if wait < KEPT_FOR:
+        desk.timers.set(timer.model_copy(update={"wait_minutes": timer.wait_minutes * 2}), desk.now + wait)
+        return
+    desk.early_payments.remove(early.payment_key)
+    desk.publish(
+        OrderMessageRefused(
+            refused=early.payment_id,
+            refused_source="orders.inbox",
+            refused_type=PaymentCaptured.wire_type,
+            code="unknown_order",
+            detail="no order came for this payment; pay it back or send the order",
+            field="external_number",
+        )
+    )
+
+
+def _book(order: Order, payment_id: str, amount: Money, captured_at: object, desk: OrdersDesk) -> Order:
+    match book(order, payment_id, amount.amount, amount.currency, captured_at):
+        case Known():
+            return order
+        case Anomalous(after, anomaly):
+            desk.publish(
+                PaymentAnomalyFound(
+                    order_id=order.order_id,
+                    payment_id=payment_id,
+                    anomaly=anomaly,
+                    amount=amount,
+                    expected=Money(amount=max(order.total - order.paid, 0), currency=order.currency),
+                )
+            )
+            return stop(after, Hold.PAYMENT_ANOMALY, f"payment {payment_id} is {anomaly}", desk)
+        case Booked(after, complete):
+            due = after.total - after.paid
+            desk.publish(
+                PaymentRecorded(
+                    order_id=order.order_id, payment_id=payment_id, amount=amount, paid=after.paid, due=due
+                )
+            )
+            if complete:
+                desk.timers.cancel(UnpaidDue(order_id=order.order_id))
+                desk.publish(
+                    OrderPaid(order_id=order.order_id, paid=Money(amount=after.paid, currency=order.currency))
+                )
+            return replace(after)

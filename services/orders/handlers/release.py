@@ -1,0 +1,147 @@
+"""Holds, audit and release: an order reaches the warehouse only when its money is right and nothing stands against it (O7)."""
+
+from dataclasses import replace
+
+from services.orders.desk import OrdersDesk
+from services.orders.domain.order import ORDER, Fulfillment, Order
+from services.orders.domain.payment import status_of
+from shared.events.orders import (
+    AddressConfirmationRequested,
+    Hold,
+    HoldLifted,
+    HoldPlaced,
+    OrderApproved,
+    OrderReleased,
+)
+from shared.runtime.messages import Command, Refused, Timer
+from shared.values import Role, Text
+
+
+class PlaceHold(Command):
+    """Somebody stops an order, for a reason."""
+
+    order_id: str
+    hold: Hold
+    reason: Text
+
+
+class LiftHold(Command):
+    """Whoever may lift a hold says that it no longer stands."""
+
+    order_id: str
+    hold: Hold
+    reason: Text
+
+
+class ConfirmationDue(Timer, name="orders.confirmation_due"):
+    """Nobody confirmed the address in time (O6)."""
+
+    order_id: str
+
+
+BY_HAND = (Hold.CUSTOMER_REQUEST, Hold.AWAITING_AUDIT, Hold.OUT_OF_STOCK, Hold.DUPLICATE_SUSPECTED)
+"""Holds that people place; the others follow from facts."""
+
+NEEDS_BACK_OFFICE = (Hold.PAYMENT_ANOMALY, Hold.AWAITING_AUDIT)
+"""Holds that an ordinary agent may not lift."""
+
+NOT_BY_HAND = (Hold.CANCEL_PENDING,)
+"""Holds that only an answer of the warehouse lifts."""
+
+
+def stop(order: Order, hold: Hold, reason: str, desk: OrdersDesk) -> Order:
+    """Place a hold and say so; nothing happens when it stands already."""
+    if order.has(hold):
+        return order
+    desk.publish(HoldPlaced(order_id=order.order_id, hold=hold, reason=reason))
+    return order.with_hold(hold, reason, desk.actor, desk.now)
+
+
+def free(order: Order, hold: Hold, reason: str, desk: OrdersDesk) -> Order:
+    """Lift a hold and say so; nothing happens when it does not stand."""
+    if not order.has(hold):
+        return order
+    desk.publish(HoldLifted(order_id=order.order_id, hold=hold, reason=reason))
+    return order.without_hold(hold, desk.actor, desk.now)
+
+
+def settle(order: Order, desk: OrdersDesk) -> Order:
+    """Keep the order, and take the next step that its state allows: ask for confirmation, or release."""
+    if order.money_is_right and not order.closed and not order.confirmation_asked:
+        order = ask_for_confirmation(order, desk)
+    if order.ready():
+        after = ORDER.next(order.status, OrderApproved)
+        assert after is not None
+        order = replace(order, status=after, released=True, fulfillment=Fulfillment.RELEASED)
+        desk.publish(OrderApproved(order_id=order.order_id), released(order))
+    desk.orders.put(order)
+    return order
+
+
+def ask_for_confirmation(order: Order, desk: OrdersDesk) -> Order:
+    """Have the buyer asked once to confirm the address (and for COD the fee), with a deadline for the answer (O6)."""
+    if not (order.has(Hold.ADDRESS_UNCONFIRMED) or order.has(Hold.COD_UNCONFIRMED)):
+        return order
+    answer_by = desk.now + desk.policy.confirm_within
+    desk.timers.set(ConfirmationDue(order_id=order.order_id), answer_by)
+    desk.publish(
+        AddressConfirmationRequested(
+            order_id=order.order_id, answer_by=answer_by, cod=order.is_cod, personal=order.personal
+        )
+    )
+    return replace(order, confirmation_asked=True)
+
+
+def released(order: Order) -> OrderReleased:
+    """The order as the warehouse gets it."""
+    return OrderReleased(
+        order_id=order.order_id,
+        external_number=order.external_number,
+        source=order.source,
+        placed_at=order.placed_at,
+        lines=order.lines,
+        currency=order.currency,
+        payment_method=order.payment_method,
+        cod_due=order.total if order.is_cod else 0,
+        delivery_method=order.delivery_method,
+        ship_by=order.ship_by,
+        deliver_by=order.deliver_by,
+        remark=order.remark,
+        locale=order.locale,
+        personal=order.personal,
+    )
+
+
+def place_hold(command: PlaceHold, desk: OrdersDesk) -> dict[str, object]:
+    """A person stops an order that has not gone to the warehouse yet (O7)."""
+    order = desk.known(command.order_id)
+    if command.hold not in BY_HAND:
+        raise Refused("hold_not_by_hand", f"place one of {', '.join(BY_HAND)}", field="hold")
+    _open(order)
+    if order.released:
+        raise Refused("already_released", "the warehouse has the order; cancel it instead")
+    order = stop(order, command.hold, command.reason, desk)
+    desk.orders.put(order)
+    return {"holds": order.standing()}
+
+
+def lift_hold(command: LiftHold, desk: OrdersDesk) -> dict[str, object]:
+    """Lift a hold; the order is released when it was the last (O7)."""
+    order = desk.known(command.order_id)
+    _open(order)
+    if not order.has(command.hold):
+        raise Refused("no_such_hold", f"the hold {command.hold} does not stand", field="hold")
+    if command.hold in NOT_BY_HAND:
+        raise Refused("hold_not_by_hand", "the warehouse's answer to the cancel lifts this hold", field="hold")
+    if command.hold in NEEDS_BACK_OFFICE and not desk.actor.role.includes(Role.BACK_OFFICE):
+        raise Refused("role_too_low", f"{command.hold} is lifted by the back office", field="hold", status=403)
+    order = free(order, command.hold, command.reason, desk)
+    if command.hold is Hold.PAYMENT_ANOMALY:
+        order = replace(order, payment_status=status_of(order))
+    order = settle(order, desk)
+    return {"holds": order.standing(), "status": order.status}
+
+
+def _open(order: Order) -> None:
+    if order.closed:
+        raise Refused("order_closed", f"the order is {order.status}; nothing about it can be changed")

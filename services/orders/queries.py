@@ -1,0 +1,73 @@
+"""Named reads of orders for the API (O14)."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Select, select
+
+from services.orders.domain.order import Order
+from services.orders.tables import ORDERS, event_log, heard, orders
+from shared.runtime.reading import Read
+
+MOST = 500
+
+
+def of_order(order_id: str) -> Select[Any]:
+    """One order."""
+    return select(orders).where(orders.c.order_id == order_id)
+
+
+async def find(read: Read, order_id: str) -> Order | None:
+    """One order by our id, or None."""
+    records = await read(of_order(order_id))
+    return ORDERS.load(records[0]) if records else None
+
+
+async def listing(
+    read: Read,
+    *,
+    status: str | None = None,
+    held: bool | None = None,
+    buyer_id: str | None = None,
+    before: datetime | None = None,
+    limit: int = 100,
+) -> list[Order]:
+    """Orders, newest first; `before` pages on."""
+    query = select(orders).order_by(orders.c.placed_at.desc()).limit(min(limit, MOST))
+    if status is not None:
+        query = query.where(orders.c.status == status)
+    if held is not None:
+        query = query.where(orders.c.held == held)
+    if buyer_id is not None:
+        query = query.where(orders.c.buyer_id == buyer_id)
+    if before is not None:
+        query = query.where(orders.c.placed_at < before)
+    return [ORDERS.load(record) for record in await read(query)]
+
+
+async def timeline(read: Read, order_id: str) -> list[dict[str, Any]]:
+    """What happened to an order in all services, oldest first: our own event log and what we heard (O14)."""
+    own = await read(select(event_log).where(event_log.c.stream == f"order/{order_id}").order_by(event_log.c.sequence))
+    others = await read(select(heard).where(heard.c.order_id == order_id).order_by(heard.c.position))
+    entries = [
+        {
+            "at": record["time"],
+            "service": "orders",
+            "event": record["type"],
+            "actor": f"{record['actor_kind']}:{record['actor_name']}",
+            "what": {k: v for k, v in orjson.loads(record["data"]).items() if k != "order_id"},
+        }
+        for record in own
+    ]
+    entries += [
+        {
+            "at": record["at"],
+            "service": record["service"],
+            "event": record["type"],
+            "actor": record["actor"],
+            "what": record["doc"]["what"],
+        }
+        for record in others
+    ]
+    return sorted(entries, key=lambda entry: entry["at"])
