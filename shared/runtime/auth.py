@@ -17,6 +17,8 @@ from shared.values import Actor, ActorKind, Role
 
 ISSUER = "handover"
 CACHED = 10_000
+HOLDERS = (ActorKind.OPERATOR, ActorKind.DEVICE, ActorKind.SYSTEM)
+"""Who can hold a token: timers and our own services never come from outside, whatever was signed."""
 
 
 def new_key_pair() -> tuple[str, str]:
@@ -26,7 +28,11 @@ def new_key_pair() -> tuple[str, str]:
 
 
 def create_token(private_key: str, actor: Actor, lifetime: timedelta, *, now: float | None = None) -> str:
-    """A signed token for an operator, device or system, valid for `lifetime`. Raises ValueError for a bad key."""
+    """A signed token for an operator, device or system, valid for `lifetime`.
+
+    Raises ValueError for a bad key, another kind of actor, or a device on anyone but an operator.
+    """
+    _may_hold(actor)
     issued = time.time() if now is None else now
     claims = {
         "iss": ISSUER,
@@ -38,14 +44,14 @@ def create_token(private_key: str, actor: Actor, lifetime: timedelta, *, now: fl
     }
     if actor.device:
         claims["device"] = actor.device
-    return jwt.encode(claims, Ed25519PrivateKey.from_private_bytes(_raw(private_key)), algorithm="EdDSA")
+    return jwt.encode(claims, Ed25519PrivateKey.from_private_bytes(key_bytes(private_key)), algorithm="EdDSA")
 
 
 class Tokens:
     """Verifies tokens. What was verified once is remembered until it expires, for a scan's sake."""
 
     def __init__(self, public_key: str) -> None:
-        self._key = Ed25519PublicKey.from_public_bytes(_raw(public_key))
+        self._key = Ed25519PublicKey.from_public_bytes(key_bytes(public_key))
         self._known: OrderedDict[str, tuple[Actor, float]] = OrderedDict()
 
     def verify(self, token: str) -> Actor:
@@ -54,7 +60,7 @@ class Tokens:
             actor, expires = known
             if time.time() < expires:
                 return actor
-            raise _EXPIRED
+            raise _expired()
         try:
             claims = jwt.decode(
                 token,
@@ -69,8 +75,9 @@ class Tokens:
                 role=Role(claims["role"]),
                 device=claims.get("device"),
             )
+            _may_hold(actor)
         except jwt.ExpiredSignatureError:
-            raise _EXPIRED from None
+            raise _expired() from None
         except (jwt.PyJWTError, ValueError, KeyError):
             raise Refused(
                 "token_invalid", "the token was not signed for this system; ask for one", status=401
@@ -85,22 +92,35 @@ class Tokens:
         value = headers.get("authorization") or headers.get("Authorization") or ""
         scheme, _, token = value.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Refused("token_missing", "send `authorization: Bearer <token>`", field="authorization", status=401)
+            raise Refused(
+                "token_missing", "send `authorization: Bearer <token>`", field="authorization", status=401
+            )
         return self.verify(token.strip())
 
 
-_EXPIRED = Refused("token_expired", "the token has expired; ask for a new one", status=401)
+def _expired() -> Refused:
+    return Refused("token_expired", "the token has expired; ask for a new one", status=401)
 
 
-def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+def _may_hold(actor: Actor) -> None:
+    if actor.kind not in HOLDERS:
+        raise ValueError(f"a token is for an operator, a device or a system, not for a {actor.kind.value}")
+    if actor.device is not None and actor.kind is not ActorKind.OPERATOR:
+        raise ValueError("only an operator signs in at a device")
 
 
-def _raw(text: str) -> bytes:
+def key_bytes(text: str) -> bytes:
+    """The 32 bytes of a key written in Base64url, padded or not. Raises ValueError for anything else."""
     try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        raw = base64.b64decode(
+            text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True
+        )
     except ValueError:
         raw = b""
     if len(raw) != 32:
         raise ValueError("a token key is 32 bytes in Base64url; `handover token keygen` makes a pair")
     return raw
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

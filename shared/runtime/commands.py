@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -33,30 +34,40 @@ class Commands:
         self.turns = turns
         self._waiting: asyncio.Queue[tuple[Incoming, asyncio.Future[Outcome]]] = asyncio.Queue(MOST_WAITING)
         self._workers: list[asyncio.Task[None]] = []
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to take requests."""
         self._workers = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
 
     async def stop(self) -> None:
-        """Stop; requests still waiting are not done and get no answer."""
+        """Stop; requests still waiting are told to try again."""
+        self._stopped = True
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        while not self._waiting.empty():
+            _settle([self._waiting.get_nowait()], Busy("the service is stopping"))
 
-    async def ask(self, command: Command, actor: Actor, *, key: str | None = None, trace: str | None = None) -> Any:
+    async def ask(
+        self, command: Command, actor: Actor, *, key: str | None = None, trace: str | None = None
+    ) -> Any:
         """The answer to a command. With an idempotency key a retry gets the first answer, also after a crash.
 
         Raises Refused, Busy, Unavailable or CommandFailed.
         """
-        return answer_of(await self.put(self._incoming(command, actor, key, trace)))
+        return answer_of(await self.tell(command, actor, key=key, trace=trace))
 
-    async def tell(self, command: Command, actor: Actor) -> Outcome:
-        """Run a command of the service's own."""
-        return await self.put(self._incoming(command, actor, None, None))
+    async def tell(
+        self, command: Command, actor: Actor, *, key: str | None = None, trace: str | None = None
+    ) -> Outcome:
+        """What became of a command. Raises Busy or Unavailable."""
+        return await self.put(self._incoming(command, actor, key, trace))
 
     async def put(self, incoming: Incoming) -> Outcome:
         """Take one message through the next turn. Raises Busy or Unavailable."""
+        if self._stopped:
+            raise Busy("the service is stopping")
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((incoming, future))
@@ -69,7 +80,9 @@ class Commands:
         digest = b""
         if key is not None:
             digest = hashlib.sha256(name.encode() + b"\0" + command.model_dump_json().encode()).digest()
-        envelope = Envelope(key or str(uuid4()), str(actor), name, "", self.turns.clock.now(), actor, trace=trace)
+        envelope = Envelope(
+            key or str(uuid4()), str(actor), name, "", self.turns.clock.now(), actor, trace=trace
+        )
         return Incoming(envelope, Door.HTTP, "", command, digest=digest)
 
     async def _work(self) -> None:
@@ -78,12 +91,15 @@ class Commands:
             while len(batch) < MOST_AT_ONCE and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             batch = [(m, f) for m, f in batch if not f.done()]
+            if not batch:  # whoever asked has gone
+                continue
             try:
                 outcomes = await self._patiently([m for m, _ in batch])
+            except asyncio.CancelledError:
+                _settle(batch, Busy("the service is stopping"))
+                raise
             except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+                _settle(batch, error)
             else:
                 for (_, future), outcome in zip(batch, outcomes, strict=True):
                     if not future.done():
@@ -100,10 +116,17 @@ class Commands:
                 await asyncio.sleep(0.2)
 
 
+def _settle(batch: Sequence[tuple[Incoming, asyncio.Future[Outcome]]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
+
+
 def answer_of(outcome: Outcome) -> Any:
     """What the sender is told. Raises Refused, or CommandFailed for a bug."""
-    if outcome.refusal is not None:
-        raise outcome.refusal
+    if (refusal := outcome.refusal) is not None:
+        # a fresh one: it may be shared by many messages, and each raise would add to its traceback
+        raise Refused(refusal.code, refusal.detail, field=refusal.field, status=refusal.status)
     if outcome.status is Status.FAILED:
         raise CommandFailed from outcome.error
     if outcome.status in (Status.PARKED, Status.QUEUED):

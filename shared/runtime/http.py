@@ -1,10 +1,11 @@
-"""The HTTP root of a service: health, metrics, the inbox endpoint, ops, and whatever routers the service adds."""
+"""The HTTP root of a service: health, metrics, the inbox endpoint, ops, and the routers that the service adds."""
 
 import base64
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
@@ -17,6 +18,7 @@ from shared.runtime.commands import answer_of
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Command, Refused, Status
 from shared.runtime.parking import MendParked, SkipParked
+from shared.runtime.telemetry import traceparent
 from shared.values import Actor, ActorKind, Role
 
 if TYPE_CHECKING:
@@ -28,34 +30,44 @@ _bearer = HTTPBearer(auto_error=False, description="A token made by `handover to
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks, and under which idempotency key."""
+    """Who asks, and under which idempotency key. `trace` is a W3C traceparent, made here when none came."""
 
     runtime: "Runtime"
     actor: Actor
     key: str | None
-    trace: str | None
+    trace: str
+    response: Response
 
     async def do(self, command: Command) -> Any:
-        """Take a command through a turn; its answer, or a problem."""
-        return await self.runtime.commands.ask(command, self.actor, key=self.key, trace=self.trace)
+        """Take a command through a turn; its answer, or a problem. A repeated answer says so in a header."""
+        outcome = await self.runtime.commands.tell(command, self.actor, key=self.key, trace=self.trace)
+        if outcome.status is Status.DUPLICATE:
+            self.response.headers["Idempotent-Replay"] = "true"
+        return answer_of(outcome)
 
 
-def allow(role: Role = Role.ORDINARY, *, kinds: set[ActorKind] | None = None) -> Callable[..., Awaitable[Asked]]:
-    """A dependency that lets in whoever holds the role (or a higher one); 401 without a token, 403 with too little."""
+def allow(
+    role: Role = Role.ORDINARY, *, kinds: set[ActorKind] | None = None
+) -> Callable[..., Awaitable[Asked]]:
+    """A dependency that lets in whoever holds the role or a higher one; 401 without a token, 403 with too little."""
 
-    async def asked(request: Request, _: Annotated[Any, Depends(_bearer)]) -> Asked:
+    async def asked(request: Request, response: Response, _: Annotated[Any, Depends(_bearer)]) -> Asked:
         runtime: Runtime = request.app.state.runtime
         actor = runtime.tokens.actor_of_headers(request.headers)
         if not actor.role.includes(role):
-            raise Refused("role_too_low", f"this needs the role {role.value}; yours is {actor.role.value}", status=403)
+            raise Refused(
+                "role_too_low", f"this needs the role {role.value}; yours is {actor.role.value}", status=403
+            )
         if kinds and actor.kind not in kinds:
             who = " or ".join(sorted(k.value for k in kinds))
-            raise Refused("wrong_kind", f"this is for {who} tokens; yours is of a {actor.kind.value}", status=403)
+            raise Refused(
+                "wrong_kind", f"this is for {who} tokens; yours is of a {actor.kind.value}", status=403
+            )
         key = request.headers.get("idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
             detail = "an Idempotency-Key has 1 to 200 visible ASCII characters"
             raise Refused("invalid", detail, field="idempotency-key", status=422)
-        return Asked(runtime, actor, key, request.headers.get("traceparent"))
+        return Asked(runtime, actor, key, traceparent(request.headers.get("traceparent")), response)
 
     return asked
 
@@ -76,6 +88,35 @@ class ProblemDocument(BaseModel):
     field: str | None = None
 
 
+_PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
+_REFUSALS = {
+    400: "Not JSON",
+    401: "No valid token",
+    403: "Role too low",
+    404: "Unknown",
+    409: "Refused by a rule",
+    413: "Body too large",
+    422: "Not as described here",
+    500: "Our fault; carries the number that the log has",
+    503: "Try again shortly",
+}
+
+_EVENT = {
+    "parameters": [
+        {"in": "header", "name": f"ce-{name}", "required": False, "schema": {"type": "string"},
+         "description": f"CloudEvents {name}; needed in binary mode"} for name in ("specversion", "id", "source", "type")
+    ],
+    "requestBody": {"required": True, "content": {
+        "application/json": {"schema": {"type": "object", "description": "Binary mode: the data of the event"}},
+        "application/cloudevents+json": {"schema": {
+            "type": "object", "required": ["specversion", "id", "source", "type", "data"],
+            "properties": {name: {"type": "string"} for name in ("specversion", "id", "source", "type")}
+            | {"data": {"type": "object"}}}},
+    }},
+}  # fmt: skip
+"""What FastAPI cannot see: the endpoint reads the raw request."""
+
+
 class Accepted(BaseModel):
     """What became of an inbox event, and what its sender should know."""
 
@@ -83,14 +124,25 @@ class Accepted(BaseModel):
     answer: Any = None
 
 
-def create_app(runtime: "Runtime", routers: Sequence[APIRouter], *, title: str, lifespan: Any = None) -> FastAPI:
+def create_app(
+    runtime: "Runtime", routers: Sequence[APIRouter], *, title: str, lifespan: Any = None
+) -> FastAPI:
     """The FastAPI app of a service."""
     refusals: dict[int | str, dict[str, Any]] = {
-        code: {"model": ProblemDocument, "content": {"application/problem+json": {}}, "description": text}
-        for code, text in ((401, "No valid token"), (403, "Role too low"), (404, "Unknown"), (409, "Refused by a rule"),
-                           (422, "Not as described here"), (503, "Try again shortly"))
-    }  # fmt: skip
-    app = FastAPI(title=title, version="1", lifespan=lifespan, docs_url=None, redoc_url=None, responses=refusals)
+        status: {"description": text, "content": {"application/problem+json": {"schema": _PROBLEM}}}
+        for status, text in _REFUSALS.items()
+    }
+    app = FastAPI(
+        title=title, version="1", lifespan=lifespan, docs_url=None, redoc_url=None, responses=refusals
+    )
+    document = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schemas = document().setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("ProblemDocument", ProblemDocument.model_json_schema())
+        return document()
+
+    app.openapi = openapi  # type: ignore[method-assign]
     app.state.runtime = runtime
     problems.install(app)
     app.include_router(_health(runtime))
@@ -112,10 +164,12 @@ def _health(runtime: "Runtime") -> APIRouter:
 
     @router.get("/health/ready")
     async def ready() -> JSONResponse:
-        """Database reachable, Kafka read, relay alive, timers looked at; each with a sentence when it is not."""
+        """Database reachable, Kafka read, relay alive, timers looked at; a sentence for each that is not."""
         checks = await runtime.readiness()
         well = all(reason is None for reason in checks.values())
-        return JSONResponse({"ready": well, "checks": {k: v or "ok" for k, v in checks.items()}}, 200 if well else 503)
+        return JSONResponse(
+            {"ready": well, "checks": {k: v or "ok" for k, v in checks.items()}}, 200 if well else 503
+        )
 
     @router.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -128,14 +182,18 @@ def _inbox(runtime: "Runtime") -> APIRouter:
     router = APIRouter(tags=["inbox"])
     inboxes = runtime.service.inboxes
 
-    @router.post("/v1/events", response_model=Accepted)
+    @router.post("/v1/events", response_model=Accepted, openapi_extra=_EVENT)
     async def put_event(request: Request, asked: Anyone) -> Any:
-        """Hand in one CloudEvent of this service's inboxes, the same as over Kafka: binary mode (`ce-…` headers, JSON data) or
-        structured mode (`application/cloudevents+json`). A retry with the same id gets the first answer."""
+        """Hand in one CloudEvent of this service's inboxes, the same as over Kafka: binary mode (`ce-…` headers, JSON
+        data) or structured mode (`application/cloudevents+json`). A retry with the same id gets the first answer."""
         body = await request.body()
-        headers = dict(request.headers)
-        if headers.get("content-type", "").startswith("application/cloudevents+json"):
+        if request.headers.get("content-type", "").startswith("application/cloudevents+json"):
             headers, body = _structured(body)
+        else:  # percent-encoded over HTTP, plain UTF-8 over Kafka: decoded, so that one id is one id
+            headers = {
+                name: unquote(value) for name, value in request.headers.items() if name.startswith("ce-")
+            }
+        headers["traceparent"] = asked.trace
         incoming = outside(headers, body, asked.actor, inboxes=inboxes)
         outcome = await runtime.commands.put(incoming)
         return Accepted(status=outcome.status.value, answer=answer_of(outcome))
@@ -232,6 +290,9 @@ def _key_text(key: str) -> str:
 
 def _key_of(text: str) -> str:
     try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
     except ValueError:
-        raise Refused("not_parked", "this is not the key of a parked message; list them again", status=404) from None
+        key = ""
+    if not key.isprintable() or not key:
+        raise Refused("not_parked", "this is not the key of a parked message; list them again", status=404)
+    return key

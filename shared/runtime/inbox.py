@@ -1,5 +1,5 @@
-"""Events from outside, whichever way they come: one function makes the message of a Kafka record and of an HTTP request, so that
-both are judged alike and one (source, id) is one message.
+"""Events from outside, whichever way they come: one function makes the message of a Kafka record and of an HTTP
+request, so that both are judged alike and one (source, id) is one message.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from shared.events.base import EVENT_TYPES, Event
 from shared.runtime.envelope import fields_of
 from shared.runtime.messages import Door, Envelope, Incoming, Raw, Refused
+from shared.runtime.telemetry import known_trace
 from shared.values import Actor
 
 LONGEST = 200
@@ -33,19 +34,29 @@ def outside(
 ) -> Incoming:
     """The message that CloudEvents attributes (`ce_…` headers) and data make.
 
-    `inbox` is the topic that it came on; over HTTP `inboxes` are those of the service. Raises Refused (422) when the identity
-    cannot be read; a body that does not fit its type is in `error`, under the identity that it has.
+    `inbox` is the topic that it came on; over HTTP `inboxes` are those of the service. Raises Refused (422)
+    when the identity cannot be read; a body that does not fit its type is in `error`, under the identity that it has.
     """
-    attributes = {name[3:].replace("-", "_"): value for name, value in headers.items() if name[:3] in ("ce_", "ce-")}
-    for name in ("id", "source", "type"):
+    attributes = {
+        name[3:].replace("-", "_"): value for name, value in headers.items() if name[:3] in ("ce_", "ce-")
+    }
+    for name in ("id", "source", "type", "correlationid"):
         value = attributes.get(name, "")
+        if name == "correlationid" and name not in attributes:
+            continue
         if not value or len(value) > LONGEST or not value.isprintable():
             detail = f"the CloudEvents attribute {name} must have 1 to {LONGEST} printable characters"
             raise Refused("malformed", detail, field=name, status=422)
+    if (
+        " " in attributes["source"]
+    ):  # "<source> <id>" is the key that it is known by: only the id may hold spaces
+        raise Refused("malformed", "source is a URI reference: it has no spaces", field="source", status=422)
     if attributes.get("specversion", "1.0") != "1.0":
         raise Refused("malformed", "specversion must be 1.0", field="specversion", status=422)
     type_name = attributes["type"]
-    topic = inbox or next((i for i in inboxes if type_name.rsplit(".", 2)[0] == i), inboxes[0] if inboxes else "")
+    topic = inbox or next(
+        (i for i in inboxes if type_name.rsplit(".", 2)[0] == i), inboxes[0] if inboxes else ""
+    )
     event, error = _event(type_name, topic, body)
     stream = event.stream if event is not None else f"unknown/{attributes['id']}"
     data = event.model_dump_json().encode() if event is not None else body
@@ -57,7 +68,7 @@ def outside(
         time=datetime.now(UTC),
         actor=actor,
         correlation_id=attributes.get("correlationid"),
-        trace=attributes.get("traceparent") or headers.get("traceparent"),
+        trace=known_trace(attributes.get("traceparent")) or known_trace(headers.get("traceparent")),
     )
     return Incoming(
         envelope,

@@ -1,29 +1,40 @@
 """Reads for pages, the API and reports: named SQLAlchemy Core selects, run on the service's own pool."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
+import asyncpg
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
+from shared.runtime.messages import Refused
 from shared.runtime.postgres import UNAVAILABLE, Pool
 from shared.runtime.store import Unavailable
 
 Record = Mapping[str, Any]
 Read = Callable[[Select[Any]], Awaitable[list[Record]]]
 
-_DIALECT = asyncpg_dialect()
+_DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
 
 def reader(pool: Pool) -> Read:
-    """A function that runs a select and returns its records. It raises Unavailable when the database is away."""
+    """A function that runs a select and returns its records. Raises Unavailable when the database is away and
+    Refused (422) for a value that no row can hold, such as a number out of range or a zero byte in a text."""
 
     async def read(select: Select[Any]) -> list[Record]:
         compiled = select.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         values = [compiled.params[name] for name in compiled.positiontup or []]
         try:
-            return list(await pool.fetch(str(compiled), *values, timeout=20))
+            return cast(list[Record], await pool.fetch(str(compiled), *values, timeout=20))
+        except asyncpg.DataError:
+            raise _out_of_range() from None
         except UNAVAILABLE as away:
+            if isinstance(away, ValueError):  # asyncpg's own check of values is an InterfaceError too
+                raise _out_of_range() from None
             raise Unavailable(type(away).__name__) from away
 
     return read
+
+
+def _out_of_range() -> Refused:
+    return Refused("invalid", "a value is out of range or holds characters that cannot be stored", status=422)

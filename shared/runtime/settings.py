@@ -1,13 +1,19 @@
-"""Settings come from the environment (`HANDOVER_…`); a wrong or missing one stops the start with a sentence."""
+"""Settings come from the environment (`HANDOVER_…`); a wrong or missing one ends the start with a sentence."""
 
+import re
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Literal, TypeVar
-from zoneinfo import ZoneInfo, available_timezones
+from datetime import UTC, datetime, timedelta
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin
+from zoneinfo import available_timezones
 
 from pydantic import AwareDatetime, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from shared.runtime.auth import key_bytes
 
 PREFIX = "HANDOVER_"
 
@@ -15,9 +21,11 @@ PREFIX = "HANDOVER_"
 class Settings(BaseSettings):
     """What every service needs to run. A service adds its own in a subclass."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
-    database_url: SecretStr = Field(description="Database of the service, postgresql://user:password@host:port/name.")
+    database_url: SecretStr = Field(
+        description="Database of the service, postgresql://user:password@host:port/name."
+    )
     database_pool: int = Field(6, ge=2, le=100, description="Most connections that one process opens.")
     statement_timeout_ms: int = Field(
         30_000, ge=100, description="A statement that takes longer is given up and its turn runs again."
@@ -33,8 +41,6 @@ class Settings(BaseSettings):
     http_host: str = Field("127.0.0.1", description="Address to listen on.")
     http_port: int = Field(ge=1, le=65535, description="Port to listen on.")
     token_public_key: str = Field(
-        min_length=43,
-        max_length=44,
         description="Public key that tokens are verified with; `handover token keygen` makes a pair.",
     )
     clock: Literal["wall", "driven"] = Field(
@@ -44,8 +50,12 @@ class Settings(BaseSettings):
     clock_start: AwareDatetime = Field(
         datetime(2026, 1, 1, tzinfo=UTC), description="Where a driven clock stands before its first tick."
     )
-    shop_timezone: str = Field("Asia/Shanghai", description="IANA zone of the shop: cutoffs, hours, snapshots.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    shop_timezone: str = Field(
+        "Asia/Shanghai", description="IANA zone of the shop: cutoffs, hours, snapshots."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is logged."
+    )
     otlp_endpoint: str | None = Field(
         None, description="Where traces go, an OTLP HTTP endpoint; without it no traces are made."
     )
@@ -55,7 +65,6 @@ class Settings(BaseSettings):
     def _zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError("is not an IANA time zone; take one like Asia/Shanghai or Europe/Berlin")
-        ZoneInfo(value)
         return value
 
     @field_validator("database_url")
@@ -63,6 +72,12 @@ class Settings(BaseSettings):
     def _postgres(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql://")
+        return value
+
+    @field_validator("token_public_key")
+    @classmethod
+    def _key(cls, value: str) -> str:
+        key_bytes(value)
         return value
 
 
@@ -74,39 +89,83 @@ def load(settings: type[S]) -> S:
     try:
         return settings()
     except ValidationError as error:
-        for line in problems(error):
-            print(line, file=sys.stderr)  # noqa: T201  before logging is set up, and for a person to read
-        sys.exit(2)
+        lines = problems(error, settings)
+    except (
+        SettingsError
+    ) as error:  # a list or mapping that is not JSON; the text names the field, not the value
+        found = re.search(r'field "(\w+)"', str(error))
+        lines = [_sentence(found[1] if found else "", "it must be JSON", settings)]
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201  before logging is set up, and for a person to read
+    sys.exit(2)
 
 
-def problems(error: ValidationError) -> list[str]:
+def problems(error: ValidationError, settings: type[Settings]) -> list[str]:
     """One sentence a setting, never with its value: it may be a secret."""
     lines = []
     for one in error.errors(include_url=False, include_input=False):
-        name = PREFIX + "_".join(str(part) for part in one["loc"]).upper()
-        if one["type"] == "missing":
-            lines.append(f"The setting {name} is missing. {_description(error, one['loc'])}".rstrip())
-        else:
-            lines.append(f"The setting {name} is wrong: {one['msg']}.")
+        name = str(one["loc"][0]) if one["loc"] else ""
+        rule = "" if one["type"] == "missing" else one["msg"].removeprefix("Value error, ")
+        lines.append(_sentence(name, rule, settings))
     return lines
 
 
-def _description(error: ValidationError, location: tuple[int | str, ...]) -> str:
-    for cls in Settings.__subclasses__() + [Settings]:
-        if cls.__name__ == error.title and (field := cls.model_fields.get(str(location[0]))):
-            return field.description or ""
-    return ""
+def _sentence(name: str, rule: str, settings: type[Settings]) -> str:
+    field = settings.model_fields.get(name)
+    what = f"is wrong: {rule}." if rule else "is missing."
+    return f"The setting {PREFIX}{name.upper()} {what} {field.description if field else ''}".rstrip()
 
 
 def settings_page(classes: Iterable[tuple[str, type[Settings]]]) -> str:
-    """A Markdown table of all settings: name, default, meaning."""
-    lines = ["| setting | default | what it is for | services |", "|---|---|---|---|"]
-    rows: dict[str, tuple[str, str, list[str]]] = {}
+    """A Markdown table of all settings of (service, settings class): name, type, default, meaning, services."""
+    classes = list(classes)
+    rows: dict[str, tuple[FieldInfo, list[str]]] = {}
     for service, cls in classes:
         for name, field in cls.model_fields.items():
-            default = "required" if field.is_required() else f"`{field.default}`"
-            rows.setdefault(name, (default, field.description or "", []))[2].append(service)
-    for name, (default, text, services) in rows.items():
-        where = "all" if len(services) == 4 else ", ".join(services)
-        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {text} | {where} |")
+            rows.setdefault(name, (field, []))[1].append(service)
+    lines = ["| setting | type | default | what it is for | services |", "|---|---|---|---|---|"]
+    for name, (field, services) in rows.items():
+        where = "all" if len(services) == len(classes) else ", ".join(services)
+        cells = (
+            f"`{PREFIX}{name.upper()}`",
+            _type(field.annotation),
+            _default(field),
+            field.description or "",
+            where,
+        )
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
+
+
+_TYPES = {
+    str: "text",
+    SecretStr: "secret text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    timedelta: "ISO 8601 duration",
+    datetime: "time with its offset",
+    AwareDatetime: "time with its offset",
+}
+
+
+def _type(annotation: Any) -> str:
+    """The type in words, for someone who writes an environment variable."""
+    arguments = [a for a in get_args(annotation) if a is not NoneType]
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{a}`" for a in arguments)
+    if NoneType in get_args(annotation):
+        return " or ".join(_type(a) for a in arguments)
+    if get_origin(annotation) in (list, tuple, dict, set, frozenset):
+        return "JSON"
+    return _TYPES.get(annotation) or str(getattr(annotation, "__name__", annotation))
+
+
+def _default(field: FieldInfo) -> str:
+    """The default as one would write it into the environment."""
+    if field.is_required():
+        return "required"
+    default = to_jsonable_python(field.get_default(call_default_factory=True, validated_data={}))
+    if default is None or default == "":
+        return "none"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"

@@ -1,10 +1,17 @@
 """What ops see: JSON logs without personal data, Prometheus metrics, traces where an endpoint is set (X6)."""
 
 import logging
+import re
+import secrets
+import sys
 import time
+import traceback
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+from uuid import UUID
 
 import structlog
 from opentelemetry import trace
@@ -13,41 +20,96 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 from shared.runtime.messages import Incoming, Outcome
 from shared.runtime.settings import Settings
 from shared.runtime.store import Changes
 
-PERSONAL = frozenset({"personal", "contact", "address", "name", "phone", "email", "street", "recipient", "body"})
-"""Keys that no log line may carry (X4)."""
+PERSONAL = frozenset(
+    {"personal", "contact", "address", "name", "phone", "email", "street", "recipient", "body"}
+)
+"""Keys that no log line may carry, at any depth, alone or as the end of a longer one: `buyer_name` (X4)."""
+
+LONGEST = 1000
+"""Characters of one value in a log line."""
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def setup_logging(level: str, service: str) -> None:
     """JSON lines on standard output, the libraries' own logs included."""
 
-    def without_personal(logger: Any, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-        for key in PERSONAL & event.keys():
-            event[key] = "[removed]"
-        event["service"] = service
-        return event
+    def without_personal(
+        logger: Any, method: str, event: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        return {key: _clean(key, value) for key, value in event.items()} | {"service": service}
 
-    shared = [
+    shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _failure,
         without_personal,
-        structlog.processors.format_exc_info,
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer(), foreign_pre_chain=shared)
-    )
+    render: list[structlog.types.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.JSONRenderer(),
+    ]
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=render, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _clean(key: str, value: Any) -> Any:
+    if key.lower().rsplit("_", 1)[-1] in PERSONAL:
+        return "[removed]"
+    if isinstance(value, Mapping):
+        return {str(k): _clean(str(k), v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_clean("", v) for v in value]
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST else value[:LONGEST] + "…"
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, (datetime, UUID)):
+        return str(value)
+    if key.startswith("_"):  # structlog's own, taken out before the line is written
+        return value
+    return f"<{type(value).__name__}>"  # rows, events, exceptions: their text may be about somebody
+
+
+def _failure(logger: Any, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    found = event.pop("exc_info", None)
+    if found:
+        error = found[1] if isinstance(found, tuple) else found
+        event["exception"] = places(error if isinstance(error, BaseException) else sys.exception())
+    return event
+
+
+def places(error: BaseException | None) -> list[str]:
+    """An exception and its causes as types and places, never their messages: those quote values (X4)."""
+    chain: list[str] = []
+    while error is not None and len(chain) < 5:
+        frames = traceback.extract_tb(error.__traceback__)[-12:]
+        where = " < ".join(f"{f.name} ({f.filename.rsplit('/', 1)[-1]}:{f.lineno})" for f in reversed(frames))
+        chain.append(f"{type(error).__name__} in {where or 'no frame'}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return chain
+
+
+def known_trace(header: str | None) -> str | None:
+    """A W3C traceparent as it came, None when it is missing or not one: nothing else is kept or sent on."""
+    return header if header is not None and _TRACEPARENT.fullmatch(header) else None
+
+
+def traceparent(header: str | None) -> str:
+    """The traceparent of an HTTP request: the one that came, else a new one."""
+    return known_trace(header) or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 def setup_tracing(settings: Settings, service: str) -> None:
@@ -64,8 +126,11 @@ class Metrics:
 
     def __init__(self, service: str) -> None:
         self.registry = registry = CollectorRegistry()
-        prefix = {"namespace": "handover", "registry": registry}
-        self._messages = Counter("messages", "Messages by what became of them.", ["type", "door", "outcome"], **prefix)
+        prefix: dict[str, Any] = {"namespace": "handover", "registry": registry}
+        Info("build", "What is running.", **prefix).info({"service": service, "version": _version()})
+        self._messages = Counter(
+            "messages", "Messages by what became of them.", ["type", "door", "outcome"], **prefix
+        )
         self._said = Counter("events_said", "Events published.", ["type"], **prefix)
         self._turns = Counter("turns", "Turns committed.", **prefix)
         self._size = Histogram(
@@ -103,7 +168,8 @@ class Metrics:
         if not traces or not isinstance(trace.get_tracer_provider(), TracerProvider):
             return
         contexts = (self._propagator.extract({"traceparent": t}) for t in traces)
-        links = [trace.Link(trace.get_current_span(c).get_span_context()) for c in contexts]
+        spans = (trace.get_current_span(c).get_span_context() for c in contexts)
+        links = [trace.Link(span) for span in spans if span.is_valid]
         with self._tracer.start_as_current_span("turn", links=links) as span:
             span.set_attribute("messaging.batch.message_count", len(messages))
 
@@ -128,3 +194,10 @@ class Metrics:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _version() -> str:
+    try:
+        return version("handover")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "unknown"

@@ -1,0 +1,163 @@
+"""The desk of the warehouse, and how its rows are found."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from services.warehouse.domain.barcode import keys, looks_like_sku
+from services.warehouse.domain.courier import Couriers
+from services.warehouse.domain.fulfillment import Fulfillment
+from services.warehouse.domain.stock import Level, Move, MoveKind, apply
+from services.warehouse.tables import (
+    BACKORDERS,
+    BARCODES,
+    DOCK,
+    EARLY_REPORTS,
+    FULFILLMENTS,
+    LABELS,
+    LEVELS,
+    MOVES,
+    NUMBER_RANGES,
+    SHIPMENTS,
+    SKUS,
+)
+from shared.events.warehouse import StockDepleted, StockReplenished
+from shared.runtime.desk import Desk, Want
+from shared.runtime.messages import Refused
+from shared.values import ActorKind
+
+Wants = Iterator[Want | tuple[Want, ...]]
+
+
+class WarehouseDesk(Desk):
+    """Shelves of one turn, and the two things that every handler of scans needs: who scans, and what was scanned."""
+
+    def __init__(self, couriers: Couriers) -> None:
+        super().__init__()
+        self.couriers = couriers
+        self.levels = self.shelf(LEVELS)
+        self.moves = self.ledger(MOVES)
+        self.skus = self.shelf(SKUS)
+        self.barcodes = self.shelf(BARCODES)
+        self.fulfillments = self.shelf(FULFILLMENTS)
+        self.backorders = self.shelf(BACKORDERS)
+        self.shipments = self.shelf(SHIPMENTS)
+        self.labels = self.shelf(LABELS)
+        self.number_ranges = self.shelf(NUMBER_RANGES)
+        self.early_reports = self.shelf(EARLY_REPORTS)
+        self.dock = self.shelf(DOCK)
+
+    def level(self, sku: str) -> Level:
+        """The stock level of a SKU; nothing on hand when it was never received."""
+        return self.levels.get(sku) or Level(sku)
+
+    def move(self, *moves: Move) -> None:
+        """Book moves: the ledger, the levels, and once all are booked the news that a SKU ran out or is back (W1, W2)."""
+        for move in moves:
+            self.levels.put(apply(self.level(move.sku), move))
+            self.moves.add(move)
+        for sku in dict.fromkeys(move.sku for move in moves):
+            level = self.level(sku)
+            if level.available == 0 and not level.depleted:
+                self.publish(StockDepleted(sku=sku))
+            elif level.available > 0 and level.depleted:
+                self.publish(StockReplenished(sku=sku, available=level.available))
+            self.levels.put(replace(level, depleted=level.available == 0))
+
+    def entry(
+        self, sku: str, kind: MoveKind, quantity: int, location: str, order_id: str | None = None, reason: str = ""
+    ) -> Move:
+        """A move by whoever is acting now; what it does to on hand and allocated follows from its kind."""
+        on_hand, allocated = _EFFECT[kind]
+        return Move(
+            sku, kind, on_hand * quantity, allocated * quantity, self.now, location, quantity, order_id,
+            str(self.actor), reason,
+        )  # fmt: skip
+
+    def scanner(self) -> str:
+        """The operator who scans. Raises Refused when the token names no person or no device (W12)."""
+        if self.actor.kind is not ActorKind.OPERATOR or self.actor.device is None:
+            raise Refused("no_operator", "scan with the token of an operator signed in at a device", status=403)
+        return self.actor.name
+
+    def sku_of(self, barcode: str) -> str:
+        """The SKU that a barcode names. Raises Refused when nobody knows it."""
+        for key in keys(barcode):
+            if (known := self.barcodes.get(key)) is not None:
+                return known.sku
+        return barcode.strip()
+
+    def work(self, order_id: str) -> Fulfillment:
+        """The work on an order. Raises Refused when the warehouse does not have it."""
+        work = self.fulfillments.get(order_id)
+        if work is None:
+            raise Refused("unknown_order", "the warehouse does not have this order", field="order_id", status=404)
+        return work
+
+
+_EFFECT = {
+    MoveKind.RECEIVED: (1, 0),
+    MoveKind.ALLOCATED: (0, 1),
+    MoveKind.RELEASED: (0, -1),
+    MoveKind.PICKED: (0, 0),
+    MoveKind.PUT_BACK: (0, 0),
+    MoveKind.SHIPPED: (-1, -1),
+    MoveKind.RETURNED: (1, 0),
+    MoveKind.SCRAPPED: (-1, 0),
+}
+
+
+def possible_skus(barcode: str, desk: WarehouseDesk) -> list[str]:
+    """SKUs that a barcode may turn out to name, once its keys are loaded."""
+    found = {b.sku for key in keys(barcode) if (b := desk.barcodes.get(key)) is not None}
+    return sorted(found) or ([barcode.strip()] if looks_like_sku(barcode) else [])
+
+
+def order(message: Any, desk: WarehouseDesk) -> Wants:
+    """The work on an order."""
+    yield desk.fulfillments.want(message.order_id)
+
+
+def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
+    """The work on an order, its parcels, and the stock of all its SKUs, what was scanned included."""
+    yield desk.fulfillments.want(message.order_id)
+    work = desk.fulfillments.get(message.order_id)
+    skus = {line.sku for line in getattr(message, "lines", ()) or (work.lines if work else ())}
+    skus |= set(work.wanted()) if work else set()
+    shipments = work.shipments if work else ()
+    yield (
+        desk.levels.want(*sorted(skus)),
+        desk.shipments.want(*shipments),
+        desk.backorders.want(*(f"{message.order_id}/{sku}" for sku in sorted(skus))),
+    )
+
+
+def order_and_scanned(message: Any, desk: WarehouseDesk) -> Wants:
+    """The work on an order, and the SKU that was scanned."""
+    yield desk.fulfillments.want(message.order_id), desk.barcodes.want(*keys(message.barcode))
+    yield desk.levels.want(*possible_skus(message.barcode, desk))
+
+
+def scanned_stock(message: Any, desk: WarehouseDesk) -> Wants:
+    """The SKU that was scanned, and its stock."""
+    yield desk.barcodes.want(*keys(message.barcode))
+    yield desk.levels.want(*possible_skus(message.barcode, desk))
+
+
+def parcel(message: Any, desk: WarehouseDesk) -> Wants:
+    """The parcel that carries a tracking number, its order, and the stock in it."""
+    yield desk.labels.want(message.tracking_number)
+    label = desk.labels.get(message.tracking_number)
+    if label is None:
+        return
+    yield desk.shipments.want(label.shipment_id), desk.fulfillments.want(label.order_id)
+    yield desk.shipments.want(*_siblings(label.order_id, desk)), _stock_of(desk.shipments.get(label.shipment_id), desk)
+
+
+def _siblings(order_id: str, desk: WarehouseDesk) -> tuple[str, ...]:
+    work = desk.fulfillments.get(order_id)
+    return work.shipments if work else ()
+
+
+def _stock_of(shipment: Any, desk: WarehouseDesk) -> Want:
+    return desk.levels.want(*sorted({line.sku for line in shipment.lines} if shipment else ()))

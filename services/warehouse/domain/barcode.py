@@ -1,0 +1,31 @@
+"""What a scanner read, as the keys under which a SKU may be known (W3, W12)."""
+
+import re
+from functools import lru_cache
+
+from biip import ParseError, parse
+
+_SKU = re.compile(r"^[\w][\w.:@/+\-]{0,99}$")
+
+
+@lru_cache(maxsize=10_000)
+def keys(barcode: str) -> tuple[str, ...]:
+    """Keys to look a barcode up by: as read, then the 14 digits of the GTIN in it (EAN-13, GS1-128, Digital Link)."""
+    text = barcode.strip()
+    gtin = _gtin(text)
+    return (text, gtin) if gtin and gtin != text else (text,)
+
+
+def _gtin(text: str) -> str | None:
+    if not any(c.isdigit() for c in text):
+        return None
+    try:
+        gtin = parse(text).gtin
+    except ParseError:
+        return None
+    return gtin.as_gtin_14() if gtin is not None else None
+
+
+def looks_like_sku(barcode: str) -> bool:
+    """True when the text can itself be a SKU code."""
+    return bool(_SKU.match(barcode.strip()))

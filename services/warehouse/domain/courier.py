@@ -1,0 +1,131 @@
+"""Couriers, as a file describes them: whom they reach, what they carry, how their numbers run (W6)."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.values import Address, Code, DeliveryMethod, Name
+
+
+class CouriersFileError(Exception):
+    """The couriers file cannot be used; says where and why."""
+
+
+class Area(BaseModel):
+    """Addresses that a courier reaches; a part left out means all of it. Postcodes go by prefix."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    region: str | None = None
+    city: str | None = None
+    postcodes: tuple[str, ...] = ()
+    except_postcodes: tuple[str, ...] = ()
+    transit_days: int | None = Field(None, ge=0, le=90)
+
+    def holds(self, address: Address) -> bool:
+        """True when the address lies in the area."""
+        return (
+            self.country == address.country
+            and self.region in (None, address.region)
+            and self.city in (None, address.city)
+            and (not self.postcodes or address.postcode.startswith(self.postcodes))
+            and not (self.except_postcodes and address.postcode.startswith(self.except_postcodes))
+        )
+
+
+class Courier(BaseModel):
+    """One courier. Self-pickup and own delivery are couriers too (W7)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    code: Code
+    name: Name
+    delivery_methods: tuple[DeliveryMethod, ...] = Field(min_length=1)
+    cod: bool = False
+    max_weight_grams: int = Field(gt=0)
+    priority: int = 100
+    """The lowest that fits is chosen."""
+    transit_days: int = Field(3, ge=0, le=90)
+    number_prefix: Annotated[str, Field(pattern=r"^[A-Z0-9]{1,10}$")]
+    number_digits: int = Field(12, ge=4, le=18)
+    number_first: int = Field(1, ge=0)
+    number_last: int = Field(gt=0)
+    areas: tuple[Area, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _range_fits(self) -> "Courier":
+        if self.number_last < self.number_first or len(str(self.number_last)) > self.number_digits:
+            raise ValueError("number_first to number_last must be a range that fits number_digits")
+        return self
+
+    def area(self, address: Address) -> Area | None:
+        """The first of its areas that holds the address."""
+        return next((area for area in self.areas if area.holds(address)), None)
+
+    def number(self, n: int) -> str:
+        """The n-th tracking number: prefix, digits, check digit (Luhn). Raises ValueError when the range is used up."""
+        if n > self.number_last:
+            raise ValueError(f"{self.code} has no tracking numbers left; extend number_last in the couriers file")
+        digits = str(n).zfill(self.number_digits)
+        return f"{self.number_prefix}{digits}{luhn(digits)}"
+
+
+def luhn(digits: str) -> int:
+    """The check digit of a string of digits (ISO/IEC 7812-1)."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 == 0 else 1)
+        total += value - 9 if value > 9 else value
+    return -total % 10
+
+
+@dataclass(frozen=True, slots=True)
+class Couriers:
+    """All couriers of the shop."""
+
+    all: tuple[Courier, ...]
+
+    def choose(self, address: Address, method: DeliveryMethod, *, cod: bool, weight_grams: int = 0) -> Courier | None:
+        """The courier for a parcel, or None when nobody reaches the address so (O6, W6)."""
+        fit = [
+            c
+            for c in self.all
+            if method in c.delivery_methods
+            and (c.cod or not cod)
+            and weight_grams <= c.max_weight_grams
+            and c.area(address) is not None
+        ]
+        return min(fit, key=lambda c: (c.priority, c.code), default=None)
+
+    def by_code(self, code: str) -> Courier | None:
+        """The courier of this code."""
+        return next((c for c in self.all if c.code == code), None)
+
+
+def load_couriers(file: Path) -> Couriers:
+    """Read a couriers file (TOML, a table `[[courier]]` each). Raises CouriersFileError with what is wrong and where."""
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CouriersFileError(f"{file} cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise CouriersFileError(f"{file} is not TOML: {error}") from None
+    tables = content.get("courier")
+    if not isinstance(tables, list) or not tables:
+        raise CouriersFileError(f"{file} describes no courier; add a table [[courier]]")
+    couriers = []
+    for place, table in enumerate(tables, 1):
+        try:
+            couriers.append(Courier.model_validate(table))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, first["loc"])))
+            raise CouriersFileError(f"{file}: courier {place}, {where or 'as a whole'}: {first['msg']}") from None
+    for name in ("code", "number_prefix"):
+        values = [getattr(c, name) for c in couriers]
+        if len(set(values)) != len(values):
+            raise CouriersFileError(f"{file}: two couriers have the same {name}")
+    return Couriers(tuple(couriers))

@@ -1,0 +1,201 @@
+"""The warehouse's work on one order: who picks, who checks, what is packed (W3, W4, W5)."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.events.inbox import CheckFinishScanned, CheckStartScanned, PackScanned, PickScanned, PickStartScanned
+from shared.events.orders import CancelRequested, OrderReleased
+from shared.events.warehouse import (
+    CheckDifference,
+    Difference,
+    FulfillmentAllocated,
+    FulfillmentCheckFailed,
+    FulfillmentPacked,
+    FulfillmentPicked,
+    ShipmentShipped,
+)
+from shared.lifecycle import lifecycle
+from shared.values import DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal
+
+
+class FulfillmentState(StrEnum):
+    """Where the work stands."""
+
+    OPEN = "open"
+    BACKORDERED = "backordered"
+    ALLOCATED = "allocated"
+    PICKING = "picking"
+    PICKED = "picked"
+    CHECKING = "checking"
+    CHECKED = "checked"
+    PACKED = "packed"
+    SHIPPED = "shipped"
+    CANCELED = "canceled"
+
+
+S = FulfillmentState
+BEFORE_LEAVING = (S.OPEN, S.BACKORDERED, S.ALLOCATED, S.PICKING, S.PICKED, S.CHECKING, S.CHECKED, S.PACKED)
+
+FULFILLMENT = lifecycle(
+    "fulfillment",
+    S,
+    # while                  this happens            becomes
+    (S.OPEN, FulfillmentAllocated, S.ALLOCATED),
+    (S.BACKORDERED, FulfillmentAllocated, S.ALLOCATED),
+    (S.ALLOCATED, PickStartScanned, S.PICKING),
+    (S.PICKING, PickScanned, S.PICKING),
+    (S.PICKING, FulfillmentPicked, S.PICKED),
+    (S.PICKED, CheckStartScanned, S.CHECKING),
+    (S.CHECKING, FulfillmentCheckFailed, S.PICKING),
+    (S.CHECKING, CheckFinishScanned, S.CHECKED),
+    (S.CHECKED, PackScanned, S.CHECKED),
+    (S.CHECKED, FulfillmentPacked, S.PACKED),
+    (S.PACKED, ShipmentShipped, S.SHIPPED),
+    (BEFORE_LEAVING, CancelRequested, S.CANCELED),
+    (S.CANCELED, OrderReleased, S.OPEN),
+    overtaken=[
+        (S.CANCELED, CancelRequested),
+        (S.SHIPPED, CancelRequested),  # answered with a refusal: the parcel has left
+    ],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """Pieces of a SKU taken from a location."""
+
+    sku: str
+    location: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the checker counted of a SKU."""
+
+    sku: str
+    good: int = 0
+    damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fulfillment:
+    """The work on one order."""
+
+    order_id: str
+    state: FulfillmentState
+    picker: str | None
+    checker: str | None
+    released_at: datetime
+    ship_by: datetime
+    external_number: str
+    source: str
+    lines: tuple[OrderLine, ...]
+    payment_method: PaymentMethod
+    cod_due: int
+    currency: str
+    delivery_method: DeliveryMethod
+    locale: Locale
+    remark: str
+    personal: Personal | None
+    picks: tuple[Pick, ...] = ()
+    counted: tuple[Counted, ...] = ()
+    packed: tuple[Pick, ...] = ()
+    shipments: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    """Shipments that were handed over."""
+    round_began: datetime | None = None
+    """When picking began, or began again after a failed check: scans from before it are of no use."""
+
+    def wanted(self) -> dict[str, int]:
+        """Pieces by SKU over all lines."""
+        total: Counter[str] = Counter()
+        for line in self.lines:
+            total[line.sku] += line.quantity
+        return dict(total)
+
+    def picked(self) -> dict[str, int]:
+        """Pieces picked so far, by SKU."""
+        return _by_sku(self.picks)
+
+    def left_to_pick(self) -> dict[str, int]:
+        """Pieces still to be picked, by SKU."""
+        picked = self.picked()
+        return {sku: n - picked.get(sku, 0) for sku, n in self.wanted().items() if n > picked.get(sku, 0)}
+
+    def left_to_pack(self) -> dict[str, int]:
+        """Pieces still to be packed, by SKU."""
+        packed = _by_sku(self.packed)
+        return {sku: n - packed.get(sku, 0) for sku, n in self.wanted().items() if n > packed.get(sku, 0)}
+
+
+def _by_sku(picks: tuple[Pick, ...]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for pick in picks:
+        total[pick.sku] += pick.quantity
+    return dict(total)
+
+
+def opened(event: OrderReleased, now: datetime) -> Fulfillment:
+    """The work that a release begins."""
+    return Fulfillment(
+        order_id=event.order_id,
+        state=FulfillmentState.OPEN,
+        picker=None,
+        checker=None,
+        released_at=now,
+        ship_by=event.ship_by,
+        external_number=event.external_number,
+        source=event.source,
+        lines=event.lines,
+        payment_method=event.payment_method,
+        cod_due=event.cod_due,
+        currency=event.currency,
+        delivery_method=event.delivery_method,
+        locale=event.locale,
+        remark=event.remark,
+        personal=event.personal,
+    )
+
+
+def count(work: Fulfillment, sku: str, quantity: int, *, damaged: bool) -> Fulfillment:
+    """The checker saw so many pieces."""
+    before = next((c for c in work.counted if c.sku == sku), Counted(sku))
+    after = (
+        replace(before, damaged=before.damaged + quantity) if damaged else replace(before, good=before.good + quantity)
+    )
+    return replace(work, counted=(*(c for c in work.counted if c.sku != sku), after))
+
+
+def differences(work: Fulfillment) -> tuple[CheckDifference, ...]:
+    """How what was counted differs from the order (W4); empty when it is right."""
+    found: list[CheckDifference] = []
+    wanted, counted = work.wanted(), {c.sku: c for c in work.counted}
+    for sku in sorted(wanted.keys() | counted.keys()):
+        want, seen = wanted.get(sku, 0), counted.get(sku, Counted(sku))
+        if want == 0 and seen.good:
+            found.append(CheckDifference(sku=sku, quantity=seen.good, difference=Difference.WRONG_ITEM))
+        elif seen.good > want:
+            found.append(CheckDifference(sku=sku, quantity=seen.good - want, difference=Difference.TOO_MANY))
+        elif seen.good + seen.damaged < want:
+            missing = want - seen.good - seen.damaged
+            found.append(CheckDifference(sku=sku, quantity=missing, difference=Difference.TOO_FEW))
+        if seen.damaged:
+            found.append(CheckDifference(sku=sku, quantity=seen.damaged, difference=Difference.DAMAGED))
+    return tuple(found)
+
+
+def take_off(picks: tuple[Pick, ...], sku: str, quantity: int) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
+    """Split picks into those that stay and those that make up `quantity` pieces of `sku`, last picked first."""
+    stay: list[Pick] = []
+    gone: list[Pick] = []
+    for pick in reversed(picks):
+        part = min(pick.quantity, quantity) if pick.sku == sku else 0
+        quantity -= part
+        if part:
+            gone.append(replace(pick, quantity=part))
+        if pick.quantity > part:
+            stay.append(replace(pick, quantity=pick.quantity - part))
+    return tuple(reversed(stay)), tuple(gone)

@@ -1,0 +1,94 @@
+"""A parcel, and where its courier says it is; late, doubled and out-of-order reports never undo what is known (W7, W11)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.events.inbox import HandOverScanned
+from shared.events.orders import CancelRequested
+from shared.events.warehouse import ShipmentDelivered, ShipmentReturned, TrackingStatus
+from shared.lifecycle import lifecycle
+from shared.values import SkuQuantity
+
+
+class ShipmentState(StrEnum):
+    """Our view of a parcel."""
+
+    READY = "ready"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    RETURNED = "returned"
+    CANCELED = "canceled"
+
+
+P = ShipmentState
+SHIPMENT = lifecycle(
+    "shipment",
+    P,
+    # while           this happens      becomes
+    (P.READY, HandOverScanned, P.SHIPPED),
+    (P.READY, CancelRequested, P.CANCELED),
+    ((P.READY, P.SHIPPED), ShipmentDelivered, P.DELIVERED),
+    ((P.READY, P.SHIPPED), ShipmentReturned, P.RETURNED),
+    overtaken=[
+        ((P.SHIPPED, P.DELIVERED, P.RETURNED, P.CANCELED), CancelRequested),
+        ((P.DELIVERED, P.RETURNED, P.CANCELED), ShipmentDelivered),
+        ((P.DELIVERED, P.RETURNED, P.CANCELED), ShipmentReturned),
+    ],
+)
+"""A second hand-over is not in the table: it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One parcel."""
+
+    shipment_id: str
+    order_id: str
+    state: ShipmentState
+    courier: str
+    tracking_number: str
+    weight_grams: int
+    packer: str
+    packed_at: datetime
+    lines: tuple[SkuQuantity, ...]
+    cod_due: int
+    transit_days: int
+    tracking_status: TrackingStatus = TrackingStatus.PRE_TRANSIT
+    last_report: datetime | None = None
+    reports: tuple[str, ...] = ()
+    """What was reported, to know it when it comes again."""
+    shipped_at: datetime | None = None
+    delivered_at: datetime | None = None
+
+
+_RANK = {
+    TrackingStatus.UNKNOWN: 0,
+    TrackingStatus.PRE_TRANSIT: 1,
+    TrackingStatus.IN_TRANSIT: 2,
+    TrackingStatus.EXCEPTION: 2,
+    TrackingStatus.OUT_FOR_DELIVERY: 2,
+    TrackingStatus.AVAILABLE_FOR_PICKUP: 2,
+    TrackingStatus.DELIVERY_ATTEMPTED: 2,
+    TrackingStatus.RETURN_TO_SENDER: 9,
+    TrackingStatus.DELIVERED: 9,
+}
+"""The first end stands for good; on the way the newest report stands; what comes before the way never undoes it."""
+
+KEPT_REPORTS = 40
+
+
+def report(parcel: Shipment, status: TrackingStatus, occurred_at: datetime) -> Shipment | None:
+    """The parcel after a courier's report; None when this very report was known."""
+    mark = f"{status.value}@{occurred_at.isoformat()}"
+    if mark in parcel.reports:
+        return None
+    now = parcel.tracking_status
+    newer = parcel.last_report is None or occurred_at >= parcel.last_report
+    stands = _RANK[now] < 9 and (_RANK[status] > _RANK[now] or (_RANK[status] == _RANK[now] and newer))
+    return replace(
+        parcel,
+        tracking_status=status if stands else now,
+        last_report=max(occurred_at, parcel.last_report or occurred_at),
+        reports=(*parcel.reports, mark)[-KEPT_REPORTS:],
+    )

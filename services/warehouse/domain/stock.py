@@ -1,0 +1,129 @@
+"""The stock ledger 出入账: levels that always equal the sum of their moves and never go below zero (W1, W2)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.values import SkuQuantity
+
+STAGING = "STAGING"
+"""Where picked pieces are until they leave."""
+
+
+class MoveKind(StrEnum):
+    """Why pieces moved."""
+
+    RECEIVED = "received"
+    ALLOCATED = "allocated"
+    RELEASED = "released"
+    PICKED = "picked"
+    PUT_BACK = "put_back"
+    SHIPPED = "shipped"
+    RETURNED = "returned"
+    SCRAPPED = "scrapped"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One entry of the ledger: what it does to on hand and to allocated, where, for whom, by whom."""
+
+    sku: str
+    kind: MoveKind
+    on_hand: int
+    allocated: int
+    at: datetime
+    location: str
+    quantity: int
+    order_id: str | None
+    actor: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Stock of one SKU: on hand, of that allocated to orders, and where it lies."""
+
+    sku: str
+    on_hand: int = 0
+    allocated: int = 0
+    depleted: bool = False
+    """True from the moment nothing is available until something is again (W2)."""
+    locations: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def available(self) -> int:
+        """What new orders can have."""
+        return self.on_hand - self.allocated
+
+
+class NotEnough(Exception):
+    """A move would take more than there is."""
+
+
+def apply(level: Level, move: Move) -> Level:
+    """The level after a move. Raises NotEnough rather than let anything go below zero."""
+    on_hand, allocated = level.on_hand + move.on_hand, level.allocated + move.allocated
+    if on_hand < 0 or allocated < 0 or allocated > on_hand:
+        raise NotEnough(f"{move.kind} of {move.quantity} leaves on hand {on_hand}, allocated {allocated}")
+    locations = dict(level.locations)
+    for place, change in _places(move):
+        locations[place] = locations.get(place, 0) + change
+        if locations[place] < 0:
+            raise NotEnough(f"{move.kind} of {move.quantity}: {place} would hold {locations[place]}")
+    kept = {place: count for place, count in locations.items() if count}
+    return replace(level, on_hand=on_hand, allocated=allocated, locations=kept)
+
+
+def _places(move: Move) -> Iterable[tuple[str, int]]:
+    match move.kind:
+        case MoveKind.RECEIVED | MoveKind.RETURNED:
+            return ((move.location, move.quantity),)
+        case MoveKind.PICKED:
+            return ((move.location, -move.quantity), (STAGING, move.quantity))
+        case MoveKind.PUT_BACK:
+            return ((STAGING, -move.quantity), (move.location, move.quantity))
+        case MoveKind.SHIPPED:
+            return ((STAGING, -move.quantity),)
+        case MoveKind.SCRAPPED:
+            return ((move.location, -move.quantity),)
+        case MoveKind.ALLOCATED | MoveKind.RELEASED:
+            return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """Every piece is there: the levels after, and the moves."""
+
+    levels: tuple[Level, ...]
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """Not everything is there; nothing is reserved."""
+
+    missing: tuple[SkuQuantity, ...]
+
+
+def reserve(
+    levels: Mapping[str, Level], wanted: Mapping[str, int], order_id: str, actor: str, now: datetime
+) -> Reserved | Short:
+    """Reserve all that an order wants, or nothing (W2)."""
+    missing = tuple(
+        SkuQuantity(sku=sku, quantity=count - levels[sku].available)
+        for sku, count in sorted(wanted.items())
+        if levels[sku].available < count
+    )
+    if missing:
+        return Short(missing)
+    moves = tuple(
+        Move(sku, MoveKind.ALLOCATED, 0, count, now, "", count, order_id, actor) for sku, count in sorted(wanted.items())
+    )
+    return Reserved(tuple(apply(levels[m.sku], m) for m in moves), moves)
+
+
+def shelf_for(level: Level, quantity: int) -> str | None:
+    """Where a picker finds so many pieces: the fullest location that has them, or None."""
+    shelves = [(count, place) for place, count in level.locations.items() if place != STAGING and count >= quantity]
+    return max(shelves)[1] if shelves else None

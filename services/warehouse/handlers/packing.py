@@ -1,0 +1,163 @@
+"""Packing with courier choice and label, and the hand-over: a parcel leaves once, and never for a canceled order (W5, W6, W7)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from services.warehouse.desk import Wants, WarehouseDesk, order_and_stock
+from services.warehouse.domain.courier import Courier
+from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState, Pick
+from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
+from services.warehouse.domain.stock import STAGING, MoveKind
+from services.warehouse.handlers.scanning import judge_time, step
+from services.warehouse.handlers.tracking import apply_early
+from services.warehouse.tables import Label, NumberRange
+from shared.events.inbox import HandOverScanned, PackScanned
+from shared.events.warehouse import FulfillmentPacked, LabelCreated, ShipmentShipped
+from shared.lifecycle import NotAllowed
+from shared.runtime.messages import Refused
+from shared.values import PaymentMethod, SkuQuantity
+
+
+def packing(event: PackScanned, desk: WarehouseDesk) -> Wants:
+    """The order, its stock, the courier's number range, and reports that came before the label."""
+    yield from order_and_stock(event, desk)
+    work = desk.fulfillments.get(event.order_id)
+    courier = _courier(work, event.weight_grams, desk) if work else None
+    if courier is not None:
+        yield desk.number_ranges.want(courier.code)
+        number = courier.number(_next(courier, desk))
+        yield desk.labels.want(number), desk.early_reports.want_group("tracking_number", number)
+
+
+def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
+    """Close a parcel: contents from what was checked, courier by address, method, COD and weight, label with its number."""
+    packer = desk.scanner()
+    judge_time(event.scanned_at, desk)
+    work = desk.work(event.order_id)
+    step(work, PackScanned)
+    lines = _contents(event, work)
+    courier = _courier(work, event.weight_grams, desk)
+    if courier is None:
+        detail = f"no courier takes {event.weight_grams} g to this address; pack several parcels"
+        raise Refused("too_heavy", detail, field="weight_grams")
+    number = courier.number(_next(courier, desk))
+    desk.number_ranges.put(NumberRange(courier.code, _next(courier, desk) + 1))
+    shipment = _parcel(work, event, lines, courier, number, packer)
+    picks = tuple(Pick(line.sku, STAGING, line.quantity) for line in lines)
+    work = replace(work, packed=(*work.packed, *picks), shipments=(*work.shipments, shipment.shipment_id))
+    desk.shipments.put(shipment)
+    desk.labels.put(Label(number, shipment.shipment_id, work.order_id))
+    desk.publish(
+        LabelCreated(
+            order_id=work.order_id, shipment_id=shipment.shipment_id, courier=courier.code, tracking_number=number
+        )
+    )
+    if not work.left_to_pack():
+        work = replace(work, state=step(work, FulfillmentPacked))
+        desk.publish(FulfillmentPacked(order_id=work.order_id, shipments=work.shipments, packer=packer))
+    desk.fulfillments.put(work)
+    apply_early(shipment, desk)
+    return {
+        "shipment_id": shipment.shipment_id,
+        "courier": courier.code,
+        "tracking_number": number,
+        "left": work.left_to_pack(),
+        "state": work.state,
+    }
+
+
+def _contents(event: PackScanned, work: Fulfillment) -> tuple[SkuQuantity, ...]:
+    left = work.left_to_pack()
+    if not event.lines:
+        return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in left.items())
+    for place, line in enumerate(event.lines):
+        if line.quantity > left.get(line.sku, 0):
+            detail = f"{left.get(line.sku, 0)} of {line.sku} are left to pack, not {line.quantity}"
+            raise Refused("not_in_order", detail, field=f"lines.{place}")
+        left[line.sku] -= line.quantity
+    return event.lines
+
+
+def _courier(work: Fulfillment, weight: int, desk: WarehouseDesk) -> Courier | None:
+    if work.personal is None:
+        return None
+    cod = work.payment_method is PaymentMethod.COD
+    return desk.couriers.choose(work.personal.address, work.delivery_method, cod=cod, weight_grams=weight)
+
+
+def _next(courier: Courier, desk: WarehouseDesk) -> int:
+    known = desk.number_ranges.get(courier.code)
+    return known.next if known else courier.number_first
+
+
+def _parcel(
+    work: Fulfillment,
+    event: PackScanned,
+    lines: tuple[SkuQuantity, ...],
+    courier: Courier,
+    number: str,
+    packer: str,
+) -> Shipment:
+    area = courier.area(work.personal.address) if work.personal else None
+    days = area.transit_days if area and area.transit_days is not None else courier.transit_days
+    first = not work.shipments
+    return Shipment(
+        shipment_id=number,
+        order_id=work.order_id,
+        state=ShipmentState.READY,
+        courier=courier.code,
+        tracking_number=number,
+        weight_grams=event.weight_grams,
+        packer=packer,
+        packed_at=event.scanned_at,
+        lines=lines,
+        cod_due=work.cod_due if first else 0,  # collected once, with the first parcel
+        transit_days=days,
+    )
+
+
+def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
+    """The parcel leaves the house (W7)."""
+    desk.scanner()
+    judge_time(event.scanned_at, desk)
+    label = desk.labels.get(event.tracking_number)
+    if label is None:
+        raise Refused("unknown_parcel", "no parcel has this number", field="tracking_number", status=404)
+    shipment, work = desk.shipments[label.shipment_id], desk.fulfillments[label.order_id]
+    if work.state is FulfillmentState.CANCELED or shipment.state is ShipmentState.CANCELED:
+        raise Refused("canceled", "the order was canceled: keep the parcel here and unpack it")
+    if work.state is not FulfillmentState.PACKED:
+        raise Refused("not_packed", "not all parcels of the order are packed; finish packing first")
+    try:
+        state = SHIPMENT.next(shipment.state, HandOverScanned)
+    except NotAllowed:
+        raise Refused("already_left", "this parcel was handed over before") from None
+    assert state is not None
+    leave(replace(shipment, state=state, shipped_at=event.scanned_at), desk)
+    return {"order_id": work.order_id, "shipment_id": shipment.shipment_id, "courier": shipment.courier}
+
+
+def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
+    """Book a parcel out and say that it left."""
+    work = desk.fulfillments[shipment.order_id]
+    for line in shipment.lines:
+        desk.move(desk.entry(line.sku, MoveKind.SHIPPED, line.quantity, STAGING, work.order_id))
+    work = replace(work, left=(*work.left, shipment.shipment_id))
+    last = set(work.left) == set(work.shipments)
+    if last:
+        work = replace(work, state=step(work, ShipmentShipped))
+    desk.shipments.put(shipment)
+    desk.fulfillments.put(work)
+    shipped_at = shipment.shipped_at or desk.now
+    desk.publish(
+        ShipmentShipped(
+            order_id=work.order_id,
+            shipment_id=shipment.shipment_id,
+            courier=shipment.courier,
+            tracking_number=shipment.tracking_number,
+            delivery_method=work.delivery_method,
+            shipped_at=shipped_at,
+            expected_at=shipped_at + timedelta(days=shipment.transit_days),
+            last=last,
+        )
+    )

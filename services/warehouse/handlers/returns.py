@@ -1,0 +1,102 @@
+"""The returns dock: receive, inspect, back on the shelf or scrapped (W8)."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from services.warehouse.desk import Wants, WarehouseDesk
+from services.warehouse.domain.dock import DOCK, RETURNS, DockReturn, DockState
+from services.warehouse.domain.stock import MoveKind
+from services.warehouse.handlers.allocation import Reallocate
+from services.warehouse.handlers.scanning import judge_time
+from shared.events.aftersales import ReturnAuthorized
+from shared.events.inbox import ReturnInspectedScanned, ReturnReceivedScanned
+from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived, StockScrapped
+from shared.lifecycle import NotAllowed
+from shared.runtime.messages import Refused
+
+
+def case(message: Any, desk: WarehouseDesk) -> Wants:
+    """What is expected for a case, and the stock of what came."""
+    yield desk.dock.want(message.case_id)
+    yield desk.levels.want(*sorted({line.sku for line in getattr(message, "lines", ())}))
+
+
+def expect(event: ReturnAuthorized, desk: WarehouseDesk) -> None:
+    """After-sales lets goods come back: the dock expects them."""
+    known = desk.dock.get(event.case_id)
+    if known is not None and DOCK.next(known.state, ReturnAuthorized) is None:
+        return
+    desk.dock.put(DockReturn(event.case_id, event.order_id, DockState.EXPECTED, event.lines, event.return_by))
+
+
+def receive(event: ReturnReceivedScanned, desk: WarehouseDesk) -> dict[str, object]:
+    """Returned goods arrived."""
+    desk.scanner()
+    judge_time(event.scanned_at, desk)
+    back = _expected(event.case_id, desk)
+    back = replace(back, state=_step(back, ReturnReceivedScanned), received_at=event.scanned_at)
+    desk.dock.put(back)
+    desk.publish(ReturnReceived(order_id=back.order_id, case_id=back.case_id))
+    return {"expected": [line.model_dump() for line in back.lines]}
+
+
+def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, object]:
+    """Returned goods were looked at: as new goes back on the shelf, damaged and wrong goods are scrapped."""
+    desk.scanner()
+    judge_time(event.scanned_at, desk)
+    back = _expected(event.case_id, desk)
+    state = _step(back, ReturnInspectedScanned)
+    _adds_up(event, back)
+    lines = []
+    for line in event.lines:
+        restocked = line.condition is Condition.AS_NEW
+        came = desk.entry(line.sku, MoveKind.RETURNED, line.quantity, RETURNS, back.order_id, line.condition)
+        if restocked:
+            desk.move(came)
+        elif line.condition is not Condition.MISSING:
+            reason = f"returned {line.condition}"
+            desk.move(came, desk.entry(line.sku, MoveKind.SCRAPPED, line.quantity, RETURNS, back.order_id, reason))
+            desk.publish(StockScrapped(sku=line.sku, quantity=line.quantity, reason=reason))
+        if restocked:
+            desk.timers.set(Reallocate(sku=line.sku), desk.now)
+        found = InspectedLine(sku=line.sku, quantity=line.quantity, condition=line.condition, restocked=restocked)
+        lines.append(found)
+    desk.dock.put(replace(back, state=state))
+    desk.publish(ReturnInspected(order_id=back.order_id, case_id=back.case_id, lines=tuple(lines)))
+    return {"state": state}
+
+
+def _expected(case_id: str, desk: WarehouseDesk) -> DockReturn:
+    back = desk.dock.get(case_id)
+    if back is None:
+        raise Refused("unexpected_return", "no return is expected under this case", field="case_id", status=404)
+    return back
+
+
+def _step(back: DockReturn, event: type) -> DockState:
+    try:
+        state = DOCK.next(back.state, event)
+    except NotAllowed:
+        hint = {DockState.EXPECTED: "scan its arrival first", DockState.RECEIVED: "it was received before",
+                DockState.INSPECTED: "it was inspected before"}[back.state]  # fmt: skip
+        raise Refused("not_now", f"the return is {back.state}: {hint}") from None
+    assert state is not None
+    return state
+
+
+def _adds_up(event: ReturnInspectedScanned, back: DockReturn) -> None:
+    """Every expected piece is accounted for; a wrong item stands for the piece that it came instead of."""
+    expected = Counter({line.sku: line.quantity for line in back.lines})
+    found: Counter[str] = Counter()
+    wrong = 0
+    for line in event.lines:
+        if line.sku in expected:
+            found[line.sku] += line.quantity
+        elif line.condition is Condition.WRONG_ITEM:
+            wrong += line.quantity
+        else:
+            raise Refused("not_expected", f"{line.sku} is not part of this return", field="lines")
+    missing = sum((expected - found).values())
+    if found - expected or missing != wrong:
+        raise Refused("does_not_add_up", "account for every expected piece; use the condition missing", field="lines")

@@ -1,0 +1,41 @@
+"""What all scans have in common: who, when, and a clear word when one is wrong (W12)."""
+
+from datetime import datetime, timedelta
+
+from services.warehouse.desk import WarehouseDesk
+from services.warehouse.domain.fulfillment import FULFILLMENT, Fulfillment, FulfillmentState
+from shared.lifecycle import NotAllowed
+from shared.runtime.messages import Refused
+
+AHEAD = timedelta(minutes=5)
+"""How far a device's clock may run ahead."""
+
+
+def judge_time(scanned_at: datetime, desk: WarehouseDesk) -> None:
+    """A scan made offline comes late and is fine; one from the future shows a device whose clock is wrong."""
+    if scanned_at > desk.now + AHEAD:
+        raise Refused("clock_ahead", "the device's clock runs ahead; set it and scan again", field="scanned_at")
+
+
+def step(work: Fulfillment, event: type) -> FulfillmentState:
+    """The state after a scan. Raises Refused with what the state allows instead."""
+    try:
+        after = FULFILLMENT.next(work.state, event)
+    except NotAllowed:
+        raise Refused("not_now", _HINT[work.state]) from None
+    assert after is not None, "no scan is overtaken: it is refused"
+    return after
+
+
+_HINT = {
+    FulfillmentState.OPEN: "the order has no stock yet",
+    FulfillmentState.BACKORDERED: "the order waits for stock; take another",
+    FulfillmentState.ALLOCATED: "start the picking first",
+    FulfillmentState.PICKING: "the order is being picked; finish that first",
+    FulfillmentState.PICKED: "the order is picked; a second person checks it now",
+    FulfillmentState.CHECKING: "the order is being checked; finish that first",
+    FulfillmentState.CHECKED: "the order is checked; pack it",
+    FulfillmentState.PACKED: "the order is packed; hand its parcels over",
+    FulfillmentState.SHIPPED: "the order has left",
+    FulfillmentState.CANCELED: "the order was canceled: put the goods back",
+}

@@ -1,0 +1,155 @@
+"""What couriers report: late, doubled, out of order, and for parcels not known yet (W11)."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from services.warehouse.desk import Wants, WarehouseDesk, parcel
+from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState, report
+from services.warehouse.tables import EarlyReport
+from shared.events.base import Event
+from shared.events.inbox import TrackingReported
+from shared.events.warehouse import (
+    DeliveryFailed,
+    ShipmentDelivered,
+    ShipmentReturned,
+    TrackingStatus,
+    TrackingUpdated,
+    WarehouseMessageRefused,
+)
+from shared.runtime.messages import Refused, Timer
+
+KEPT_FOR = timedelta(days=14)
+"""How long a report waits for its parcel."""
+
+
+class EarlyReportDue(Timer, name="warehouse.early_report_due"):
+    """The parcel of an early report did not become known in time."""
+
+    report_key: str
+
+
+def tracked(event: TrackingReported, desk: WarehouseDesk) -> Wants:
+    """The parcel, or the place where the report waits for it."""
+    yield from parcel(event, desk)
+    yield desk.early_reports.want(_key(event))
+
+
+def reported(event: TrackingReported, desk: WarehouseDesk) -> dict[str, str]:
+    """Take a courier's report."""
+    label = desk.labels.get(event.tracking_number)
+    if label is None:
+        early = EarlyReport(
+            _key(event), event.tracking_number, event.courier, event.status, event.occurred_at,
+            event.cod_collected, event.detail,
+        )  # fmt: skip
+        desk.early_reports.put(early)
+        desk.timers.set(EarlyReportDue(report_key=early.report_key), desk.now + KEPT_FOR)
+        return {"status": "kept until the parcel is known"}
+    shipment = desk.shipments[label.shipment_id]
+    if shipment.courier != event.courier:
+        raise Refused("wrong_courier", "another courier has this parcel", field="courier")
+    after = _apply(shipment, event.status, event.occurred_at, event.cod_collected, event.detail, desk)
+    return {"status": after.tracking_status}
+
+
+def apply_early(shipment: Shipment, desk: WarehouseDesk) -> None:
+    """Apply the reports that came before the label."""
+    for early in desk.early_reports.group("tracking_number", shipment.tracking_number):
+        if early.courier == shipment.courier:
+            shipment = _apply(shipment, early.status, early.occurred_at, early.cod_collected, early.detail, desk)
+        desk.early_reports.remove(early.report_key)
+        desk.timers.cancel(EarlyReportDue(report_key=early.report_key))
+
+
+def waiting(timer: EarlyReportDue, desk: WarehouseDesk) -> Wants:
+    """The report that waits."""
+    yield desk.early_reports.want(timer.report_key)
+    early = desk.early_reports.get(timer.report_key)
+    if early is not None:
+        yield from parcel(early, desk)
+
+
+def give_up(timer: EarlyReportDue, desk: WarehouseDesk) -> None:
+    """Apply the report after all when its parcel became known in the same instant; else refuse it."""
+    early = desk.early_reports.get(timer.report_key)
+    if early is None:
+        return
+    desk.early_reports.remove(early.report_key)
+    label = desk.labels.get(early.tracking_number)
+    if label is not None:
+        shipment = desk.shipments[label.shipment_id]
+        _apply(shipment, early.status, early.occurred_at, early.cod_collected, early.detail, desk)
+        return
+    desk.publish(
+        WarehouseMessageRefused(
+            refused=early.tracking_number,
+            refused_source="tracking.inbox",
+            refused_type=TrackingReported.wire_type,
+            code="unknown_parcel",
+            detail="no parcel with this tracking number became known",
+            field="tracking_number",
+        )
+    )
+
+
+def _apply(
+    shipment: Shipment, status: TrackingStatus, at: datetime, cod: int, detail: str, desk: WarehouseDesk
+) -> Shipment:
+    after = report(shipment, status, at)
+    if after is None:
+        return shipment
+    desk.publish(
+        TrackingUpdated(
+            order_id=after.order_id,
+            shipment_id=after.shipment_id,
+            status=after.tracking_status,
+            reported=status,
+            occurred_at=at,
+            detail=detail,
+        )
+    )
+    newly = after.tracking_status is status and shipment.tracking_status is not status
+    if newly and status is TrackingStatus.DELIVERED:
+        after = _end(after, ShipmentDelivered, desk)
+        after = replace(after, delivered_at=at)
+        desk.shipments.put(after)
+        desk.publish(
+            ShipmentDelivered(
+                order_id=after.order_id,
+                shipment_id=after.shipment_id,
+                delivered_at=at,
+                cod_collected=cod,
+                last=_all_delivered(after, desk),
+            )
+        )
+    elif newly and status is TrackingStatus.RETURN_TO_SENDER:
+        after = _end(after, ShipmentReturned, desk)
+        desk.publish(
+            ShipmentReturned(order_id=after.order_id, shipment_id=after.shipment_id, occurred_at=at, detail=detail)
+        )
+    elif status is TrackingStatus.DELIVERY_ATTEMPTED:
+        desk.publish(
+            DeliveryFailed(order_id=after.order_id, shipment_id=after.shipment_id, occurred_at=at, detail=detail)
+        )
+    desk.shipments.put(after)
+    return after
+
+
+def _end(shipment: Shipment, event: type[Event], desk: WarehouseDesk) -> Shipment:
+    """The parcel at its end. A courier who has it proves that it left, even when nobody scanned the hand-over."""
+    from services.warehouse.handlers.packing import leave
+
+    if shipment.state is ShipmentState.READY:
+        leave(replace(shipment, state=ShipmentState.SHIPPED, shipped_at=desk.now), desk)
+    state = SHIPMENT.next(shipment.state, event)
+    return replace(shipment, state=state or shipment.state)
+
+
+def _all_delivered(shipment: Shipment, desk: WarehouseDesk) -> bool:
+    work = desk.fulfillments[shipment.order_id]
+    others = (desk.shipments.get(s) for s in work.shipments if s != shipment.shipment_id)
+    return bool(work.left) and all(s is not None and s.delivered_at is not None for s in others)
+
+
+def _key(event: TrackingReported) -> str:
+    return f"{event.tracking_number}/{event.courier}/{event.status}/{event.occurred_at.isoformat()}"
