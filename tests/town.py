@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from services.aftersales.handlers import service as aftersales
 from services.orders.handlers import service as orders
 from services.warehouse.domain.courier import load_couriers
 from services.warehouse.handlers import service as warehouse
@@ -28,8 +29,8 @@ class Town:
         self.benches: dict[str, Bench[Any]] = {
             "orders": Bench(orders(), start),
             "warehouse": Bench(warehouse(COURIERS), start),
+            "aftersales": Bench(aftersales(), start),
         }
-        self.benches |= _optional(start)
         self._sent: dict[str, int] = dict.fromkeys(self.benches, 0)
         self._scans = 0
 
@@ -52,6 +53,11 @@ class Town:
                     if entries and name in other.service.topics:
                         await other.turns.run([_record(name, e) for e in entries])
                         moved = True
+
+    async def resend(self, name: str, *, to: str) -> None:
+        """All that one service said, again, to a service that may have missed it."""
+        records = [_record(name, e) for e in self.benches[name].store.event_log]
+        await self.benches[to].turns.run(records)
 
     async def pass_time(self, delta: timedelta) -> None:
         """Move all clocks together, from one due timer to the next."""
@@ -159,6 +165,3 @@ def _record(publisher: str, entry: Any) -> Any:
     assert entry.type in EVENT_TYPES
     return incoming
 
-
-def _optional(start: datetime) -> dict[str, Bench[Any]]:
-    return {}

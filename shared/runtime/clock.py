@@ -8,6 +8,9 @@ from typing import Protocol
 class Clock(Protocol):
     """What time it is, and a way to wait for another time."""
 
+    driven: bool
+    """True when it stands still between the ticks of a driver."""
+
     def now(self) -> datetime:
         """The present instant, UTC."""
         ...
@@ -20,6 +23,8 @@ class Clock(Protocol):
 class WallClock:
     """The computer's clock."""
 
+    driven = False
+
     def now(self) -> datetime:
         """The present instant, UTC."""
         return datetime.now(UTC)
@@ -31,6 +36,8 @@ class WallClock:
 
 class DrivenClock:
     """Stands still until a driver moves it; never goes back."""
+
+    driven = True
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)

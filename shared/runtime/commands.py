@@ -77,9 +77,8 @@ class Commands:
 
     def _incoming(self, command: Command, actor: Actor, key: str | None, trace: str | None) -> Incoming:
         name = type(command).__name__
-        digest = b""
-        if key is not None:
-            digest = hashlib.sha256(name.encode() + b"\0" + command.model_dump_json().encode()).digest()
+        # also without a key: a commit whose answer was lost is not done twice when the turn runs again
+        digest = hashlib.sha256(name.encode() + b"\0" + command.model_dump_json().encode()).digest()
         envelope = Envelope(
             key or str(uuid4()), str(actor), name, "", self.turns.clock.now(), actor, trace=trace
         )

@@ -23,12 +23,18 @@ class DueTimers:
         self.trouble: str | None = None
         self.looked_at = turns.clock.now()
         """The clock's time at the last look that left nothing due."""
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something is due at once."""
+        self._woken.set()
 
     async def run(self) -> None:
         """Handle what falls due, for ever."""
         delay = 0.1
         while True:
             now = self.turns.clock.now()
+            self._woken.clear()
             try:
                 claimed = await self.turns.run_timers(BATCH)
             except Unavailable as away:
@@ -40,8 +46,16 @@ class DueTimers:
                 self.trouble, delay = None, 0.1
                 if claimed == 0:
                     self.looked_at = now
-                    if self.turns.clock.now() == now:
-                        await self.turns.clock.moved(EVERY)
+                    if self.turns.clock.now() <= now or not self.turns.clock.driven:
+                        await self._moved_or_woken()
                 continue
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5)
+
+    async def _moved_or_woken(self) -> None:
+        waits = [asyncio.ensure_future(self.turns.clock.moved(EVERY)), asyncio.ensure_future(self._woken.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()

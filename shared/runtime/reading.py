@@ -15,6 +15,11 @@ Record = Mapping[str, Any]
 Read = Callable[[Select[Any]], Awaitable[list[Record]]]
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+_UNFIT = (
+    asyncpg.CharacterNotInRepertoireError,
+    asyncpg.NumericValueOutOfRangeError,
+    asyncpg.DatetimeFieldOverflowError,
+)
 
 
 def reader(pool: Pool) -> Read:
@@ -26,15 +31,13 @@ def reader(pool: Pool) -> Read:
         values = [compiled.params[name] for name in compiled.positiontup or []]
         try:
             return cast(list[Record], await pool.fetch(str(compiled), *values, timeout=20))
-        except asyncpg.DataError:
-            raise _out_of_range() from None
+        except asyncpg.DataError as error:
+            # the plain class is asyncpg's own check of the values; a division by zero, say, stays a bug of ours
+            if type(error) is not asyncpg.DataError and not isinstance(error, _UNFIT):
+                raise
+            detail = "a value is out of range or holds characters that cannot be stored"
+            raise Refused("invalid", detail, status=422) from None
         except UNAVAILABLE as away:
-            if isinstance(away, ValueError):  # asyncpg's own check of values is an InterfaceError too
-                raise _out_of_range() from None
             raise Unavailable(type(away).__name__) from away
 
     return read
-
-
-def _out_of_range() -> Refused:
-    return Refused("invalid", "a value is out of range or holds characters that cannot be stored", status=422)

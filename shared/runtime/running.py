@@ -98,6 +98,8 @@ class Runtime:
     def _committed(self, messages: Sequence[Incoming], outcomes: Sequence[Outcome], changes: Changes) -> None:
         if changes.entries:
             self.relay.wake()
+        if any(timer.due <= self.clock.now() for timer in changes.timers_set):
+            self.due.wake()
         if any(m.lane for m in messages) and any(o.status in ("queued", "parked") for o in outcomes):
             self.parking.wake()
 

@@ -1,0 +1,92 @@
+"""After-sales over HTTP: staff commands go through the same handlers as events; reads go to queries."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from services.aftersales import queries
+from services.aftersales.domain.case import Case, CaseState
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund, OpenReturn, RejectCase
+from shared.events.aftersales import CaseKind, ReturnReason
+from shared.runtime.http import Anyone
+from shared.runtime.messages import Refused
+from shared.runtime.running import Runtime
+from shared.values import Minor, SkuQuantity, Text
+
+
+class NewReturn(BaseModel):
+    """A return that an agent opens for a buyer."""
+
+    kind: Literal["return"]
+    order_id: str
+    lines: tuple[SkuQuantity, ...] = Field(min_length=1, max_length=1000)
+    reason: ReturnReason
+    comment: Text = ""
+
+
+class NewRefund(BaseModel):
+    """A refund without goods that an agent asks for."""
+
+    kind: Literal["refund_only"]
+    order_id: str
+    amount: Minor
+    reason: Text
+
+
+class Because(BaseModel):
+    """Why."""
+
+    reason: Text
+
+
+def shown(case: Case) -> dict[str, Any]:
+    """A case as staff see it."""
+    return asdict(case) | {"lines": [line.model_dump() for line in case.lines]}
+
+
+def router(runtime: Runtime) -> APIRouter:
+    """The routes of after-sales."""
+    routes = APIRouter(prefix="/v1/cases", tags=["cases"])
+
+    @routes.get("")
+    async def list_cases(
+        asked: Anyone,
+        state: CaseState | None = None,
+        kind: CaseKind | None = None,
+        order_id: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> list[dict[str, Any]]:
+        """Cases, oldest first."""
+        found = await queries.listing(runtime.read, state=state, kind=kind, order_id=order_id, limit=limit)
+        return [shown(case) for case in found]
+
+    @routes.get("/{case_id}")
+    async def get_case(case_id: str, asked: Anyone) -> dict[str, Any]:
+        """One case with its history."""
+        case = await queries.find(runtime.read, case_id)
+        if case is None:
+            raise Refused("unknown_case", "there is no such case", field="case_id", status=404)
+        return shown(case)
+
+    @routes.post("")
+    async def open_case(
+        body: Annotated[NewReturn | NewRefund, Field(discriminator="kind")], asked: Anyone
+    ) -> Any:
+        """Open a return, or ask for a refund without goods; the second is always approved by somebody else (A3)."""
+        parts = {name: value for name, value in body if name != "kind"}
+        command = OpenReturn(**parts) if isinstance(body, NewReturn) else OpenRefund(**parts)
+        return await asked.do(command)
+
+    @routes.post("/{case_id}/approve")
+    async def approve(case_id: str, asked: Anyone) -> Any:
+        """Grant a case: not one's own, above the agents' limit only the back office (A3)."""
+        return await asked.do(ApproveCase(case_id=case_id))
+
+    @routes.post("/{case_id}/reject")
+    async def reject(case_id: str, body: Because, asked: Anyone) -> Any:
+        """Refuse a case, for a reason (A3)."""
+        return await asked.do(RejectCase(case_id=case_id, reason=body.reason))
+
+    return routes

@@ -1,0 +1,189 @@
+"""A case: what is asked, where the goods are, what happens to the money (A1, A2, A3). Three axes, kept apart."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.events.aftersales import CaseApproved, CaseClosed, CaseKind, CaseRejected, ReturnAuthorized
+from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived
+from shared.lifecycle import lifecycle
+from shared.values import Actor, OrderLine, Role, SkuQuantity
+
+
+class CaseState(StrEnum):
+    """Whose turn it is."""
+
+    AWAITING_APPROVAL = "awaiting_approval"
+    WAITING_BUYER = "waiting_buyer"
+    WAITING_WAREHOUSE = "waiting_warehouse"
+    SETTLED = "settled"
+    REJECTED = "rejected"
+    CLOSED = "closed"
+
+
+class Custody(StrEnum):
+    """Where the goods of a case are."""
+
+    NONE = "none"
+    AUTHORIZED = "authorized"
+    RECEIVED = "received"
+    INSPECTED = "inspected"
+    NOT_RETURNED = "not_returned"
+
+
+class Refund(StrEnum):
+    """What happens to the money."""
+
+    NONE = "none"
+    REQUESTED = "requested"
+    DENIED = "denied"
+
+
+C = CaseState
+CASE = lifecycle(
+    "case",
+    C,
+    # while                  this happens        becomes
+    (C.AWAITING_APPROVAL, ReturnAuthorized, C.WAITING_BUYER),
+    (C.AWAITING_APPROVAL, CaseApproved, C.SETTLED),
+    (C.AWAITING_APPROVAL, CaseRejected, C.REJECTED),
+    (C.WAITING_BUYER, ReturnReceived, C.WAITING_WAREHOUSE),
+    (C.WAITING_BUYER, CaseRejected, C.REJECTED),
+    (C.WAITING_WAREHOUSE, ReturnInspected, C.SETTLED),
+    (C.WAITING_WAREHOUSE, CaseRejected, C.REJECTED),
+    ((C.SETTLED, C.REJECTED), CaseClosed, C.CLOSED),
+    overtaken=[
+        # goods that come after their time was up: the case is over, the dock keeps them for a person to decide
+        ((C.SETTLED, C.REJECTED, C.CLOSED), ReturnReceived),
+        ((C.SETTLED, C.REJECTED, C.CLOSED), ReturnInspected),
+    ],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case."""
+
+    case_id: str
+    order_id: str
+    kind: CaseKind
+    state: CaseState
+    opened_at: datetime
+    opened_by: str
+    reason: str
+    lines: tuple[SkuQuantity, ...]
+    amount: int
+    """What the buyer would get back, in minor units."""
+    currency: str
+    custody: Custody = Custody.NONE
+    refund: Refund = Refund.NONE
+    refunded: int = 0
+    return_by: datetime | None = None
+    history: tuple[str, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """True when nothing is left to do."""
+        return self.state is CaseState.CLOSED
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOrder:
+    """What after-sales knows of an order."""
+
+    order_id: str
+    source: str
+    external_number: str
+    lines: tuple[OrderLine, ...]
+    total: int
+    currency: str
+    cod: bool
+    paid: int = 0
+    delivered_at: datetime | None = None
+    refunded: int = 0
+    cases: tuple[str, ...] = ()
+    claimed: tuple[SkuQuantity, ...] = ()
+    """Pieces that cases ask for or got; no piece is returned twice."""
+    whole_comes_back: bool = False
+    """True once a case took the whole parcel: a late cancel, a refused or returned parcel."""
+    placed: bool = True
+    """False while only the warehouse has told of the order: its topic may be read before the one of orders."""
+    returned_early: str | None = None
+    """What the courier said when it brought the parcel back before we knew the order."""
+
+    def paid_in_full(self) -> "KnownOrder":
+        """A prepaid order that has left was paid in full (O7), also where the news of its payment is still to come."""
+        return self if self.cod else replace(self, paid=max(self.paid, self.total))
+
+    def still_returnable(self) -> dict[str, int]:
+        """Pieces by SKU that no case has claimed."""
+        left: dict[str, int] = {}
+        for line in self.lines:
+            left[line.sku] = left.get(line.sku, 0) + line.quantity
+        for taken in self.claimed:
+            left[taken.sku] = left.get(taken.sku, 0) - taken.quantity
+        return {sku: n for sku, n in left.items() if n > 0}
+
+    def all_lines(self) -> tuple[SkuQuantity, ...]:
+        """Everything that no case has claimed, as lines."""
+        return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in self.still_returnable().items())
+
+    def worth(self, lines: tuple[SkuQuantity, ...]) -> int:
+        """What the buyer paid for these pieces: their share of what was paid, dearest first where prices differ."""
+        goods = sum(line.quantity * line.unit_price for line in self.lines)
+        wanted = {line.sku: 0 for line in lines}
+        for line in lines:
+            wanted[line.sku] += line.quantity
+        value = 0
+        for line in sorted(self.lines, key=lambda one: -one.unit_price):
+            part = min(line.quantity, wanted.get(line.sku, 0))
+            wanted[line.sku] = wanted.get(line.sku, 0) - part
+            value += part * line.unit_price
+        if goods == 0 or value == goods:
+            return min(self.paid, self.total) if value == goods else 0
+        return min(value, self.paid)
+
+    def refundable(self, amount: int) -> int:
+        """At most what was paid and not yet given back."""
+        return max(min(amount, self.paid - self.refunded), 0)
+
+
+def unplaced(order_id: str) -> KnownOrder:
+    """An order of which only the warehouse has told so far."""
+    return KnownOrder(order_id, "", "", (), 0, "XXX", cod=False, placed=False)
+
+
+def within_window(known: KnownOrder, now: datetime, window: timedelta) -> bool:
+    """True while a return can be asked for (A2)."""
+    return known.delivered_at is not None and now <= known.delivered_at + window
+
+
+def may_approve(case: Case, actor: Actor, limit: int) -> str | None:
+    """Why this actor may not approve the case, or None (A3): nobody their own, above the limit the back office."""
+    if case.opened_by == str(actor):
+        return "nobody approves their own request; ask a colleague"
+    if case.amount > limit and not actor.role.includes(Role.BACK_OFFICE):
+        return "the amount is above an agent's limit; ask the back office"
+    return None
+
+
+def came_back_as_agreed(
+    case: Case, found: tuple[InspectedLine, ...], *, damage_is_ours: bool
+) -> tuple[SkuQuantity, ...]:
+    """The pieces that are refunded: as new, and damaged ones where damage was the reason of the return."""
+    good = {Condition.AS_NEW, Condition.DAMAGED} if damage_is_ours else {Condition.AS_NEW}
+    asked = {line.sku: 0 for line in case.lines}
+    for line in case.lines:
+        asked[line.sku] += line.quantity
+    back: list[SkuQuantity] = []
+    for one in found:
+        part = min(one.quantity, asked.get(one.sku, 0)) if one.condition in good else 0
+        if part:
+            asked[one.sku] -= part
+            back.append(SkuQuantity(sku=one.sku, quantity=part))
+    return tuple(back)
+
+
+def noted(case: Case, now: datetime, actor: Actor, what: str) -> Case:
+    """The case with one more line of history."""
+    return replace(case, history=(*case.history, f"{now.isoformat(timespec='seconds')} {actor}: {what}"))

@@ -1,0 +1,18 @@
+"""What a shop decides for itself about after-sales."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The knobs; every one is a setting (see docs/settings.md)."""
+
+    return_window: timedelta = timedelta(days=15)
+    """So long after delivery a return can be asked for (A2)."""
+    authorized_up_to: int = 50_000
+    """A return of goods worth at most so much, in minor units, is authorized by rule (A2)."""
+    agent_limit: int = 100_000
+    """Above this amount, in minor units, the back office approves (A3)."""
+    return_within: timedelta = timedelta(days=14)
+    """So long the buyer has to send authorized goods back (A2)."""

@@ -1,0 +1,42 @@
+"""What each event, command and timer does; CONSUMES is all that after-sales hears."""
+
+from services.aftersales.desk import AftersalesDesk, by_case, by_number, order
+from services.aftersales.domain.policy import Policy
+from services.aftersales.handlers import asked, cases, facts
+from shared.events import aftersales, inbox, orders, warehouse
+from shared.runtime.service import Service, on
+
+CONSUMES = (
+    # from outside and from people
+    on(inbox.ReturnAsked, asked.asked, by_number),
+    on(asked.OpenReturn, asked.opened, order),
+    on(asked.OpenRefund, asked.refund_only, order),
+    on(asked.ApproveCase, asked.approve, by_case),
+    on(asked.RejectCase, asked.turn_down, by_case),
+    # from orders
+    on(orders.OrderPlaced, facts.placed, order),
+    on(orders.PaymentRecorded, facts.paid, order),
+    on(orders.OrderCanceled, facts.owed, order),
+    on(orders.OrderExpired, facts.owed, order),
+    on(orders.CancelRefused, facts.late_cancel, order),
+    # from the warehouse
+    on(warehouse.ShipmentDelivered, facts.delivered, order),
+    on(warehouse.ShipmentReturned, facts.returned, order),
+    on(warehouse.ReturnReceived, facts.about_case(facts.received), by_case),
+    on(warehouse.ReturnInspected, facts.about_case(facts.inspected), by_case),
+    # from the clock
+    on(cases.ReturnDue, facts.not_returned, by_case),
+)
+
+
+def service(policy: Policy | None = None) -> Service[AftersalesDesk]:
+    """After-sales under a shop's policy."""
+    policy = policy or Policy()
+    return Service(
+        name="aftersales",
+        desk=lambda: AftersalesDesk(policy),
+        consumes=CONSUMES,
+        parked=aftersales.AftersalesEventParked,
+        refused=aftersales.AftersalesMessageRefused,
+        inboxes=("aftersales.inbox",),
+    )

@@ -1,0 +1,115 @@
+"""What buyers and agents ask for, and who may grant it (A1, A2, A3)."""
+
+from pydantic import Field
+
+from services.aftersales.desk import AftersalesDesk
+from services.aftersales.domain.case import Case, CaseState, KnownOrder, may_approve, within_window
+from services.aftersales.handlers.cases import authorize, open_case, reject
+from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
+from shared.events.identity import order_id as id_of
+from shared.events.inbox import ReturnAsked
+from shared.runtime.messages import Command, Refused
+from shared.values import Minor, SkuQuantity, Text
+
+
+class OpenReturn(Command):
+    """An agent opens a return for a buyer."""
+
+    order_id: str
+    lines: tuple[SkuQuantity, ...] = Field(min_length=1, max_length=1000)
+    reason: ReturnReason
+    comment: Text = ""
+
+
+class OpenRefund(Command):
+    """An agent asks for money back without goods."""
+
+    order_id: str
+    amount: Minor
+    reason: Text
+
+
+class ApproveCase(Command):
+    """Somebody with the authority grants a case."""
+
+    case_id: str
+
+
+class RejectCase(Command):
+    """Somebody with the authority refuses a case, for a reason."""
+
+    case_id: str
+    reason: Text
+
+
+def asked(event: ReturnAsked, desk: AftersalesDesk) -> dict[str, str]:
+    """The buyer asks to send goods back."""
+    known = desk.orders.get(id_of(event.source, event.external_number))
+    return _return(known, event.lines, event.reason, desk)
+
+
+def opened(command: OpenReturn, desk: AftersalesDesk) -> dict[str, str]:
+    """An agent asks for the buyer."""
+    return _return(desk.orders.get(command.order_id), command.lines, command.reason, desk)
+
+
+def _return(
+    known: KnownOrder | None, lines: tuple[SkuQuantity, ...], reason: ReturnReason, desk: AftersalesDesk
+) -> dict[str, str]:
+    if known is None:
+        raise Refused("unknown_order", "there is no such order", field="external_number", status=404)
+    if known.delivered_at is None:
+        raise Refused("not_delivered", "the order has not been delivered; cancel it instead")
+    lines = _merged(lines)
+    left = known.still_returnable()
+    for place, line in enumerate(lines):
+        if line.quantity > left.get(line.sku, 0):
+            detail = f"{left.get(line.sku, 0)} of {line.sku} can still be returned, not {line.quantity}"
+            raise Refused("not_returnable", detail, field=f"lines.{place}")
+    amount = known.worth(lines)
+    case = open_case(known, CaseKind.RETURN, reason.value, lines, amount, desk)
+    if not within_window(known, desk.now, desk.policy.return_window):
+        days = desk.policy.return_window.days
+        case = reject(case, RejectReason.OUTSIDE_WINDOW, f"asked more than {days} days after delivery", desk)
+    elif amount <= desk.policy.authorized_up_to:
+        case = authorize(case, desk, by_rule=True)
+    return {"case_id": case.case_id, "state": case.state}
+
+
+def _merged(lines: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
+    total: dict[str, int] = {}
+    for line in lines:
+        total[line.sku] = total.get(line.sku, 0) + line.quantity
+    return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in total.items())
+
+
+def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
+    """Money back without goods; always approved by somebody else (A3)."""
+    known = desk.orders.get(command.order_id)
+    if known is None:
+        raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
+    most = known.paid - known.refunded
+    if not 0 < command.amount <= most:
+        raise Refused("amount", f"between 1 and {most} minor units can be refunded", field="amount")
+    case = open_case(known, CaseKind.REFUND_ONLY, command.reason, (), command.amount, desk)
+    return {"case_id": case.case_id, "state": case.state}
+
+
+def approve(command: ApproveCase, desk: AftersalesDesk) -> dict[str, str]:
+    """Grant a case that waits for approval (A3)."""
+    case = authorize(_decidable(desk.case(command.case_id), desk), desk, by_rule=False)
+    return {"case_id": case.case_id, "state": case.state}
+
+
+def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
+    """Refuse a case that waits for approval (A3)."""
+    case = reject(_decidable(desk.case(command.case_id), desk), RejectReason.BY_AGENT, command.reason, desk)
+    return {"case_id": case.case_id, "state": case.state}
+
+
+def _decidable(case: Case, desk: AftersalesDesk) -> Case:
+    if case.state is not CaseState.AWAITING_APPROVAL:
+        raise Refused("not_awaiting_approval", f"the case is {case.state}")
+    if why := may_approve(case, desk.actor, desk.policy.agent_limit):
+        raise Refused("no_authority", why, status=403)
+    return case

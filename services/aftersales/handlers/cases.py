@@ -1,0 +1,129 @@
+"""How every case runs: opened, authorized, settled or rejected, closed (A1, A2)."""
+
+from dataclasses import replace
+
+from services.aftersales.desk import AftersalesDesk
+from services.aftersales.domain.case import CASE, Case, CaseState, Custody, KnownOrder, Refund, noted
+from shared.events.aftersales import (
+    CaseApproved,
+    CaseClosed,
+    CaseKind,
+    CaseOpened,
+    CaseRejected,
+    RefundRequested,
+    RejectReason,
+    ReturnAuthorized,
+)
+from shared.events.base import Event
+from shared.runtime.messages import Timer
+from shared.values import Money, SkuQuantity
+
+
+class ReturnDue(Timer, name="aftersales.return_due"):
+    """The goods of an authorized return have not come in time (A2)."""
+
+    case_id: str
+
+
+def open_case(
+    known: KnownOrder,
+    kind: CaseKind,
+    reason: str,
+    lines: tuple[SkuQuantity, ...],
+    amount: int,
+    desk: AftersalesDesk,
+) -> Case:
+    """Open a case for an order; it waits for approval until somebody or a rule gives it."""
+    case = Case(
+        case_id=f"{known.order_id}-C{len(known.cases) + 1}",
+        order_id=known.order_id,
+        kind=kind,
+        state=CaseState.AWAITING_APPROVAL,
+        opened_at=desk.now,
+        opened_by=str(desk.actor),
+        reason=reason,
+        lines=lines,
+        amount=amount,
+        currency=known.currency,
+    )
+    case = noted(case, desk.now, desk.actor, f"opened: {reason}")
+    whole = kind not in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
+    desk.orders.put(
+        replace(
+            known,
+            cases=(*known.cases, case.case_id),
+            claimed=(*known.claimed, *lines),
+            whole_comes_back=known.whole_comes_back or whole,
+        )
+    )
+    desk.cases.put(case)
+    desk.publish(CaseOpened(order_id=case.order_id, case_id=case.case_id, kind=kind, reason=reason))
+    return case
+
+
+def authorize(case: Case, desk: AftersalesDesk, *, by_rule: bool) -> Case:
+    """Grant what is asked: money alone is settled at once, goods may come back (A2)."""
+    desk.publish(CaseApproved(order_id=case.order_id, case_id=case.case_id, by_rule=by_rule))
+    case = noted(case, desk.now, desk.actor, "approved by rule" if by_rule else "approved")
+    if not case.lines:
+        return settle(_move(case, CaseApproved), case.amount, desk)
+    return_by = desk.now + desk.policy.return_within
+    case = replace(_move(case, ReturnAuthorized), custody=Custody.AUTHORIZED, return_by=return_by)
+    desk.cases.put(case)
+    desk.timers.set(ReturnDue(case_id=case.case_id), return_by)
+    desk.publish(
+        ReturnAuthorized(order_id=case.order_id, case_id=case.case_id, lines=case.lines, return_by=return_by)
+    )
+    return case
+
+
+def settle(case: Case, amount: int, desk: AftersalesDesk) -> Case:
+    """Ask finance for what the buyer gets back, never more than was paid, and close."""
+    known = desk.orders[case.order_id]
+    amount = known.refundable(amount)
+    if amount:
+        money = Money(amount=amount, currency=case.currency)
+        desk.publish(
+            RefundRequested(
+                order_id=case.order_id, case_id=case.case_id, amount=money, reason=case.kind.value
+            )
+        )
+        desk.orders.put(replace(known, refunded=known.refunded + amount))
+        case = replace(case, refund=Refund.REQUESTED, refunded=amount)
+    return close(case, desk)
+
+
+def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) -> Case:
+    """Refuse what is asked, say why, and close; the pieces can be asked for again in another case."""
+    case = replace(_move(case, CaseRejected), refund=Refund.DENIED)
+    if reason is RejectReason.NOT_RETURNED:
+        case = replace(case, custody=Custody.NOT_RETURNED)
+    desk.publish(CaseRejected(order_id=case.order_id, case_id=case.case_id, reason=reason, detail=detail))
+    known = desk.orders[case.order_id]
+    claimed = list(known.claimed)
+    for line in case.lines:
+        if line in claimed:
+            claimed.remove(line)
+    desk.orders.put(replace(known, claimed=tuple(claimed)))
+    return close(noted(case, desk.now, desk.actor, f"rejected: {reason}"), desk)
+
+
+def close(case: Case, desk: AftersalesDesk) -> Case:
+    """Nothing is left to do."""
+    case = noted(_move(case, CaseClosed), desk.now, desk.actor, "closed")
+    desk.cases.put(case)
+    desk.timers.cancel(ReturnDue(case_id=case.case_id))
+    desk.publish(
+        CaseClosed(
+            order_id=case.order_id,
+            case_id=case.case_id,
+            kind=case.kind,
+            refunded=Money(amount=case.refunded, currency=case.currency),
+        )
+    )
+    return case
+
+
+def _move(case: Case, event: type[Event]) -> Case:
+    after = CASE.next(case.state, event)
+    return case if after is None else replace(case, state=after)

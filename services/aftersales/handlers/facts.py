@@ -1,0 +1,147 @@
+"""What orders and the warehouse say: what was bought and paid, what arrived, what came back (A1, A2)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from services.aftersales.desk import AftersalesDesk
+from services.aftersales.domain.case import (
+    CASE,
+    Case,
+    CaseState,
+    Custody,
+    KnownOrder,
+    came_back_as_agreed,
+    unplaced,
+)
+from services.aftersales.handlers.cases import ReturnDue, authorize, open_case, reject, settle
+from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
+from shared.events.orders import (
+    CancelRefused,
+    OrderCanceled,
+    OrderExpired,
+    OrderPlaced,
+    PaymentRecorded,
+)
+from shared.events.warehouse import ReturnInspected, ReturnReceived, ShipmentDelivered, ShipmentReturned
+from shared.values import PaymentMethod
+
+OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
+"""Reasons for which damaged goods are refunded too."""
+
+
+def placed(event: OrderPlaced, desk: AftersalesDesk) -> None:
+    """Remember what was bought, and catch up with what the warehouse told before."""
+    before = desk.orders.get(event.order_id) or unplaced(event.order_id)
+    known = KnownOrder(
+        order_id=event.order_id,
+        source=event.source,
+        external_number=event.external_number,
+        lines=event.lines,
+        total=event.total,
+        currency=event.currency,
+        cod=event.payment_method is PaymentMethod.COD,
+        paid=before.paid,
+        delivered_at=before.delivered_at,
+    )
+    if before.delivered_at is not None or before.returned_early is not None:
+        known = known.paid_in_full()
+    desk.orders.put(known)
+    if before.returned_early is not None:
+        _brought_back(known, before.returned_early, desk)
+
+
+def paid(event: PaymentRecorded, desk: AftersalesDesk) -> None:
+    """Remember what was paid."""
+    known = desk.orders[event.order_id]
+    desk.orders.put(replace(known, paid=max(known.paid, event.paid)))
+
+
+def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
+    """The buyer has a parcel: what the courier collected is paid, and with the last parcel the return window begins."""
+    known = (desk.orders.get(event.order_id) or unplaced(event.order_id)).paid_in_full()
+    known = replace(known, paid=known.paid + event.cod_collected)
+    if event.last:
+        known = replace(known, delivered_at=event.delivered_at)
+    desk.orders.put(known)
+
+
+def owed(event: OrderCanceled | OrderExpired, desk: AftersalesDesk) -> None:
+    """An order ended with the buyer's money still here: give it back, by rule (O10, O4)."""
+    if event.refund.amount == 0:
+        return
+    known = desk.orders[event.order_id]
+    known = replace(known, paid=max(known.paid, known.refunded + event.refund.amount))
+    reason = "order canceled" if isinstance(event, OrderCanceled) else "order expired"
+    case = open_case(known, CaseKind.REFUND_ONLY, reason, (), event.refund.amount, desk)
+    authorize(case, desk, by_rule=True)
+
+
+def late_cancel(event: CancelRefused, desk: AftersalesDesk) -> None:
+    """The parcel had left when the cancel came: it is to come back (O10, A1)."""
+    _whole_parcel(
+        desk.orders[event.order_id].paid_in_full(), CaseKind.LATE_CANCEL, "canceled after shipping", desk
+    )
+
+
+def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
+    """The courier brings the parcel back: refused or not deliverable (A1)."""
+    known = (desk.orders.get(event.order_id) or unplaced(event.order_id)).paid_in_full()
+    why = event.detail or "brought back by the courier"
+    if known.placed:
+        _brought_back(known, why, desk)
+    else:
+        desk.orders.put(replace(known, returned_early=why))
+
+
+def _brought_back(known: KnownOrder, why: str, desk: AftersalesDesk) -> None:
+    kind = CaseKind.REFUSED_COD if known.cod else CaseKind.RETURNED_PARCEL
+    _whole_parcel(known, kind, why, desk)
+
+
+def _whole_parcel(known: KnownOrder, kind: CaseKind, reason: str, desk: AftersalesDesk) -> None:
+    lines = known.all_lines()
+    if known.whole_comes_back or not lines:
+        return  # an earlier case has it all
+    case = open_case(known, kind, reason, lines, known.worth(lines), desk)
+    authorize(case, desk, by_rule=True)
+
+
+def about_case(decide: Callable[[Any, Case, AftersalesDesk], None]) -> Callable[[Any, AftersalesDesk], None]:
+    """A handler for what the dock says about a case; late news about a case that is over changes nothing."""
+
+    def handler(event: Any, desk: AftersalesDesk) -> None:
+        case = desk.cases[event.case_id]
+        if CASE.next(case.state, type(event)) is not None:
+            decide(event, case, desk)
+
+    return handler
+
+
+def received(event: ReturnReceived, case: Case, desk: AftersalesDesk) -> None:
+    """The goods are at the dock."""
+    state = CASE.next(case.state, ReturnReceived)
+    assert state is not None
+    desk.cases.put(replace(case, state=state, custody=Custody.RECEIVED))
+    desk.timers.cancel(ReturnDue(case_id=case.case_id))
+
+
+def inspected(event: ReturnInspected, case: Case, desk: AftersalesDesk) -> None:
+    """Refund what came back as agreed; nothing as agreed is a rejection (A2)."""
+    known = desk.orders[case.order_id]
+    ours = case.reason in OUR_FAULT or case.kind is not CaseKind.RETURN
+    good = came_back_as_agreed(case, event.lines, damage_is_ours=ours)
+    case = replace(case, custody=Custody.INSPECTED)
+    if not good:
+        reject(case, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
+        return
+    state = CASE.next(case.state, ReturnInspected)
+    assert state is not None
+    settle(replace(case, state=state), known.worth(good), desk)
+
+
+def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
+    """The goods have not come in time (A2)."""
+    case = desk.cases.get(timer.case_id)
+    if case is not None and case.state is CaseState.WAITING_BUYER:
+        reject(case, RejectReason.NOT_RETURNED, "the goods did not come back in time", desk)

@@ -1,0 +1,173 @@
+"""PostgreSQL and the broker from wheels: they start, do their work, say what is wrong, and never outlive us."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.embedded.broker import EmbeddedBroker
+from deploy.embedded.child import EmbeddedError, free_port, temporary_folder
+from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.provision import SERVICES, database_of, owner_of, provision, roles, user_of
+from deploy.topics import create_topics, topics
+
+PASSWORDS = {role: f"secret of '{role}'" for role in roles()}
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with temporary_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(folder, free_port())
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def broker(folder: Path) -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker(folder, free_port())
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+async def connect(
+    postgres: EmbeddedPostgres, role: str, database: str
+) -> "asyncpg.Connection[asyncpg.Record]":
+    return await asyncpg.connect(
+        host="127.0.0.1", port=postgres.port, user=role, password=PASSWORDS[role], database=database
+    )
+
+
+@pytest.mark.requirement("X1")
+async def test_each_service_has_a_database_that_only_its_own_roles_enter(postgres: EmbeddedPostgres) -> None:
+    for _ in range(2):  # harmless to repeat
+        await provision(postgres.admin_url, PASSWORDS)
+    for service in SERVICES:
+        owner = await connect(postgres, owner_of(service), database_of(service))
+        await owner.execute("CREATE TABLE probe (n int)")
+        await owner.execute(f"GRANT SELECT, INSERT ON probe TO {user_of(service)}")
+        await owner.close()
+        user = await connect(postgres, user_of(service), database_of(service))
+        await user.execute("INSERT INTO probe VALUES (1)")
+        assert await user.fetchval("SELECT upper('käse') || count(*) FROM probe") == "KÄSE1"
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await user.execute("CREATE TABLE another (n int)")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await user.execute("ALTER TABLE probe ADD COLUMN m int")
+        assert not await user.fetchval(
+            "SELECT bool_or(rolsuper) FROM pg_roles WHERE rolname LIKE 'handover%'"
+        )
+        await user.close()
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connect(postgres, user_of("orders"), database_of("warehouse"))
+
+
+async def test_what_is_committed_is_on_disk(postgres: EmbeddedPostgres) -> None:
+    connection = await asyncpg.connect(postgres.admin_url)
+    assert await connection.fetchval("SHOW synchronous_commit") == "on"
+    assert await connection.fetchval("SHOW fsync") == "on"
+    assert await connection.fetchval("SHOW listen_addresses") == "127.0.0.1"
+    await connection.close()
+
+
+async def test_topics_are_made_once_and_carry_a_record(broker: EmbeddedBroker) -> None:
+    made = await create_topics(broker.bootstrap, partitions=3)
+    assert set(made) == {topic.name for topic in topics()}
+    assert await create_topics(broker.bootstrap, partitions=3) == []
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    described = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics(sorted(made))}
+    await admin.close()
+    assert described == {topic.name: topic.partitions for topic in topics(3)}
+
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all")
+    await producer.start()
+    await producer.send_and_wait("orders", b"placed", key=b"order-1", headers=[("ce_id", b"1")])
+    await producer.stop()
+    consumer = AIOKafkaConsumer(
+        "orders",
+        bootstrap_servers=broker.bootstrap,
+        group_id="probe",
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=20,
+    )
+    await consumer.start()
+    record = await consumer.getone()
+    await consumer.stop()
+    assert (record.key, record.value, record.headers) == (b"order-1", b"placed", (("ce_id", b"1"),))
+
+
+async def test_data_outlive_a_stop_and_a_kill_of_the_server() -> None:
+    with temporary_folder() as folder:
+        server = EmbeddedPostgres(folder, free_port())
+        server.start()
+        connection = await asyncpg.connect(server.admin_url)
+        await connection.execute("CREATE TABLE kept (n int)")
+        await connection.close()
+        server.stop()
+        for number in (1, 2):
+            server.start()
+            connection = await asyncpg.connect(server.admin_url)
+            await connection.execute("INSERT INTO kept VALUES ($1)", number)
+            assert await connection.fetchval("SELECT count(*) FROM kept") == number
+            await connection.close()
+            assert server.pid is not None
+            process = psutil.Process(server.pid)
+            process.kill()
+            server.stop()
+        server.start()
+        server.stop()
+
+
+@pytest.mark.parametrize("part", [EmbeddedPostgres, EmbeddedBroker])
+def test_a_taken_port_is_said(part: type[EmbeddedPostgres | EmbeddedBroker], folder: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(EmbeddedError, match=r"Port \d+, wanted by .* is taken"):
+            part(folder, other.getsockname()[1]).start()
+
+
+def test_an_interrupted_first_start_is_made_good() -> None:
+    with temporary_folder() as folder:
+        (folder / "postgres.new").mkdir()
+        (folder / "postgres.new" / "PG_VERSION").write_text("half")
+        server = EmbeddedPostgres(folder, free_port())
+        server.start()
+        server.stop()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="needs Linux: elsewhere the kernel does not tie children to parents"
+)
+def test_nothing_outlives_a_killed_parent() -> None:
+    with temporary_folder() as folder:
+        command = [sys.executable, "-m", "tests.embedded.parts", str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"ready\n"
+            children = psutil.Process(parent.pid).children(recursive=True)
+            assert len(children) > 3, "the broker, PostgreSQL and its own children"
+            parent.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert alive == []
+        server = EmbeddedPostgres(folder, free_port())
+        started = time.monotonic()
+        server.start()
+        server.stop()
+        assert time.monotonic() - started < 10

@@ -1,0 +1,205 @@
+"""Orders, warehouse and after-sales together: what goes wrong after the parcel left, from the word to the money."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
+from shared.events import inbox
+from shared.events.aftersales import (
+    CaseApproved,
+    CaseClosed,
+    CaseKind,
+    CaseOpened,
+    CaseRejected,
+    RefundRequested,
+    RejectReason,
+    ReturnAuthorized,
+    ReturnReason,
+)
+from shared.events.orders import OrderCanceled, OrderCompleted
+from shared.values import PaymentMethod, SkuQuantity
+from tests.builders import SOURCE, cancel, lines, oid, paid, submitted
+from tests.harness import AGENT, SHOP, SUPERVISOR
+from tests.town import Town
+
+
+@pytest.fixture
+async def town() -> Town:
+    town = Town()
+    await town.stock()
+    return town
+
+
+def asks(number: str = "T-1", quantity: int = 2, reason: ReturnReason = ReturnReason.CHANGED_MIND) -> inbox.ReturnAsked:
+    goods = (SkuQuantity(sku="TEA", quantity=quantity),)
+    return inbox.ReturnAsked(source=SOURCE, external_number=number, lines=goods, reason=reason)
+
+
+async def dock(town: Town, case_id: str, condition: str = "as_new", quantity: int = 2) -> None:
+    for event, parts in (
+        (inbox.ReturnReceivedScanned, {}),
+        (inbox.ReturnInspectedScanned, {"lines": [{"sku": "TEA", "quantity": quantity, "condition": condition}]}),
+    ):
+        parcel: dict[str, Any] = {"case_id": case_id, **parts}
+        outcome = await town.scan(event, **parcel)
+        assert outcome.refusal is None, outcome.refusal
+
+
+async def delivered(town: Town, **parts: Any) -> str:
+    order = await town.release(**parts)
+    number = await town.ship(order)
+    await town.track(number, "delivered", cod_collected=10000 if "payment_method" in parts else 0)
+    return order
+
+
+def refunds(town: Town) -> list[int]:
+    return [e.amount.amount for e in town.said(RefundRequested)]
+
+
+@pytest.mark.requirement("A2")
+@pytest.mark.requirement("W8")
+async def test_a_return_goes_from_the_word_to_the_money(town: Town) -> None:
+    order = await delivered(town)
+    outcome = await town.outside(asks())
+    case_id = outcome.answer["case_id"]
+    assert town.said(CaseApproved)[0].by_rule
+    await dock(town, case_id)
+    assert refunds(town) == [10000]
+    assert town.row("warehouse", "levels", "TEA").locations == {"A-1": 98, "RETURNS": 2}
+    assert town.row("orders", "orders", order).payment_status == "refunded"
+    await town.pass_time(timedelta(days=8))
+    assert len(town.said(OrderCompleted)) == 1
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("A2")
+async def test_half_of_the_goods_brings_half_of_the_money(town: Town) -> None:
+    await delivered(town)
+    case_id = (await town.outside(asks(quantity=1))).answer["case_id"]
+    await dock(town, case_id, quantity=1)
+    again = await town.outside(asks(quantity=2))
+    assert refunds(town) == [5000]
+    assert again.refusal is not None
+    assert again.refusal.code == "not_returnable"
+
+
+@pytest.mark.requirement("A2")
+async def test_what_does_not_come_back_as_agreed_is_rejected(town: Town) -> None:
+    await delivered(town)
+    case_id = (await town.outside(asks())).answer["case_id"]
+    await dock(town, case_id, condition="damaged")
+    assert refunds(town) == []
+    assert [e.reason for e in town.said(CaseRejected)] == [RejectReason.NOT_AS_AGREED]
+
+
+@pytest.mark.requirement("A2")
+async def test_goods_that_never_come_close_the_case(town: Town) -> None:
+    await delivered(town)
+    await town.outside(asks())
+    await town.pass_time(timedelta(days=15))
+    assert [e.reason for e in town.said(CaseRejected)] == [RejectReason.NOT_RETURNED]
+    assert len(town.said(CaseClosed)) == 1
+
+
+async def test_a_return_asked_too_late_is_rejected_and_one_before_delivery_refused(town: Town) -> None:
+    early = await town.outside(asks())
+    await delivered(town)
+    await town.pass_time(timedelta(days=16))
+    await town.outside(asks())
+    assert early.refusal is not None
+    assert [e.reason for e in town.said(CaseRejected)] == [RejectReason.OUTSIDE_WINDOW]
+
+
+@pytest.mark.requirement("A3")
+async def test_above_the_limit_a_person_with_authority_decides_and_never_on_their_own_request(town: Town) -> None:
+    await delivered(town, lines=lines(("TEA", 2, 80000)))
+    case_id = (await town.outside(asks(), actor=SHOP)).answer["case_id"]
+    assert town.said(ReturnAuthorized) == []
+    by_agent = await town.ask("aftersales", ApproveCase(case_id=case_id), AGENT)
+    assert by_agent.refusal is not None
+    assert by_agent.refusal.status == 403
+    await town.ask("aftersales", ApproveCase(case_id=case_id), SUPERVISOR)
+    assert len(town.said(ReturnAuthorized)) == 1
+
+
+@pytest.mark.requirement("A3")
+async def test_nobody_approves_their_own_refund(town: Town) -> None:
+    order = await delivered(town)
+    refund = OpenRefund(order_id=order, amount=2000, reason="a dent in the tin")
+    case_id = (await town.ask("aftersales", refund, SUPERVISOR)).answer["case_id"]
+    own = await town.ask("aftersales", ApproveCase(case_id=case_id), SUPERVISOR)
+    assert own.refusal is not None
+    await town.ask("aftersales", ApproveCase(case_id=case_id), AGENT)
+    assert refunds(town) == [2000]
+    too_much = await town.ask("aftersales", OpenRefund(order_id=order, amount=9000, reason="more"), AGENT)
+    assert too_much.refusal is not None
+
+
+@pytest.mark.requirement("A1")
+async def test_a_cancel_after_shipping_is_a_case_that_ends_with_the_goods_and_the_money(town: Town) -> None:
+    order = await town.release()
+    number = await town.ship(order)
+    await town.outside(cancel())
+    case = town.said(CaseOpened)[0]
+    assert case.kind is CaseKind.LATE_CANCEL
+    await town.track(number, "return_to_sender")
+    assert len(town.said(CaseOpened)) == 1
+    await dock(town, case.case_id)
+    assert refunds(town) == [10000]
+    assert town.row("orders", "orders", order).status == "canceled"
+
+
+@pytest.mark.requirement("A1")
+async def test_a_refused_cod_parcel_comes_back_and_costs_the_buyer_nothing(town: Town) -> None:
+    order = await town.release(payment_method=PaymentMethod.COD)
+    number = await town.ship(order)
+    await town.track(number, "return_to_sender")
+    case = town.said(CaseOpened)[0]
+    assert case.kind is CaseKind.REFUSED_COD
+    await dock(town, case.case_id)
+    assert refunds(town) == []
+    assert town.row("orders", "orders", order).status == "canceled"
+
+
+async def test_cash_collected_on_delivery_is_refunded_like_any_other(town: Town) -> None:
+    await delivered(town, payment_method=PaymentMethod.COD)
+    case_id = (await town.outside(asks())).answer["case_id"]
+    await dock(town, case_id)
+    assert refunds(town) == [10000]
+
+
+@pytest.mark.requirement("O10")
+async def test_what_a_canceled_order_had_paid_goes_back_by_rule(town: Town) -> None:
+    await town.outside(submitted())
+    await town.outside(paid())
+    await town.outside(cancel())
+    assert len(town.said(OrderCanceled)) == 1
+    assert refunds(town) == [10000]
+    assert [e.kind for e in town.said(CaseClosed)] == [CaseKind.REFUND_ONLY]
+    assert town.row("orders", "orders", oid()).payment_status == "refunded"
+
+
+async def test_a_rejected_case_says_why_and_leaves_the_goods_returnable(town: Town) -> None:
+    await delivered(town, lines=lines(("TEA", 2, 80000)))
+    case_id = (await town.outside(asks())).answer["case_id"]
+    await town.ask("aftersales", RejectCase(case_id=case_id, reason="used for weeks"), SUPERVISOR)
+    assert [e.detail for e in town.said(CaseRejected)] == ["used for weeks"]
+    assert (await town.outside(asks())).refusal is None
+
+
+@pytest.mark.requirement("X1")
+async def test_after_sales_that_was_away_reads_the_topics_in_any_order(town: Town) -> None:
+    away = town.benches.pop("aftersales")
+    order = await town.release()
+    number = await town.ship(order)
+    await town.track(number, "return_to_sender")
+    town.benches["aftersales"] = away
+    for name in ("warehouse", "orders"):
+        await town.resend(name, to="aftersales")
+        await town.settle()
+    case = town.said(CaseOpened)[0]
+    await dock(town, case.case_id)
+    assert refunds(town) == [10000]
+    assert town.parked() == []

@@ -1,0 +1,73 @@
+"""Events from outside: the same message whether Kafka or HTTP brings it."""
+
+import pytest
+
+from shared.runtime.inbox import inbox_types, outside
+from shared.runtime.messages import Door, Refused
+from tests.builders import paid
+from tests.runtime.stand import SHOP
+
+PAID = "orders.inbox.payment_captured.v1"
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+ATTRIBUTES = {"specversion": "1.0", "id": "1", "source": "psp", "type": PAID}
+
+
+def kafka(**more: str) -> dict[str, str]:
+    """Attributes as Kafka headers."""
+    return {f"ce_{name}": value for name, value in (ATTRIBUTES | more).items()}
+
+
+def http(**more: str) -> dict[str, str]:
+    """Attributes as HTTP headers."""
+    return {f"ce-{name}": value for name, value in (ATTRIBUTES | more).items()}
+
+
+@pytest.mark.requirement("O1")
+def test_both_ways_make_one_message_whatever_the_spacing_of_its_json():
+    event = paid()
+    by_kafka = outside(kafka(), event.model_dump_json().encode(), SHOP, inbox="orders.inbox")
+    by_http = outside(http(), event.model_dump_json(indent=2).encode(), SHOP, inboxes=("orders.inbox",))
+    assert (by_kafka.door, by_http.door) == (Door.KAFKA, Door.HTTP)
+    assert by_kafka.message == by_http.message == event
+    for name in ("id", "source", "type", "stream", "actor", "sequence"):
+        assert getattr(by_kafka.envelope, name) == getattr(by_http.envelope, name)
+    assert by_kafka.lane == by_http.lane == "orders.inbox|external_number/T-1"
+    assert by_kafka.digest == by_http.digest != b""
+    assert by_kafka.from_outside
+
+
+@pytest.mark.requirement("O1")
+def test_other_content_or_another_type_is_another_message():
+    one = outside(kafka(), paid().model_dump_json().encode(), SHOP, inbox="orders.inbox")
+    other = outside(kafka(), paid(amount=1).model_dump_json().encode(), SHOP, inbox="orders.inbox")
+    assert one.digest != other.digest
+
+
+def test_what_does_not_fit_is_an_error_under_its_own_identity():
+    incoming = outside(kafka(), b"{}", SHOP, inbox="orders.inbox")
+    assert isinstance(incoming.error, Refused)
+    assert incoming.message is None
+    assert (incoming.envelope.id, incoming.envelope.source) == ("1", "psp")
+
+
+def test_a_topic_takes_only_its_own_types():
+    assert PAID in inbox_types("orders.inbox")
+    incoming = outside(kafka(), paid().model_dump_json().encode(), SHOP, inbox="scans.inbox")
+    assert isinstance(incoming.error, Refused)
+    assert incoming.error.code == "unknown_type"
+
+
+@pytest.mark.parametrize("source", ["a b", "a\x00b", "", "x" * 201])
+def test_a_source_that_could_be_taken_for_another_is_refused(source: str):
+    with pytest.raises(Refused) as refusal:
+        outside(kafka(source=source), b"{}", SHOP, inbox="orders.inbox")
+    assert (refusal.value.field, refusal.value.status) == ("source", 422)
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [(TRACE, TRACE), ("x" * 5000, None), (TRACE.upper(), None), ("00-" + "0" * 32 + TRACE[35:], None)],
+)  # fmt: skip
+@pytest.mark.requirement("X6")
+def test_only_a_real_trace_is_kept(header: str, kept: str | None):
+    assert outside(kafka(traceparent=header), b"{}", SHOP, inbox="orders.inbox").envelope.trace == kept

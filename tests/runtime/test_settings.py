@@ -1,0 +1,98 @@
+"""Settings: from the environment, checked at the start, explained in sentences."""
+
+from datetime import timedelta
+
+import pytest
+from pydantic import Field
+
+from shared.runtime.auth import new_key_pair
+from shared.runtime.settings import Settings, load, settings_page
+
+
+class ShopSettings(Settings):
+    """A service's own settings."""
+
+    closes_after: timedelta = Field(timedelta(minutes=30), description="Closed so long after.")
+    carriers: list[str] = Field([], description="Carriers | in order.")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch):
+    values = {
+        "DATABASE_URL": "postgresql://u:s3cret@db/x", "KAFKA": "broker:9092", "HTTP_PORT": "8101",
+        "TOKEN_PUBLIC_KEY": new_key_pair()[1],
+    }  # fmt: skip
+    for name, value in values.items():
+        monkeypatch.setenv(f"HANDOVER_{name}", value)
+
+
+def sentences(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What is printed when the start is refused."""
+    with pytest.raises(SystemExit) as end:
+        load(ShopSettings)
+    assert end.value.code == 2
+    return capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.requirement("X6")
+def test_the_required_ones_are_enough():
+    settings = load(ShopSettings)
+    assert (settings.http_host, settings.clock, settings.otlp_endpoint) == ("127.0.0.1", "wall", None)
+    assert "s3cret" not in repr(settings)
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HANDOVER_OTLP_ENDPOINT", "")
+    assert load(ShopSettings).otlp_endpoint is None
+
+
+@pytest.mark.requirement("X6")
+def test_each_missing_one_gets_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.delenv("HANDOVER_KAFKA")
+    monkeypatch.delenv("HANDOVER_HTTP_PORT")
+    assert sentences(capsys) == [
+        "The setting HANDOVER_KAFKA is missing. Bootstrap servers, host:port, several separated by commas.",
+        "The setting HANDOVER_HTTP_PORT is missing. Port to listen on.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("DATABASE_URL", "mysql://u:s3cret@db/x", "must begin with postgresql://"),
+        ("TOKEN_PUBLIC_KEY", "s3cret" * 7 + "!", "a token key is 32 bytes in Base64url"),
+        ("SHOP_TIMEZONE", "s3cret/Nowhere", "is not an IANA time zone"),
+        ("HTTP_PORT", "99999", "less than or equal to 65535"),
+        ("CLOCK", "s3cret", "'wall' or 'driven'"),
+        ("CLOCK_START", "2026-01-01T00:00:00", "should have timezone info"),
+        ("CARRIERS", "s3cret", "it must be JSON"),
+    ],
+)
+@pytest.mark.requirement("X6")
+def test_a_wrong_one_is_explained_without_its_value(
+    name: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv(f"HANDOVER_{name}", value)
+    (line,) = sentences(capsys)
+    assert line.startswith(f"The setting HANDOVER_{name} is wrong: ")
+    assert rule in line
+    assert "s3cret" not in line
+
+
+def test_the_page_lists_every_setting_once_with_type_default_and_services():
+    page = settings_page([("shop", ShopSettings), ("other", Settings)]).splitlines()
+    rows = {line.split("`")[1]: line for line in page[2:]}
+    assert len(rows) == len(page) - 2 == len(ShopSettings.model_fields)
+    assert "| secret text | required |" in rows["HANDOVER_DATABASE_URL"]
+    assert "| true or false | `true` |" in rows["HANDOVER_KAFKA_IDEMPOTENT"]
+    assert "| ISO 8601 duration | `PT30M` | Closed so long after. | shop |" in rows["HANDOVER_CLOSES_AFTER"]
+    assert "| `wall` or `driven` | `wall` |" in rows["HANDOVER_CLOCK"]
+    assert "| time with its offset |" in rows["HANDOVER_CLOCK_START"]
+    assert rows["HANDOVER_OTLP_ENDPOINT"].endswith("| all |")
+    assert r"Carriers \| in order." in rows["HANDOVER_CARRIERS"]
+
+
+def test_every_setting_says_what_it_is_for():
+    assert all(field.description for field in Settings.model_fields.values())

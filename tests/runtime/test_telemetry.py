@@ -1,0 +1,151 @@
+"""What ops see: logs without personal data, metrics that count what happened."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import structlog
+
+from shared.runtime.messages import Refused
+from shared.runtime.telemetry import LONGEST, Metrics, known_trace, setup_logging, traceparent
+from tests.builders import PERSONAL, paid
+from tests.harness import AGENT, Bench
+from tests.runtime.stand import Add, service
+
+SECRET = "13800138000"
+
+
+@contextmanager
+def logged() -> Iterator[list[dict[str, Any]]]:
+    """The lines that are logged in the block, there when it has ended."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    lines: list[dict[str, Any]] = []
+    with redirect_stdout(StringIO()) as out:
+        setup_logging("INFO", "orders")
+        try:
+            yield lines
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+            structlog.reset_defaults()
+    lines += [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+@pytest.mark.requirement("X6")
+def test_our_logs_and_the_libraries_are_json_on_standard_output():
+    with logged() as lines:
+        structlog.get_logger("x").info("it happened", count=3)
+        logging.getLogger("aiokafka").warning("group %s lost", "g")
+    ours, theirs = lines
+    assert (ours["event"], ours["count"], ours["level"], ours["service"]) == (
+        "it happened",
+        3,
+        "info",
+        "orders",
+    )
+    assert (theirs["event"], theirs["level"], theirs["service"]) == ("group g lost", "warning", "orders")
+    assert {"timestamp"} <= ours.keys() & theirs.keys()
+
+
+@pytest.mark.requirement("X4")
+def test_personal_data_does_not_get_into_a_line_at_any_depth():
+    with logged() as lines:
+        structlog.get_logger("x").warning(
+            "odd", phone=SECRET, buyer_name=SECRET, data={"contact": {"phone": SECRET}, "all": [{"email": SECRET}]},
+            row=PERSONAL, order_id="o-1",
+        )  # fmt: skip
+    (line,) = lines
+    assert SECRET not in str(line)
+    assert "王芳" not in str(line)
+    assert (line["order_id"], line["phone"], line["row"]) == ("o-1", "[removed]", "<Personal>")
+
+
+@pytest.mark.requirement("X4")
+@pytest.mark.parametrize("get_logger", [structlog.get_logger, logging.getLogger])
+def test_an_exception_is_logged_by_type_and_place_never_by_message(get_logger: Any):
+    with logged() as lines:
+        try:
+            try:
+                raise KeyError(SECRET)
+            except KeyError as cause:
+                raise ValueError(SECRET) from cause
+        except ValueError:
+            get_logger("uvicorn.error").exception("failed")
+    (line,) = lines
+    assert SECRET not in str(line)
+    assert [entry.split(" in ")[0] for entry in line["exception"]] == ["ValueError", "KeyError"]
+    assert "test_telemetry.py:" in line["exception"][0]
+
+
+def test_long_values_are_cut_and_plain_ones_kept():
+    number = uuid4()
+    with logged() as lines:
+        structlog.get_logger("x").info("long", text="x" * 5000, id=number, flag=True, none=None)
+    (line,) = lines
+    assert len(line["text"]) == LONGEST + 1
+    assert (line["id"], line["flag"], line["none"]) == (str(number), True, None)
+
+
+# --- metrics --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bench() -> Bench[Any]:
+    return Bench(service())
+
+
+@pytest.mark.requirement("X6")
+async def test_a_turn_is_counted_by_type_door_and_outcome(bench: Bench[Any]):
+    metrics = Metrics("orders")
+    bench.turns.after_commit.append(metrics.turn_done)
+    await bench.ask(Add(tally_id="t"))
+    await bench.ask(Add(tally_id="t", number=-1))
+    await bench.outside(paid(), id="1")
+    await bench.outside(paid(), id="1")
+    bad = bench.from_outside(paid(), id="2")
+    bad.message, bad.error, bad.envelope = None, Refused("unknown_type", "no"), bad.envelope
+    await bench.turns.run([bad])
+    text = metrics.exposition().decode()
+    for line in (
+        'handover_messages_total{door="http",outcome="done",type="Add"} 1.0',
+        'handover_messages_total{door="http",outcome="refused",type="Add"} 1.0',
+        'handover_messages_total{door="kafka",outcome="done",type="orders.inbox.payment_captured.v1"} 1.0',
+        'handover_messages_total{door="kafka",outcome="duplicate",type="orders.inbox.payment_captured.v1"} 1.0',
+        'handover_messages_total{door="kafka",outcome="refused",type="unreadable"} 1.0',
+        'handover_events_said_total{type="orders.message_refused.v1"} 1.0',
+        "handover_turn_messages_count 5.0",
+        'handover_build_info{service="orders"',
+    ):
+        assert line in text
+    assert AGENT.name not in text
+
+
+@pytest.mark.requirement("X6")
+def test_gauges_show_what_waits_and_forget_what_is_gone():
+    metrics = Metrics("orders")
+    metrics.sample(7, 1.5, 2, {"failed": 3}, {("orders", 0): 9, ("orders", 1): 4})
+    metrics.sample(0, 0.0, 0, {}, {("orders", 1): 5})
+    text = metrics.exposition().decode()
+    assert "handover_outbox_events 0.0" in text
+    assert 'handover_parked_messages{state="failed"} 0.0' in text
+    assert 'handover_lag_messages{partition="1",topic="orders"} 5.0' in text
+    assert 'partition="0"' not in text
+
+
+def test_two_services_in_one_process_have_metrics_of_their_own():
+    assert Metrics("orders").registry is not Metrics("warehouse").registry
+
+
+@pytest.mark.requirement("X6")
+def test_a_request_without_a_proper_trace_gets_one():
+    assert known_trace(traceparent(None)) is not None
+    assert traceparent(None) != traceparent(None)
+    good = traceparent("")
+    assert traceparent(good) == good
+    assert known_trace("ff" + good[2:]) is None
