@@ -1,0 +1,53 @@
+"""Where a system under play is, and how its outsiders get their tokens."""
+
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+
+import typer
+
+from deploy.embedded.stack import Stack
+from deploy.play.edges import Target
+from deploy.provision import SERVICES, database_of, owner_of
+from shared.runtime.auth import create_token
+
+COMPOSE_PORTS = {"orders": 8101, "warehouse": 8102, "aftersales": 8103, "notify": 8104}
+
+
+def embedded(stack: Stack) -> Target:
+    """A stack of our own."""
+    return Target(
+        kafka=stack.broker.bootstrap,
+        urls={service: stack.url(service) for service in SERVICES},
+        token=stack.token,
+        databases={service: stack.database_url(service, owner=True) for service in SERVICES},
+        idempotent=False,
+    )
+
+
+def compose(env: Mapping[str, str]) -> Target:
+    """Containers that run on this machine, reached through the ports that they publish on loopback."""
+    key = env.get("HANDOVER_TOKEN_PRIVATE_KEY", "")
+    if not key:
+        print(
+            "Set HANDOVER_TOKEN_PRIVATE_KEY (for example by `set -a; . ./.env`), to make tokens.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(2)
+    host = env.get("HANDOVER_HOST", "127.0.0.1")
+    databases = {}
+    for service in SERVICES:
+        password = env.get(f"HANDOVER_{service.upper()}_OWNER_PASSWORD")
+        port = env.get("HANDOVER_POSTGRES_PORT", "25432")
+        if password:
+            databases[service] = (
+                f"postgresql://{owner_of(service)}:{password}@{host}:{port}/{database_of(service)}"
+            )
+    return Target(
+        kafka=env.get("HANDOVER_KAFKA", f"{host}:{env.get('HANDOVER_KAFKA_PORT', '29092')}"),
+        urls={
+            s: f"http://{host}:{env.get(f'HANDOVER_{s.upper()}_PORT', p)}" for s, p in COMPOSE_PORTS.items()
+        },
+        token=lambda actor: create_token(key, actor, timedelta(hours=12)),
+        databases=databases,
+    )

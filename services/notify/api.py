@@ -1,0 +1,55 @@
+"""The message log over HTTP, without addresses and texts, and what people may do about messages."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from services.notify.handlers import RetryMessage, SetOptOut
+from services.notify.tables import MESSAGES, MessageState, messages
+from shared.runtime.http import Anyone, BackOffice
+from shared.runtime.running import Runtime
+from shared.values import Code
+
+SHOWN = ("message_id", "order_id", "template", "channel", "audience", "state", "tries", "due", "planned_at", "event_type", "last_error")
+
+
+class Wish(BaseModel):
+    """What a buyer wants."""
+
+    buyer_id: Code
+    opted_out: bool
+
+
+def router(runtime: Runtime) -> APIRouter:
+    """The routes of notify."""
+    routes = APIRouter(prefix="/v1", tags=["messages"])
+
+    @routes.get("/messages")
+    async def list_messages(
+        asked: Anyone,
+        order_id: str | None = None,
+        state: MessageState | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> list[dict[str, Any]]:
+        """Messages, newest first: to whom (buyer, staff, webhook), about what, through which channel, how often tried."""
+        query = select(messages).order_by(messages.c.due.desc()).limit(limit)
+        if order_id is not None:
+            query = query.where(messages.c.order_id == order_id)
+        if state is not None:
+            query = query.where(messages.c.state == state)
+        found = [MESSAGES.load(record) for record in await runtime.read(query)]
+        return [{name: getattr(message, name) for name in SHOWN} for message in found]
+
+    @routes.post("/messages/{message_id}/retry")
+    async def retry(message_id: str, asked: BackOffice) -> Any:
+        """Send a message that was given up again."""
+        return await asked.do(RetryMessage(message_id=message_id))
+
+    @routes.post("/opt-outs")
+    async def opt_out(body: Wish, asked: Anyone) -> Any:
+        """Note that a buyer wants only necessary messages, or all of them again (N6)."""
+        return await asked.do(SetOptOut(buyer_id=body.buyer_id, opted_out=body.opted_out))
+
+    return routes

@@ -1,0 +1,111 @@
+"""The notify process: settings in, running service out."""
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from standardwebhooks import Webhook as Signer
+
+from services.notify import api
+from services.notify.channels import Channel, EmailChannel, FileChannel, WebhookChannel
+from services.notify.handlers import Routing, Webhook, service
+from services.notify.sender import Sender
+from services.notify.texts import TemplatesWrong, Texts
+from shared.runtime.app import serve
+from shared.runtime.running import Runtime
+from shared.runtime.service import Service
+from shared.runtime.settings import Settings
+from shared.values import Locale
+
+
+class NotifySettings(Settings):
+    """Settings of notify."""
+
+    shop_name: str = Field("Handover Shop", min_length=1, description="How messages call the shop (N4).")
+    messages_dir: Path = Field(Path("messages"), description="Where the file channel writes, one file a message (N3).")
+    smtp_url: SecretStr | None = Field(
+        None, description="smtp[s]://user:password@host:port; with it buyers and staff get e-mail instead of files (N3)."
+    )
+    mail_from: str = Field("shop@localhost", pattern=r"@", description="Sender of e-mail.")
+    staff_recipient: str = Field("staff@localhost", min_length=1, description="Who gets alerts (N2).")
+    staff_locale: Locale = Field(Locale.ZH_CN, description="Language of alerts: zh-CN or en (N2).")
+    webhooks_file: Path | None = Field(
+        None, description="TOML file of endpoints that want events: [[webhook]] with name, url, secret, events (N3)."
+    )
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("smtp://", "smtps://")):
+            raise ValueError("must begin with smtp:// or smtps://")
+        return value
+
+
+class _Endpoint(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,40}$")
+    url: str = Field(pattern=r"^https?://")
+    secret: str = Field(pattern=r"^whsec_")
+    events: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("secret")
+    @classmethod
+    def _signs(cls, value: str) -> str:
+        Signer(value)
+        return value
+
+
+def webhooks(file: Path | None) -> tuple[Webhook, ...]:
+    """The endpoints of a webhooks file. Raises ValueError with a sentence that never holds a secret."""
+    if file is None:
+        return ()
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8")).get("webhook", [])
+        endpoints = TypeAdapter(list[_Endpoint]).validate_python(tables)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file} is not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{file}: webhook {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if len({e.name for e in endpoints}) != len(endpoints):
+        raise ValueError(f"{file}: two webhooks have the same name")
+    return tuple(Webhook(**e.model_dump()) for e in endpoints)
+
+
+def make(settings: NotifySettings) -> Service[Any]:
+    """The service with the shop's channels; ends the process with a sentence when they are wrong."""
+    try:
+        Texts(settings.shop_name, settings.shop_timezone)
+        channel = "email" if settings.smtp_url else "file"
+        return service(Routing(channel, channel, webhooks(settings.webhooks_file)))
+    except TemplatesWrong as error:
+        print(f"Notify cannot start: {error}.", file=sys.stderr)  # noqa: T201
+    except ValueError as error:
+        print(f"The setting HANDOVER_WEBHOOKS_FILE is wrong: {error}.", file=sys.stderr)  # noqa: T201
+    sys.exit(2)
+
+
+def sender(runtime: Runtime) -> Sender:
+    """The sender with the shop's channels."""
+    settings = runtime.settings
+    assert isinstance(settings, NotifySettings)
+    channels: dict[str, Channel] = {"file": FileChannel(settings.messages_dir)}
+    if settings.smtp_url is not None:
+        channels["email"] = EmailChannel(settings.smtp_url.get_secret_value(), settings.mail_from)
+    for webhook in webhooks(settings.webhooks_file):
+        channels[f"webhook:{webhook.name}"] = WebhookChannel(webhook)
+    texts = Texts(settings.shop_name, settings.shop_timezone)
+    return Sender(runtime, channels, texts, settings.staff_recipient, settings.staff_locale)
+
+
+def main() -> None:
+    """Run the service."""
+    serve(make, NotifySettings, [api.router], [sender])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Channels: how a message leaves the house (N3). Each is told a deterministic id, so that whoever receives a message twice after a
+crash can drop the second.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+import httpx
+from standardwebhooks import Webhook as Signer
+
+from services.notify.handlers import Webhook
+
+
+class TryLater(Exception):
+    """The channel is away or busy; says so without naming the recipient."""
+
+
+class GiveUp(Exception):
+    """Trying again cannot help; says why without naming the recipient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What is to be sent to one recipient."""
+
+    message_id: str
+    recipient: str
+    subject: str
+    body: str
+    event_id: str
+    event_type: str
+    facts: dict[str, Any]
+
+
+class Channel(Protocol):
+    """Sends one letter. Raises TryLater or GiveUp."""
+
+    async def send(self, letter: Letter) -> None:
+        """Send it."""
+
+
+class FileChannel:
+    """One JSON file a message under a folder: the default, for trying things out. Sending twice writes the same file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def send(self, letter: Letter) -> None:
+        """Write the file, whole or not at all."""
+        folder = self.folder / letter.message_id[:2]
+        content = {"to": letter.recipient, "subject": letter.subject, "body": letter.body, "event": letter.event_id}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f".{letter.message_id}.part"
+            part.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+            os.replace(part, folder / f"{letter.message_id}.json")
+        except OSError as error:
+            raise TryLater(f"the messages folder cannot be written: {error.strerror}") from None
+
+
+class EmailChannel:
+    """E-mail over SMTP, by a URL smtp[s]://user:password@host:port."""
+
+    def __init__(self, url: str, sender: str) -> None:
+        parts = urlsplit(url)
+        self.host = parts.hostname or "localhost"
+        self.tls = parts.scheme == "smtps"
+        self.port = parts.port or (465 if self.tls else 587)
+        self.username = unquote(parts.username) if parts.username else None
+        self.password = unquote(parts.password) if parts.password else None
+        self.sender = sender
+
+    async def send(self, letter: Letter) -> None:
+        """Hand the letter to the SMTP server; a refused recipient is final, anything else is tried again."""
+        mail = EmailMessage()
+        mail["From"], mail["To"], mail["Subject"] = self.sender, letter.recipient, letter.subject
+        mail["Message-ID"] = f"<{letter.message_id}@{self.sender.rpartition('@')[2].rstrip('>')}>"
+        mail["Date"] = datetime.now(UTC)
+        mail.set_content(letter.body)
+        try:
+            await aiosmtplib.send(
+                mail,
+                hostname=self.host,
+                port=self.port,
+                username=self.username,
+                password=self.password,
+                use_tls=self.tls,
+                timeout=20,
+            )
+        except aiosmtplib.SMTPRecipientsRefused:
+            raise GiveUp("the mail server refused the recipient") from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise TryLater(f"the mail server: {type(error).__name__}") from None
+
+
+class WebhookChannel:
+    """Events to an endpoint outside, signed to the Standard Webhooks specification; `webhook-id` is the event's."""
+
+    def __init__(self, webhook: Webhook) -> None:
+        self.webhook = webhook
+        self.signer = Signer(webhook.secret)
+        self.http = httpx.AsyncClient(timeout=15, follow_redirects=False)
+
+    async def send(self, letter: Letter) -> None:
+        """POST the event; 2xx is taken, 410 is final, anything else is tried again."""
+        now = datetime.now(UTC)
+        body = json.dumps({"type": letter.event_type, "timestamp": now.isoformat(), "data": letter.facts}, ensure_ascii=False)
+        webhook_id = letter.event_id.replace(" ", ":")
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self.signer.sign(webhook_id, now, body),
+        }
+        try:
+            answer = await self.http.post(self.webhook.url, content=body.encode(), headers=headers)
+        except httpx.HTTPError as error:
+            raise TryLater(f"the endpoint: {type(error).__name__}") from None
+        if answer.status_code == 410:
+            raise GiveUp("the endpoint is gone (410)")
+        if not answer.is_success:
+            raise TryLater(f"the endpoint answered {answer.status_code}")

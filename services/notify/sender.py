@@ -1,0 +1,124 @@
+"""The sender: takes planned messages that are due and sends them, each channel by itself, so that a dead one delays only its own.
+
+A message is claimed under a lease and its result recorded, both through turns like everything else; only the sending between
+is outside. After a crash the lease ends and the message is sent again, under the same id.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from jinja2.exceptions import TemplateError
+from sqlalchemy import select
+
+from services.notify.channels import Channel, GiveUp, Letter, TryLater
+from services.notify.handlers import NECESSARY, ClaimMessages, RecordResults, Result, language
+from services.notify.tables import CONTACTS, MESSAGES, OPT_OUTS, BuyerContact, Message, contacts, messages, opt_outs
+from services.notify.texts import Texts
+from shared.runtime.running import Runtime
+from shared.values import Actor, ActorKind, Locale
+
+log = structlog.get_logger(__name__)
+
+BATCH = 100
+AT_ONCE = 10
+POLL = 0.3
+"""Seconds between looks while nothing is due."""
+SENDER = Actor(kind=ActorKind.SERVICE, name="notify")
+
+
+class Sender:
+    """Sends what is planned. Run `run()` as long as the service runs."""
+
+    def __init__(
+        self, runtime: Runtime, channels: Mapping[str, Channel], texts: Texts, staff: str, staff_locale: Locale
+    ) -> None:
+        self.runtime = runtime
+        self.channels = channels
+        self.texts = texts
+        self.staff = staff
+        self.staff_locale = staff_locale
+
+    async def run(self) -> None:
+        """One loop a channel."""
+        await asyncio.gather(*(self._loop(name, channel) for name, channel in self.channels.items()))
+
+    async def _loop(self, name: str, channel: Channel) -> None:
+        while True:
+            try:
+                sent = await self._send_due(name, channel)
+            except Exception as error:  # noqa: BLE001  the loop outlives a database that is away
+                log.warning("sender waits", channel=name, error=type(error).__name__)
+                sent = 0
+                await asyncio.sleep(1)
+            if sent < BATCH:
+                await asyncio.sleep(POLL)
+
+    async def _send_due(self, name: str, channel: Channel) -> int:
+        now = self.runtime.clock.now()
+        query = (
+            select(messages.c.message_id)
+            .where(messages.c.channel == name, messages.c.state == "planned", messages.c.due <= now)
+            .order_by(messages.c.due)
+            .limit(BATCH)
+        )
+        ids = tuple(r["message_id"] for r in await self.runtime.read(query))
+        if not ids:
+            return 0
+        outcome = await self.runtime.commands.tell(ClaimMessages(message_ids=ids), SENDER)
+        claimed: list[str] = outcome.answer or []
+        if claimed:
+            busy = asyncio.Semaphore(AT_ONCE)
+            jobs = [self._send(m, c, out, channel, busy) for m, c, out in await self._with_contacts(claimed)]
+            results = await asyncio.gather(*jobs)
+            await self.runtime.commands.tell(RecordResults(results=tuple(results)), SENDER)
+        return len(claimed)
+
+    async def _with_contacts(self, ids: list[str]) -> list[tuple[Message, BuyerContact | None, bool]]:
+        found = await self.runtime.read(select(messages).where(messages.c.message_id.in_(ids)))
+        loaded = [MESSAGES.load(r) for r in found]
+        orders = sorted({m.order_id for m in loaded})
+        people = await self.runtime.read(select(contacts).where(contacts.c.order_id.in_(orders)))
+        by_order = {c.order_id: c for c in map(CONTACTS.load, people)}
+        buyers = sorted({c.buyer_id for c in by_order.values()})
+        out = await self.runtime.read(select(opt_outs).where(opt_outs.c.buyer_id.in_(buyers)))
+        opted = {OPT_OUTS.load(r).buyer_id for r in out}
+        contacted = ((m, by_order.get(m.order_id)) for m in loaded)
+        return [(m, c, c is not None and c.buyer_id in opted) for m, c in contacted]
+
+    async def _send(
+        self, message: Message, contact: BuyerContact | None, out: bool, channel: Channel, busy: asyncio.Semaphore
+    ) -> Result:
+        if out and message.audience == "buyer" and message.template not in NECESSARY:
+            return Result(message_id=message.message_id, error="the buyer opted out", lasting=True)
+        async with busy:
+            try:
+                await channel.send(self._letter(message, contact))
+            except TryLater as error:
+                return Result(message_id=message.message_id, error=str(error)[:300])
+            except GiveUp as error:
+                return Result(message_id=message.message_id, error=str(error)[:300], lasting=True)
+            except TemplateError as error:
+                return Result(message_id=message.message_id, error=f"template: {type(error).__name__}", lasting=True)
+        return Result(message_id=message.message_id)
+
+    def _letter(self, message: Message, contact: BuyerContact | None) -> Letter:
+        facts = message.facts
+        if message.template == "event":
+            return Letter(message.message_id, message.audience, "", "", message.event_id, message.event_type, facts)
+        if message.audience == "buyer" and (contact is None or contact.contact is None):
+            raise TryLater("the buyer's contact is not known yet")
+        person = contact.contact if contact is not None else None
+        refund = facts.get("refund") or {"amount": 0}
+        values = facts | {
+            "name": person.name if person else "",
+            "number": contact.external_number if contact else facts.get("order_id", ""),
+            "refund_due": bool(refund["amount"]),
+            "reason_text": facts.get("detail") or facts.get("reason", ""),
+        }
+        locale = language(contact, message.audience, self.staff_locale)
+        text = self.texts.render(message.template, locale, values)
+        recipient = self.staff if message.audience == "staff" else (person.email or person.phone if person else "")
+        return Letter(
+            message.message_id, recipient, text.subject, text.body, message.event_id, message.event_type, facts
+        )

@@ -1,0 +1,109 @@
+"""Messages, contacts and opt-outs: rows and tables."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.runtime.bookkeeping import runtime_tables
+from shared.runtime.rows import RowMap
+from shared.values import Contact, Locale
+
+metadata = MetaData()
+runtime_tables(metadata)
+
+
+class MessageState(StrEnum):
+    """Where a message stands."""
+
+    PLANNED = "planned"
+    SENT = "sent"
+    FAILED = "failed"
+    SUPPRESSED = "suppressed"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one recipient about one event (N6). It holds no address: that is looked up when it is sent (X4)."""
+
+    message_id: str
+    order_id: str
+    template: str
+    channel: str
+    audience: str
+    """`buyer`, `staff`, or the name of a webhook."""
+    state: MessageState
+    due: datetime
+    """When it is tried next; while somebody is sending it, when their lease ends."""
+    tries: int
+    event_id: str
+    event_type: str
+    planned_at: datetime
+    facts: dict[str, Any]
+    last_error: str = ""
+
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("message_id", Text, primary_key=True),
+    Column("order_id", Text, nullable=False, index=True),
+    Column("template", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due", DateTime(timezone=True), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("doc", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Index("messages_due", "channel", "due", postgresql_where="state = 'planned'"),
+    Index("messages_once", "event_id", "audience", "template", unique=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuyerContact:
+    """How the buyer of an order is reached, as the newest news has it."""
+
+    order_id: str
+    buyer_id: str
+    external_number: str
+    locale: Locale
+    contact: Contact | None
+
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("buyer_id", Text, nullable=False, index=True),
+    Column("doc", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """A buyer who wants no messages but the necessary ones (N6)."""
+
+    buyer_id: str
+    by: str
+    at: datetime
+    templates: tuple[str, ...] = field(default=())
+
+
+opt_outs = Table(
+    "opt_outs",
+    metadata,
+    Column("buyer_id", Text, primary_key=True),
+    Column("doc", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+MESSAGES = RowMap(Message, messages)
+CONTACTS = RowMap(BuyerContact, contacts)
+OPT_OUTS = RowMap(OptOut, opt_outs)

@@ -1,0 +1,94 @@
+"""Templates in two languages, with the shop's courtesies, and the check that no message promises what nobody can (N4).
+
+A template is a text file: the subject on the first line, then the body. Opening and closing stand in `_opening` and `_closing`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from babel.numbers import format_currency
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.exceptions import TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+from shared.values import Locale
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+BUYER = (
+    "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "return_received",
+    "refund_requested", "case_rejected",
+)  # fmt: skip
+STAFF = ("escalated", "payment_anomaly", "event_parked")
+
+_PROMISES = re.compile(
+    r"肯定|保证|绝对|百分之百|一定会|\b(guarantee\w*|absolutely|definitely|certainly|promise\w*|without fail|100\s?%)",
+    re.IGNORECASE,
+)
+
+
+class TemplatesWrong(Exception):
+    """A template is missing, broken, or promises too much; says which and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A rendered message."""
+
+    subject: str
+    body: str
+
+
+class Texts:
+    """All templates, checked when they are loaded."""
+
+    def __init__(self, shop: str, timezone: str, folder: Path = TEMPLATES) -> None:
+        self.shop = shop
+        self.zone = ZoneInfo(timezone)
+        self.environment = SandboxedEnvironment(
+            loader=FileSystemLoader(folder), undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False
+        )
+        for locale in Locale:
+            for name in (*BUYER, *STAFF, "_opening", "_closing"):
+                self._check(folder / locale.value / f"{name}.txt")
+
+    def _check(self, file: Path) -> None:
+        try:
+            source = file.read_text(encoding="utf-8")
+            self.environment.parse(source)
+        except OSError:
+            raise TemplatesWrong(f"the template {file} is missing") from None
+        except TemplateError as error:
+            raise TemplatesWrong(f"the template {file} is broken: {error}") from None
+        if found := promise_in(source):
+            raise TemplatesWrong(f"the template {file} promises too much: {found!r}; say what is done, not what is sure")
+
+    def render(self, template: str, locale: Locale, facts: Mapping[str, Any]) -> Text:
+        """Subject and body. Raises TemplateError when a fact is missing."""
+        values = {name: self._shown(name, value, locale) for name, value in facts.items()} | {"shop": self.shop}
+        whole = self.environment.get_template(f"{locale.value}/{template}.txt").render(values)
+        subject, _, body = whole.partition("\n")
+        around = [self.environment.get_template(f"{locale.value}/{part}.txt").render(values) for part in ("_opening", "_closing")]
+        inner = body.strip()
+        text = inner if template in STAFF else f"{around[0].strip()}\n\n{inner}\n\n{around[1].strip()}"
+        return Text(" ".join(subject.split()), text)
+
+    def _shown(self, name: str, value: Any, locale: Locale) -> Any:
+        babel = locale.value.replace("-", "_")
+        if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
+            return format_currency(value["amount"] / 100, value["currency"], locale=babel)
+        if isinstance(value, str) and (name.endswith(("_at", "_by", "due")) or name == "answer_by"):
+            return format_datetime(datetime.fromisoformat(value), "medium", tzinfo=self.zone, locale=babel)
+        return value
+
+
+def promise_in(text: str) -> str | None:
+    """The first absolute promise in a text, or None."""
+    found = _PROMISES.search(text)
+    return found[0] if found else None

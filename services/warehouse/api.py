@@ -1,0 +1,113 @@
+"""The warehouse over HTTP: scans come in at `/v1/events`; here is what scanners and staff read, and the paper they print."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from services.warehouse import documents, queries
+from services.warehouse.domain.courier import Couriers
+from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState
+from services.warehouse.domain.shipment import Shipment
+from services.warehouse.handlers.stock import RegisterSku
+from shared.runtime.http import Anyone, BackOffice
+from shared.runtime.messages import Refused
+from shared.runtime.running import Runtime
+from shared.values import Text
+
+
+class SkuDetails(BaseModel):
+    """What is to be known of a SKU."""
+
+    name: Text
+    weight_grams: int = Field(0, ge=0, le=1_000_000)
+    barcodes: tuple[str, ...] = Field((), max_length=50)
+
+
+def shown(work: Fulfillment) -> dict[str, Any]:
+    """The work on an order, without the buyer's address: that stands on the label."""
+    view = asdict(work) | {
+        "lines": [line.model_dump() for line in work.lines],
+        "left_to_pick": work.left_to_pick(),
+        "left_to_pack": work.left_to_pack(),
+    }
+    del view["personal"]
+    return view
+
+
+def router(runtime: Runtime) -> APIRouter:
+    """The routes of the warehouse."""
+    routes = APIRouter(prefix="/v1", tags=["warehouse"])
+    couriers: Couriers = runtime.service.desk().couriers
+
+    async def one(order_id: str) -> Fulfillment:
+        work = await queries.fulfillment(runtime.read, order_id)
+        if work is None:
+            raise Refused("unknown_order", "the warehouse does not have this order", field="order_id", status=404)
+        return work
+
+    async def parcel(shipment_id: str) -> Shipment:
+        shipment = await queries.shipment(runtime.read, shipment_id)
+        if shipment is None:
+            raise Refused("unknown_parcel", "there is no such parcel", field="shipment_id", status=404)
+        return shipment
+
+    @routes.get("/fulfillments")
+    async def list_fulfillments(
+        asked: Anyone,
+        state: FulfillmentState | None = None,
+        limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 100,
+    ) -> list[dict[str, Any]]:
+        """Work by state, oldest release first (W3)."""
+        return [shown(work) for work in await queries.listing(runtime.read, state=state, limit=limit)]
+
+    @routes.get("/fulfillments/{order_id}")
+    async def get_fulfillment(order_id: str, asked: Anyone) -> dict[str, Any]:
+        """The work on one order: what is picked, checked, packed, and what is left."""
+        return shown(await one(order_id))
+
+    @routes.get("/stock/{sku:path}")
+    async def get_stock(sku: str, asked: Anyone) -> dict[str, Any]:
+        """On hand, allocated and available of a SKU, where it lies, and its newest moves (W1)."""
+        level = await queries.stock(runtime.read, sku)
+        if level is None:
+            raise Refused("unknown_sku", "nothing of this SKU was ever received", field="sku", status=404)
+        entries = await queries.last_moves(runtime.read, sku)
+        return asdict(level) | {"available": level.available, "moves": entries}
+
+    @routes.put("/skus/{sku:path}")
+    async def register_sku(sku: str, body: SkuDetails, asked: BackOffice) -> Any:
+        """Make a SKU's name, weight and barcodes known (W12)."""
+        return await asked.do(RegisterSku(sku=sku, **dict(body)))
+
+    @routes.get("/shipments/{shipment_id}")
+    async def get_shipment(shipment_id: str, asked: Anyone) -> dict[str, Any]:
+        """One parcel: contents, courier, where it is (W7, W11)."""
+        shipment = await parcel(shipment_id)
+        return asdict(shipment) | {"lines": [line.model_dump() for line in shipment.lines]}
+
+    @routes.get("/shipments/{shipment_id}/label.pdf", response_class=Response)
+    async def get_label(shipment_id: str, asked: Anyone) -> Response:
+        """The courier label 快递单 (W5)."""
+        shipment = await parcel(shipment_id)
+        work = await one(shipment.order_id)
+        courier = couriers.by_code(shipment.courier)
+        if work.personal is None:
+            raise Refused("erased", "the address of this order was erased")
+        pdf = documents.label(shipment, work, courier.name if courier else shipment.courier)
+        return Response(pdf, media_type="application/pdf")
+
+    @routes.get("/shipments/{shipment_id}/note.pdf", response_class=Response)
+    async def get_note(shipment_id: str, asked: Anyone) -> Response:
+        """The shipping note 发货单 (W5)."""
+        shipment = await parcel(shipment_id)
+        return Response(documents.shipping_note(shipment, await one(shipment.order_id)), media_type="application/pdf")
+
+    @routes.get("/couriers")
+    async def list_couriers(asked: Anyone) -> list[dict[str, Any]]:
+        """The couriers of the shop, as their file describes them (W6)."""
+        return [courier.model_dump(mode="json") for courier in couriers.all]
+
+    return routes

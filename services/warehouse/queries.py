@@ -1,0 +1,45 @@
+"""Named reads of the warehouse for the API."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from services.warehouse.domain.fulfillment import Fulfillment
+from services.warehouse.domain.shipment import Shipment
+from services.warehouse.domain.stock import Level
+from services.warehouse.tables import FULFILLMENTS, LEVELS, SHIPMENTS, fulfillments, levels, moves, shipments
+from shared.runtime.reading import Read
+
+MOST = 500
+
+
+async def fulfillment(read: Read, order_id: str) -> Fulfillment | None:
+    """The work on one order, or None."""
+    records = await read(select(fulfillments).where(fulfillments.c.order_id == order_id))
+    return FULFILLMENTS.load(records[0]) if records else None
+
+
+async def listing(read: Read, *, state: str | None = None, limit: int = 100) -> list[Fulfillment]:
+    """Work by state, oldest release first: what a picker takes next (W3)."""
+    query = select(fulfillments).order_by(fulfillments.c.released_at, fulfillments.c.order_id).limit(min(limit, MOST))
+    if state is not None:
+        query = query.where(fulfillments.c.state == state)
+    return [FULFILLMENTS.load(record) for record in await read(query)]
+
+
+async def shipment(read: Read, shipment_id: str) -> Shipment | None:
+    """One parcel, or None."""
+    records = await read(select(shipments).where(shipments.c.shipment_id == shipment_id))
+    return SHIPMENTS.load(records[0]) if records else None
+
+
+async def stock(read: Read, sku: str) -> Level | None:
+    """The level of one SKU, or None."""
+    records = await read(select(levels).where(levels.c.sku == sku))
+    return LEVELS.load(records[0]) if records else None
+
+
+async def last_moves(read: Read, sku: str, limit: int = 50) -> list[dict[str, Any]]:
+    """The newest entries of a SKU's ledger (W1)."""
+    query = select(moves).where(moves.c.sku == sku).order_by(moves.c.position.desc()).limit(min(limit, MOST))
+    return [dict(record) for record in await read(query)]
