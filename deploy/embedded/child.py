@@ -1,57 +1,65 @@
-"""Child processes that never outlive us."""
+"""Child processes that never outlive us, the ports they listen on and the folders they live in."""
 
-import ctypes
+import contextlib
 import os
+import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
+_TETHER = Path(__file__).with_name("tether.py")
+_PORTS = range(15_000, 25_000)
+"""Free ports are looked for here: below the ports that systems give to outgoing connections, which would take one from us
+between looking and listening."""
+_given: set[int] = set()
+
+
+class EmbeddedError(Exception):
+    """An embedded part cannot run here; says why and what to do."""
 
 
 def spawn(
-    command: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None, user: int | None = None
+    command: Sequence[str],
+    log: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    user: int | None = None,
+    far: bool = False,
+    on_our_death: signal.Signals = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
-    """Start a child whose output goes to `log`; it is killed by the kernel when we die (Linux).
+    """Start a child whose output goes to `log`; when we die, however, the kernel sends it `on_our_death` (Linux).
 
-    Must be called from the main thread: the death signal follows the thread that forked.
+    `user` is the uid it runs under; `far` lets that user look into folders closed to it. The child has a session of its own:
+    Ctrl-C reaches us alone and we stop the children in order. Raises RuntimeError outside the main thread: the kernel ties a
+    child to the thread that forked it.
     """
-    assert threading.current_thread() is threading.main_thread()
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            "start child processes from the main thread: they end with the thread that started them"
+        )
     log.parent.mkdir(parents=True, exist_ok=True)
+    tether = [sys.executable, "-IS", str(_TETHER), str(os.getpid()), str(int(on_our_death)),
+              str(-1 if user is None else user), str(int(far))]  # fmt: skip
     with log.open("ab") as output:
         return subprocess.Popen(
-            list(command),
+            [*tether, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=dict(env) if env is not None else None,
-            preexec_fn=_before_exec(user),
-            start_new_session=True,  # Ctrl-C reaches us alone; we stop the children in order
+            env=env,
+            start_new_session=True,
         )
 
 
-def _before_exec(user: int | None) -> Callable[[], None]:
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    parent = os.getpid()
-
-    def before_exec() -> None:
-        if user is not None:
-            os.setgroups([])
-            os.setgid(user)
-            os.setuid(user)
-        if libc is not None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # the parent died between fork and prctl
-                os._exit(1)
-
-    return before_exec
-
-
-def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM, patience: float = 15) -> None:
+def stop(
+    process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM, patience: float = 15
+) -> None:
     """Ask a child to end; kill it when it does not within `patience` seconds."""
     if process.poll() is not None:
         return
@@ -63,12 +71,22 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM, patienc
         process.wait()
 
 
+def last_lines(log: Path, count: int = 5) -> str:
+    """The end of a log, for a person who must see why something did not start."""
+    if not log.exists():
+        return ""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
+
+
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody listens on; never the same one twice in a process."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if port not in _given:
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                _given.add(port)
+                return port
+    raise EmbeddedError("No free port is left on this machine.")
 
 
 def taken(port: int) -> bool:
@@ -76,3 +94,23 @@ def taken(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def refuse_taken(port: int, what: str) -> None:
+    """Raises EmbeddedError when `port`, wanted by `what`, is taken."""
+    if taken(port):
+        raise EmbeddedError(
+            f"Port {port}, wanted by {what}, is taken: stop what listens there, or choose another with "
+            f"HANDOVER_{what.upper()}_PORT."
+        )
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is removed at the end; others may pass through it, so that PostgreSQL need not run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="handover-"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -2,16 +2,18 @@
 
 import os
 import secrets
+import shutil
 import signal
+import stat
 import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from deploy.embedded.child import spawn, stop, taken
+from deploy.embedded.child import EmbeddedError, last_lines, refuse_taken, spawn, stop, taken
 
 NOBODY = 65534
-"""PostgreSQL refuses to run as root; as root we run it under this uid."""
+"""PostgreSQL refuses to run as root; as root we run it under this uid, which needs no account."""
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -19,15 +21,12 @@ _SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
-    "synchronous_commit": "on",
+    "synchronous_commit": "on",  # what is committed is on disk: the demo and the tests show the real guarantee
+    "jit": "off",  # short statements only: compiling one costs more than running it
     "log_min_messages": "warning",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-
-
-class EmbeddedError(Exception):
-    """An embedded part cannot run here; says why and what to do."""
 
 
 class EmbeddedPostgres:
@@ -35,35 +34,53 @@ class EmbeddedPostgres:
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder.resolve()
-        self.data = self.folder / "data"
+        self.data = self.folder / "postgres"
+        self.log = self.folder / "logs" / "postgres.log"
         self.port = port
         self._process: subprocess.Popen[bytes] | None = None
-        self._user = NOBODY if os.name == "posix" and os.geteuid() == 0 else None
+        self._user = NOBODY if os.geteuid() == 0 else None
 
     @property
     def admin_url(self) -> str:
-        """URL of the superuser, for provisioning."""
-        password = (self.folder / "password").read_text()
+        """URL of the superuser, for provisioning; its password was made with the data and lies beside it."""
+        password = self._password_file.read_text()
         return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process, while it runs."""
+        return self._process.pid if self.running and self._process else None
+
+    @property
+    def running(self) -> bool:
+        """False before start, after stop, and when it ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def _password_file(self) -> Path:
+        return self.folder / "postgres.password"
+
     def start(self) -> None:
-        """Start the server, making its data folder first if there is none. Raises EmbeddedError."""
-        if taken(self.port):
-            raise EmbeddedError(f"Port {self.port} is taken; stop what listens there or choose another port.")
+        """Start the server and wait until it answers, making its data first if there are none. Raises EmbeddedError."""
+        refuse_taken(self.port, "postgres")
         binaries = _binaries()
-        if not (self.data / "PG_VERSION").exists():
+        if not self.data.exists():
             self._initialize(binaries)
         settings = [part for k, v in _SETTINGS.items() for part in ("-c", f"{k}={v}")]
         command = [str(binaries / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings]
-        self._process = spawn(command, self.folder / "postgres.log", user=self._user)
-        deadline = time.monotonic() + 30
+        # SIGQUIT: it takes its own children along and leaves no shared memory behind, which SIGKILL would
+        self._process = self._spawn(command, signal.SIGQUIT)
+        deadline = time.monotonic() + 60
         while not taken(self.port) or not self._accepts(binaries):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise EmbeddedError(f"PostgreSQL did not start; see {self.folder / 'postgres.log'}.")
-            time.sleep(0.05)
+            if not self.running:
+                raise self._failed("PostgreSQL did not start")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise self._failed("PostgreSQL was not ready after a minute")
+            time.sleep(0.03)
 
     def stop(self) -> None:
-        """Stop the server; open transactions are rolled back."""
+        """Stop the server cleanly and fast; open transactions are rolled back."""
         if self._process is not None:
             stop(self._process, signal.SIGINT)
             self._process = None
@@ -73,28 +90,47 @@ class EmbeddedPostgres:
         return subprocess.run(ready, check=False).returncode == 0
 
     def _initialize(self, binaries: Path) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.data.mkdir(exist_ok=True)
-        password = self.folder / "password"
+        """Make the data in a folder beside it and move it into place, so that an interrupted start leaves no half of one."""
+        fresh = self.folder / "postgres.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        password = self._password_file
+        password.unlink(missing_ok=True)
+        password.touch(mode=0o600)
         password.write_text(secrets.token_urlsafe(18))
-        password.chmod(0o600)
         if self._user is not None:
-            os.chown(self.data, self._user, self._user)
+            os.chown(fresh, self._user, self._user)
             os.chown(password, self._user, self._user)
-            self._check_reachable()
-        command = [str(binaries / "initdb"), "-D", str(self.data), "-U", "postgres", "-E", "UTF8", "--no-locale",
+        command = [str(binaries / "initdb"), "-D", str(fresh), "-U", "postgres", "-E", "UTF8", "--no-locale",
                    "--auth=scram-sha-256", f"--pwfile={password}"]  # fmt: skip
-        process = spawn(command, self.folder / "postgres.log", user=self._user)
-        if process.wait(60) != 0:
-            raise EmbeddedError(f"initdb failed; see {self.folder / 'postgres.log'}.")
+        if self._spawn(command, signal.SIGKILL).wait(60) != 0:
+            raise self._failed("The database could not be made (initdb)")
+        fresh.rename(self.data)
 
-    def _check_reachable(self) -> None:
-        for folder in [*self.folder.parents, self.folder]:
-            if not folder.stat().st_mode & 0o001:
-                raise EmbeddedError(
-                    f"You are root, so PostgreSQL runs as `nobody`, who may not enter {folder}. "
-                    "Choose another data folder, allow entry (chmod o+x), or run as an ordinary user."
-                )
+    def _spawn(self, command: list[str], on_our_death: signal.Signals) -> subprocess.Popen[bytes]:
+        far = self._user is not None and self._closed_folder() is not None
+        env = {
+            k: v for k, v in os.environ.items() if not k.startswith("PG")
+        }  # PGDATA, PGPORT … are somebody else's
+        return spawn(command, self.log, env=env, user=self._user, far=far, on_our_death=on_our_death)
+
+    def _closed_folder(self) -> Path | None:
+        """A folder on the way to the programs or the data that `nobody` may not enter; root's home is one."""
+        for end in (_binaries(), self.folder):
+            for folder in [*reversed(end.parents), end]:
+                if folder.exists() and not folder.stat().st_mode & stat.S_IXOTH:
+                    return folder
+        return None
+
+    def _failed(self, what: str) -> EmbeddedError:
+        closed = self._closed_folder() if self._user is not None else None
+        advice = (
+            f" You are root, so PostgreSQL runs as `nobody`, who may not enter {closed}: allow it (chmod o+x), use another "
+            "folder, or run as an ordinary user."
+            if closed
+            else ""
+        )
+        return EmbeddedError(f"{what}; see {self.log}.{advice}\n{last_lines(self.log)}")
 
 
 def _binaries() -> Path:
@@ -102,7 +138,7 @@ def _binaries() -> Path:
     folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "postgres").exists():
         raise EmbeddedError(
-            "The embedded PostgreSQL does not exist for this platform (there is one for Linux and Apple silicon). "
-            "Use the containers instead: docker compose up."
+            "There is no embedded PostgreSQL for this platform (there is one for Linux and for macOS on Apple silicon). "
+            "Use the containers instead: docker compose up --wait."
         )
-    return folder
+    return folder.resolve()

@@ -1,15 +1,13 @@
 """The whole system on one machine with nothing installed: PostgreSQL, broker, topics, migrations, four real processes."""
 
 import asyncio
-import json
 import os
-import secrets
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -18,63 +16,62 @@ from typing import Self
 import httpx
 
 from deploy.embedded.broker import EmbeddedBroker
-from deploy.embedded.child import free_port, spawn, stop, taken
-from deploy.embedded.postgres import EmbeddedError, EmbeddedPostgres
+from deploy.embedded.child import (
+    EmbeddedError,
+    free_port,
+    last_lines,
+    refuse_taken,
+    spawn,
+    stop,
+    temporary_folder,
+)
+from deploy.embedded.keys import Keys
+from deploy.embedded.parts import Broker, Database
+from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.migrate import migrate
-from deploy.provision import SERVICES, provision
+from deploy.provision import SERVICES, database_of, owner_of, provision, user_of
 from deploy.topics import create_topics
-from shared.runtime.auth import create_token, new_key_pair
+from shared.runtime.auth import create_token
 from shared.runtime.postgres import make_pool
 from shared.runtime.relay import republish
 from shared.values import Actor
 
-FIXED_PORTS = {
-    "orders": 8101, "warehouse": 8102, "aftersales": 8103, "notify": 8104, "postgres": 25432, "kafka": 29092,
-}  # fmt: skip
+PARTS = (*SERVICES, "postgres", "kafka")
+"""All that listens on a port."""
 
-
-@dataclass
-class Keys:
-    """Secrets of one stack, made at its first start and kept in its folder."""
-
-    passwords: dict[str, str]
-    token_private_key: str
-    token_public_key: str
-
-    @classmethod
-    def of(cls, folder: Path) -> "Keys":
-        """The keys in a folder, made when there are none."""
-        file = folder / "keys.json"
-        if not file.exists():
-            private, public = new_key_pair()
-            roles = [f"handover_{s}{suffix}" for s in SERVICES for suffix in ("", "_owner")]
-            keys = cls({role: secrets.token_urlsafe(18) for role in roles}, private, public)
-            file.touch(mode=0o600)
-            file.write_text(json.dumps(vars(keys)))
-        return cls(**json.loads(file.read_text()))
+_PARTITIONS = 4
+"""Enough to show that streams are spread and stay in order; the embedded broker slows down with more."""
 
 
 class Stack:
-    """Start and stop all parts; kill and restart single services. Use it as a context manager from the main thread."""
+    """All parts of one system; use it as a context manager, from the main thread and outside an event loop.
+
+    `folder` keeps data, keys and logs; without one the stack lives in a temporary folder that goes when it stops.
+    `ports` has one for each of PARTS; without it free ones are taken. `clock_start` makes the clock a driven one that stands
+    there. `settings` are further environment variables for every service. `services` may be fewer than all four.
+    """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None = None,
         *,
         ports: Mapping[str, int] | None = None,
         clock_start: datetime | None = None,
         settings: Mapping[str, str] | None = None,
-        partitions: int = 4,
+        services: Sequence[str] = SERVICES,
+        partitions: int = _PARTITIONS,
     ) -> None:
-        self.folder = folder.resolve()
+        self._cleanup = ExitStack()
+        self.folder = (folder or self._cleanup.enter_context(temporary_folder())).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.ports = dict(ports or {name: free_port() for name in FIXED_PORTS})
+        self.ports = dict(ports or {name: free_port() for name in PARTS})
         self.clock_start = clock_start
         self.settings = dict(settings or {})
+        self.services = tuple(services)
         self.partitions = partitions
         self.keys = Keys.of(self.folder)
-        self.postgres = EmbeddedPostgres(self.folder / "postgres", self.ports["postgres"])
-        self.broker = EmbeddedBroker(self.folder, self.ports["kafka"])
+        self.postgres: Database = EmbeddedPostgres(self.folder, self.ports["postgres"])
+        self.broker: Broker = EmbeddedBroker(self.folder, self.ports["kafka"])
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -82,37 +79,36 @@ class Stack:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
+    # -- the whole
+
     def start(self) -> None:
-        """Start everything and wait until all services are ready. Raises EmbeddedError with what is wrong."""
-        for service in SERVICES:
-            if taken(self.ports[service]):
-                raise EmbeddedError(f"Port {self.ports[service]} ({service}) is taken; stop what listens there.")
+        """Start everything, wait until all services are ready. Raises EmbeddedError with what is wrong; then nothing runs."""
+        for service in self.services:
+            refuse_taken(self.ports[service], service)
         try:
             self.postgres.start()
-            self.broker.start()
-            asyncio.run(self._prepare())
-            for service in SERVICES:
-                self.run(service)
+            asyncio.run(self._prepare_databases())
+            self.start_messaging()
             self.wait_ready()
-        except BaseException:
+        except BaseException as error:
+            self._save_logs(error)
             self.stop()
             raise
 
-    async def _prepare(self) -> None:
-        await provision(self.postgres.admin_url, self.keys.passwords)
-        for service in SERVICES:
-            await migrate(service, self.database_url(service, owner=True))
-        await create_topics(self.broker.bootstrap, partitions=self.partitions)
-        for service in SERVICES:  # the broker keeps nothing: fill its topics again from the event logs
-            async with make_pool(self.database_url(service)) as pool:
-                await republish(pool)
+    def start_messaging(self) -> None:
+        """Start broker and services on databases that are there. The broker keeps nothing: its topics are filled again."""
+        self.broker.start()
+        asyncio.run(create_topics(self.broker.bootstrap, partitions=self.partitions))
+        self.republish()
+        for service in self.services:
+            self.run(service)
 
-    def stop(self) -> None:
-        """Stop everything in order; data stays in the folder."""
+    def stop_messaging(self) -> None:
+        """Stop services and broker; what was not sent yet stays in the databases."""
         for process in self.processes.values():
             with suppress(ProcessLookupError):
                 process.terminate()
@@ -120,59 +116,117 @@ class Stack:
             stop(process)
         self.processes.clear()
         self.broker.stop()
+
+    def stop(self) -> None:
+        """Stop everything in order. Data stay, unless the folder was a temporary one."""
+        self.stop_messaging()
         self.postgres.stop()
+        self._cleanup.close()
+
+    def republish(self) -> int:
+        """Give every event of the logs to the relays again, to fill empty topics; consumers skip what they know.
+
+        Returns how many events. Call it while services do not run, or they send while you count.
+        """
+
+        async def refill() -> int:
+            sent = 0
+            for service in self.services:
+                async with make_pool(self.database_url(service)) as pool:
+                    sent += await republish(pool)
+            return sent
+
+        return asyncio.run(refill())
+
+    # -- one service
 
     def run(self, service: str) -> None:
-        """Start one service's process."""
-        command = [sys.executable, "-m", f"services.{service}.app"]
-        self.processes[service] = spawn(command, self.log_of(service), env=os.environ | self.environment(service))
+        """Start one service's process, without waiting for it."""
+        self.processes[service] = spawn(
+            self.command(service), self.log_of(service), env=self.environment(service)
+        )
 
     def kill(self, service: str) -> None:
         """kill -9."""
         self.processes[service].kill()
         self.processes[service].wait()
 
+    def restart(self, service: str) -> None:
+        """Stop one service if it runs, and start it again, without waiting until it is ready."""
+        stop(self.processes[service])
+        self.run(service)
+
     def died(self) -> list[str]:
         """Services whose process ended without being asked to."""
         return [name for name, process in self.processes.items() if process.poll() is not None]
 
-    def wait_ready(self, patience: float = 60) -> None:
-        """Wait until every service says that it is ready. Raises EmbeddedError with the service's own reason."""
+    def wait_ready(self, services: Sequence[str] | None = None, patience: float = 60) -> None:
+        """Wait until services (all) say that they are ready. Raises EmbeddedError with the reason that one gave last."""
         deadline = time.monotonic() + patience
-        waiting = {s: "it has not answered yet" for s in self.processes}
+        waiting = dict.fromkeys(services or self.services, "it has not answered yet")
         while waiting:
             for service in list(waiting):
                 if self.processes[service].poll() is not None:
-                    tail = self.log_of(service).read_text()[-600:]
-                    raise EmbeddedError(f"{service} ended while starting; see {self.log_of(service)}:\n{tail}")
-                with suppress(httpx.HTTPError):
-                    answer = httpx.get(f"{self.url(service)}/health/ready", timeout=3)
-                    waiting[service] = "; ".join(f"{k}: {v}" for k, v in answer.json()["checks"].items() if v != "ok")
-                    if answer.status_code == 200:
-                        del waiting[service]
-            if time.monotonic() > deadline:
-                raise EmbeddedError("Not ready: " + "; ".join(f"{s} ({why})" for s, why in waiting.items()))
-            time.sleep(0.1)
+                    log = self.log_of(service)
+                    raise EmbeddedError(f"{service} ended while starting; see {log}:\n{last_lines(log, 12)}")
+                reason = self.not_ready(service)
+                if reason is None:
+                    del waiting[service]
+                else:
+                    waiting[service] = reason
+            if waiting and time.monotonic() > deadline:
+                reasons = "; ".join(f"{service}: {why}" for service, why in waiting.items())
+                raise EmbeddedError(
+                    f"Not ready after {patience:.0f} s. {reasons}. Logs are in {self.folder / 'logs'}."
+                )
+            if waiting:
+                time.sleep(0.1)
+
+    def not_ready(self, service: str) -> str | None:
+        """None when a service says that it is ready, else its own reason."""
+        try:
+            answer = httpx.get(f"{self.url(service)}/health/ready", timeout=3)
+        except httpx.HTTPError as error:
+            return f"it does not answer ({type(error).__name__})"
+        if answer.status_code == 200:
+            return None
+        try:
+            checks: dict[str, object] = answer.json()["checks"]
+            return "; ".join(
+                f"{part}: {state}" for part, state in checks.items() if state not in ("ok", None)
+            )
+        except (ValueError, KeyError, AttributeError):
+            return f"it answers {answer.status_code}"
+
+    # -- where things are
+
+    def command(self, service: str) -> list[str]:
+        """What runs a service."""
+        return [sys.executable, "-m", f"services.{service}.app"]
 
     def environment(self, service: str) -> dict[str, str]:
-        """The settings of a service in this stack."""
-        env = {
+        """The environment that a service of this stack runs in: ours, with its own settings over it."""
+        own = {
             "HANDOVER_DATABASE_URL": self.database_url(service),
             "HANDOVER_KAFKA": self.broker.bootstrap,
-            "HANDOVER_KAFKA_IDEMPOTENT": "false",
+            "HANDOVER_KAFKA_IDEMPOTENT": str(self.broker.idempotent).lower(),
+            # the embedded broker does not wake a fetch that waits: this is the latency of every hop
             "HANDOVER_KAFKA_FETCH_WAIT_MS": "20",
+            "HANDOVER_HTTP_HOST": "127.0.0.1",
             "HANDOVER_HTTP_PORT": str(self.ports[service]),
             "HANDOVER_TOKEN_PUBLIC_KEY": self.keys.token_public_key,
-            "HANDOVER_MESSAGES_DIR": str(self.folder / "messages"),
+            "HANDOVER_DATA_DIR": str(self.folder),
+            "HANDOVER_CLOCK": "wall",
         }
         if self.clock_start is not None:
-            env |= {"HANDOVER_CLOCK": "driven", "HANDOVER_CLOCK_START": self.clock_start.isoformat()}
-        return env | self.settings
+            own |= {"HANDOVER_CLOCK": "driven", "HANDOVER_CLOCK_START": self.clock_start.isoformat()}
+        return os.environ | own | self.settings
 
     def database_url(self, service: str, *, owner: bool = False) -> str:
         """URL of a service's database, as its user or as its owner."""
-        role = f"handover_{service}{'_owner' if owner else ''}"
-        return f"postgresql://{role}:{self.keys.passwords[role]}@127.0.0.1:{self.ports['postgres']}/handover_{service}"
+        role = owner_of(service) if owner else user_of(service)
+        address = f"127.0.0.1:{self.ports['postgres']}/{database_of(service)}"
+        return f"postgresql://{role}:{self.keys.passwords[role]}@{address}"
 
     def url(self, service: str) -> str:
         """Where a service answers over HTTP."""
@@ -185,3 +239,17 @@ class Stack:
     def token(self, actor: Actor, lifetime: timedelta = timedelta(days=1)) -> str:
         """A token for somebody in this stack."""
         return create_token(self.keys.token_private_key, actor, lifetime)
+
+    # -- inside
+
+    async def _prepare_databases(self) -> None:
+        await provision(self.postgres.admin_url, self.keys.passwords)
+        for service in self.services:
+            await migrate(service, self.database_url(service, owner=True))
+
+    def _save_logs(self, error: BaseException) -> None:
+        """What did not start in a temporary folder must be readable after the folder is gone."""
+        if isinstance(error, EmbeddedError) and self.folder.name.startswith("handover-"):
+            kept = self.folder.with_name(f"{self.folder.name}-logs")
+            shutil.copytree(self.folder / "logs", kept, dirs_exist_ok=True)
+            error.add_note(f"The logs were kept in {kept}.")
