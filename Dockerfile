@@ -23,7 +23,7 @@ RUN install -d -o 10001 -g 10001 /var/lib/handover
 COPY --from=build /opt/handover /opt/handover
 COPY --from=build /srv /srv
 ENV PATH=/opt/handover/bin:$PATH PYTHONPATH=/srv PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    HANDOVER_HTTP_HOST=0.0.0.0 HANDOVER_HTTP_PORT=8000 HANDOVER_DATA_DIR=/var/lib/handover
+    HANDOVER_HTTP_HOST=0.0.0.0 HANDOVER_HTTP_PORT=8000 HANDOVER_MESSAGES_DIR=/var/lib/handover/messages
 WORKDIR /srv
 USER 10001:10001
 EXPOSE 8000

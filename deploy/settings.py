@@ -72,7 +72,7 @@ class MigrateSettings(CommandSettings):
     """`handover migrate`."""
 
     migration_database_url: SecretStr = Field(
-        pattern=r"^postgres(ql)?://", description="Database of the service, as the role that owns it."
+        description="Database of the service as the role that owns it, postgresql://user:password@host:port/name."
     )
 
 

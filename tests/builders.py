@@ -4,7 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from shared.events.identity import order_id as id_of
-from shared.events.inbox import AddressAnswered, CancelAsked, OrderSubmitted, PaymentCaptured, ReceiptConfirmed
+from shared.events.inbox import (
+    AddressAnswered,
+    CancelAsked,
+    OrderSubmitted,
+    PaymentCaptured,
+    ReceiptConfirmed,
+)
 from shared.values import Address, Contact, Money, OrderLine, Personal
 from tests.harness import START
 
@@ -32,7 +38,9 @@ def submitted(number: str = "T-1", placed_at: datetime = START, **parts: Any) ->
     return OrderSubmitted(**(defaults | parts))
 
 
-def paid(number: str = "T-1", amount: int = 10000, payment_id: str = "", currency: str = "CNY") -> PaymentCaptured:
+def paid(
+    number: str = "T-1", amount: int = 10000, payment_id: str = "", currency: str = "CNY"
+) -> PaymentCaptured:
     """A captured payment."""
     return PaymentCaptured(
         source=SOURCE,

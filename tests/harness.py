@@ -69,13 +69,19 @@ class Bench(Generic[D]):
         """An inbox event as Kafka would bring it."""
         inbox = event.wire_type.rsplit(".", 2)[0]
         body = event.model_dump_json().encode()
-        envelope = Envelope(id or str(uuid4()), source, event.wire_type, event.stream, self.clock.now(), actor)
+        envelope = Envelope(
+            id or str(uuid4()), source, event.wire_type, event.stream, self.clock.now(), actor
+        )
         raw = Raw(inbox, 0, 0, event.stream.encode(), (), body)
-        return Incoming(envelope, Door.KAFKA, f"{inbox}|{event.stream}", event, raw=raw, digest=sha256(body).digest())
+        return Incoming(
+            envelope, Door.KAFKA, f"{inbox}|{event.stream}", event, raw=raw, digest=sha256(body).digest()
+        )
 
     async def ask(self, command: Command, *, actor: Actor = AGENT, key: str | None = None) -> Outcome:
         """A command over HTTP; `key` is its Idempotency-Key."""
-        envelope = Envelope(key or str(uuid4()), str(actor), type(command).__name__, "", self.clock.now(), actor)
+        envelope = Envelope(
+            key or str(uuid4()), str(actor), type(command).__name__, "", self.clock.now(), actor
+        )
         digest = sha256(command.model_dump_json().encode()).digest() if key else b""
         return (await self.turns.run([Incoming(envelope, Door.HTTP, "", command, digest=digest)]))[0]
 

@@ -95,7 +95,9 @@ class Town:
 
     async def stock(self, sku: str = "TEA", quantity: int = 100, location: str = "A-1") -> None:
         """Receive stock."""
-        assert (await self.scan(inbox.StockScanned, barcode=sku, quantity=quantity, location=location)).refusal is None
+        assert (
+            await self.scan(inbox.StockScanned, barcode=sku, quantity=quantity, location=location)
+        ).refusal is None
 
     async def release(self, number: str = "T-1", **parts: Any) -> str:
         """An order, paid and confirmed."""
@@ -164,4 +166,3 @@ def _record(publisher: str, entry: Any) -> Any:
     assert incoming.error is None, incoming.error
     assert entry.type in EVENT_TYPES
     return incoming
-

@@ -1,10 +1,8 @@
 """`handover demo`: a day in a shop, on the embedded parts or on containers that are running."""
 
 import asyncio
-import itertools
 import os
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -68,11 +66,9 @@ class _Killer:
         self.stack = stack
         self.kills = 0
 
-    async def run(self, goes_on: Callable[[], bool]) -> None:
-        for service in itertools.cycle(SERVICES):
+    async def run(self) -> None:
+        for service in SERVICES:
             await asyncio.sleep(2)
-            if not goes_on() and self.kills >= len(SERVICES):
-                return
             self.stack.kill(service)
             self.kills += 1
             await asyncio.sleep(0.5)
@@ -130,11 +126,9 @@ async def _show(day: Day, orders: int, killer: _Killer | None) -> bool:
 
     with Live(progress, console=console, refresh_per_second=8):
         await day.receive_stock()
-        playing = True
-        killing = asyncio.create_task(killer.run(lambda: playing)) if killer else None
+        killing = asyncio.create_task(killer.run()) if killer else None
         await day.open_shop(look)
         ended = await day.finish(60 + orders * 0.5, look)
-        playing = False
         if killing is not None:
             await killing
         look()

@@ -215,7 +215,7 @@ class Stack:
             "HANDOVER_HTTP_HOST": "127.0.0.1",
             "HANDOVER_HTTP_PORT": str(self.ports[service]),
             "HANDOVER_TOKEN_PUBLIC_KEY": self.keys.token_public_key,
-            "HANDOVER_DATA_DIR": str(self.folder),
+            "HANDOVER_MESSAGES_DIR": str(self.folder / "messages"),
             "HANDOVER_CLOCK": "wall",
         }
         if self.clock_start is not None:

@@ -154,7 +154,11 @@ class Day:
             self._end(script, End.HELD)
         elif script.story is Story.OVERPAID_ACCEPTED:
             path = f"/v1/orders/{script.order_id}/holds/payment_anomaly/lift"
-            await self.edges.ask("orders", path, SUPERVISOR, {"reason": "the surplus goes back to the buyer"})
+            try:
+                await self.edges.ask("orders", path, SUPERVISOR, {"reason": "the surplus goes back to the buyer"})
+            except Refusal as refusal:
+                if refusal.code != "no_such_hold":  # lifted with the anomaly before
+                    raise
 
     async def _on_hold_placed(self, script: Script, data: dict[str, Any]) -> None:
         if data["hold"] == "duplicate_suspected":  # the agent asks the buyer, who wants this one
@@ -307,9 +311,9 @@ class Day:
         try:
             await self._post(inbox.ReceiptConfirmed(source=SOURCE, external_number=script.number), SHOP)
         except Refusal as refusal:
-            if refusal.code != "case_open":
+            if refusal.code not in ("case_open", "not_shipped"):
                 raise
-            return False
+            return False  # orders has not heard of it yet
         return True
 
     async def _on_order_completed(self, script: Script, data: dict[str, Any]) -> None:

@@ -12,7 +12,19 @@ from shared.runtime.http import Anyone, BackOffice
 from shared.runtime.running import Runtime
 from shared.values import Code
 
-SHOWN = ("message_id", "order_id", "template", "channel", "audience", "state", "tries", "due", "planned_at", "event_type", "last_error")
+SHOWN = (
+    "message_id",
+    "order_id",
+    "template",
+    "channel",
+    "audience",
+    "state",
+    "tries",
+    "due",
+    "planned_at",
+    "event_type",
+    "last_error",
+)
 
 
 class Wish(BaseModel):

@@ -24,15 +24,19 @@ class NotifySettings(Settings):
     """Settings of notify."""
 
     shop_name: str = Field("Handover Shop", min_length=1, description="How messages call the shop (N4).")
-    messages_dir: Path = Field(Path("messages"), description="Where the file channel writes, one file a message (N3).")
+    messages_dir: Path = Field(
+        Path("messages"), description="Where the file channel writes, one file a message (N3)."
+    )
     smtp_url: SecretStr | None = Field(
-        None, description="smtp[s]://user:password@host:port; with it buyers and staff get e-mail instead of files (N3)."
+        None,
+        description="smtp[s]://user:password@host:port; with it buyers and staff get e-mail instead of files (N3).",
     )
     mail_from: str = Field("shop@localhost", pattern=r"@", description="Sender of e-mail.")
     staff_recipient: str = Field("staff@localhost", min_length=1, description="Who gets alerts (N2).")
     staff_locale: Locale = Field(Locale.ZH_CN, description="Language of alerts: zh-CN or en (N2).")
     webhooks_file: Path | None = Field(
-        None, description="TOML file of endpoints that want events: [[webhook]] with name, url, secret, events (N3)."
+        None,
+        description="TOML file of endpoints that want events: [[webhook]] with name, url, secret, events (N3).",
     )
 
     @field_validator("smtp_url")

@@ -55,7 +55,12 @@ class FileChannel:
     async def send(self, letter: Letter) -> None:
         """Write the file, whole or not at all."""
         folder = self.folder / letter.message_id[:2]
-        content = {"to": letter.recipient, "subject": letter.subject, "body": letter.body, "event": letter.event_id}
+        content = {
+            "to": letter.recipient,
+            "subject": letter.subject,
+            "body": letter.body,
+            "event": letter.event_id,
+        }
         try:
             folder.mkdir(parents=True, exist_ok=True)
             part = folder / f".{letter.message_id}.part"
@@ -111,7 +116,10 @@ class WebhookChannel:
     async def send(self, letter: Letter) -> None:
         """POST the event; 2xx is taken, 410 is final, anything else is tried again."""
         now = datetime.now(UTC)
-        body = json.dumps({"type": letter.event_type, "timestamp": now.isoformat(), "data": letter.facts}, ensure_ascii=False)
+        body = json.dumps(
+            {"type": letter.event_type, "timestamp": now.isoformat(), "data": letter.facts},
+            ensure_ascii=False,
+        )
         webhook_id = letter.event_id.replace(" ", ":")
         headers = {
             "content-type": "application/json",

@@ -27,7 +27,14 @@ LEASE = timedelta(minutes=2)
 TRIES = 10
 LONGEST_WAIT = timedelta(hours=1)
 
-NECESSARY = ("address_confirmation", "canceled", "expired", "return_authorized", "refund_requested", "case_rejected")
+NECESSARY = (
+    "address_confirmation",
+    "canceled",
+    "expired",
+    "return_authorized",
+    "refund_requested",
+    "case_rejected",
+)
 """Sent to buyers who opted out too: they concern the contract or the buyer's money."""
 
 
@@ -134,7 +141,9 @@ def planned(event: Event, desk: NotifyDesk) -> list[tuple[str, str, str, str]]:
     if (plan := PLANS.get(type(event))) is not None:
         channel = desk.routing.buyer if plan.audience == "buyer" else desk.routing.staff
         found.append((plan.template, plan.audience, channel))
-    found += [("event", w.name, f"webhook:{w.name}") for w in desk.routing.webhooks if w.wants(event.wire_type)]
+    found += [
+        ("event", w.name, f"webhook:{w.name}") for w in desk.routing.webhooks if w.wants(event.wire_type)
+    ]
     key = f"{desk.envelope.source} {desk.envelope.id}"
     return [(sha256(f"{key} {t} {a}".encode()).hexdigest()[:40], t, a, c) for t, a, c in found]
 

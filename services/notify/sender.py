@@ -13,7 +13,16 @@ from sqlalchemy import select
 
 from services.notify.channels import Channel, GiveUp, Letter, TryLater
 from services.notify.handlers import NECESSARY, ClaimMessages, RecordResults, Result, language
-from services.notify.tables import CONTACTS, MESSAGES, OPT_OUTS, BuyerContact, Message, contacts, messages, opt_outs
+from services.notify.tables import (
+    CONTACTS,
+    MESSAGES,
+    OPT_OUTS,
+    BuyerContact,
+    Message,
+    contacts,
+    messages,
+    opt_outs,
+)
 from services.notify.texts import Texts
 from shared.runtime.running import Runtime
 from shared.values import Actor, ActorKind, Locale
@@ -31,7 +40,12 @@ class Sender:
     """Sends what is planned. Run `run()` as long as the service runs."""
 
     def __init__(
-        self, runtime: Runtime, channels: Mapping[str, Channel], texts: Texts, staff: str, staff_locale: Locale
+        self,
+        runtime: Runtime,
+        channels: Mapping[str, Channel],
+        texts: Texts,
+        staff: str,
+        staff_locale: Locale,
     ) -> None:
         self.runtime = runtime
         self.channels = channels
@@ -87,7 +101,12 @@ class Sender:
         return [(m, c, c is not None and c.buyer_id in opted) for m, c in contacted]
 
     async def _send(
-        self, message: Message, contact: BuyerContact | None, out: bool, channel: Channel, busy: asyncio.Semaphore
+        self,
+        message: Message,
+        contact: BuyerContact | None,
+        out: bool,
+        channel: Channel,
+        busy: asyncio.Semaphore,
     ) -> Result:
         if out and message.audience == "buyer" and message.template not in NECESSARY:
             return Result(message_id=message.message_id, error="the buyer opted out", lasting=True)
@@ -99,13 +118,17 @@ class Sender:
             except GiveUp as error:
                 return Result(message_id=message.message_id, error=str(error)[:300], lasting=True)
             except TemplateError as error:
-                return Result(message_id=message.message_id, error=f"template: {type(error).__name__}", lasting=True)
+                return Result(
+                    message_id=message.message_id, error=f"template: {type(error).__name__}", lasting=True
+                )
         return Result(message_id=message.message_id)
 
     def _letter(self, message: Message, contact: BuyerContact | None) -> Letter:
         facts = message.facts
         if message.template == "event":
-            return Letter(message.message_id, message.audience, "", "", message.event_id, message.event_type, facts)
+            return Letter(
+                message.message_id, message.audience, "", "", message.event_id, message.event_type, facts
+            )
         if message.audience == "buyer" and (contact is None or contact.contact is None):
             raise TryLater("the buyer's contact is not known yet")
         person = contact.contact if contact is not None else None
@@ -118,7 +141,15 @@ class Sender:
         }
         locale = language(contact, message.audience, self.staff_locale)
         text = self.texts.render(message.template, locale, values)
-        recipient = self.staff if message.audience == "staff" else (person.email or person.phone if person else "")
+        recipient = (
+            self.staff if message.audience == "staff" else (person.email or person.phone if person else "")
+        )
         return Letter(
-            message.message_id, recipient, text.subject, text.body, message.event_id, message.event_type, facts
+            message.message_id,
+            recipient,
+            text.subject,
+            text.body,
+            message.event_id,
+            message.event_type,
+            facts,
         )

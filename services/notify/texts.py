@@ -52,7 +52,10 @@ class Texts:
         self.shop = shop
         self.zone = ZoneInfo(timezone)
         self.environment = SandboxedEnvironment(
-            loader=FileSystemLoader(folder), undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False
+            loader=FileSystemLoader(folder),
+            undefined=StrictUndefined,
+            keep_trailing_newline=False,
+            autoescape=False,
         )
         for locale in Locale:
             for name in (*BUYER, *STAFF, "_opening", "_closing"):
@@ -67,14 +70,21 @@ class Texts:
         except TemplateError as error:
             raise TemplatesWrong(f"the template {file} is broken: {error}") from None
         if found := promise_in(source):
-            raise TemplatesWrong(f"the template {file} promises too much: {found!r}; say what is done, not what is sure")
+            raise TemplatesWrong(
+                f"the template {file} promises too much: {found!r}; say what is done, not what is sure"
+            )
 
     def render(self, template: str, locale: Locale, facts: Mapping[str, Any]) -> Text:
         """Subject and body. Raises TemplateError when a fact is missing."""
-        values = {name: self._shown(name, value, locale) for name, value in facts.items()} | {"shop": self.shop}
+        values = {name: self._shown(name, value, locale) for name, value in facts.items()} | {
+            "shop": self.shop
+        }
         whole = self.environment.get_template(f"{locale.value}/{template}.txt").render(values)
         subject, _, body = whole.partition("\n")
-        around = [self.environment.get_template(f"{locale.value}/{part}.txt").render(values) for part in ("_opening", "_closing")]
+        around = [
+            self.environment.get_template(f"{locale.value}/{part}.txt").render(values)
+            for part in ("_opening", "_closing")
+        ]
         inner = body.strip()
         text = inner if template in STAFF else f"{around[0].strip()}\n\n{inner}\n\n{around[1].strip()}"
         return Text(" ".join(subject.split()), text)

@@ -3,20 +3,23 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel
 
 from services.orders import queries
 from services.orders.domain.order import Order, OrderStatus
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
-from services.orders.handlers.release import LiftHold, PlaceHold
+from services.orders.handlers.release import LiftHold, PlaceHold, Reason
 from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
-from shared.runtime.http import Anyone
+from shared.runtime.http import Anyone, Asked, allow
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Actor, ActorKind, DeliveryMethod, Personal, Text
+from shared.values import Actor, ActorKind, Code, DeliveryMethod, Personal
+
+Person = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR}))]
+"""Commands are for people of the shop; systems and buyers have the inbox, scanners their own."""
 
 
 class Confirmation(BaseModel):
@@ -31,13 +34,13 @@ class NewHold(BaseModel):
     """Which hold, and why."""
 
     hold: Hold
-    reason: Text
+    reason: Reason
 
 
 class Because(BaseModel):
     """Why."""
 
-    reason: Text
+    reason: Reason
 
 
 def shown(order: Order, actor: Actor) -> dict[str, Any]:
@@ -69,10 +72,15 @@ def router(runtime: Runtime) -> APIRouter:
         asked: Anyone,
         status: OrderStatus | None = None,
         held: bool | None = None,
-        buyer_id: str | None = None,
-        source: str | None = None,
-        number: Annotated[str | None, Query(description="External number; together with source it finds one order.")] = None,
-        before: AwareDatetime | None = None,
+        hold: Annotated[Hold | None, Query(description="Orders against which this hold stands.")] = None,
+        buyer_id: Code | None = None,
+        source: Code | None = None,
+        number: Annotated[
+            Code | None, Query(description="External number; together with source it finds one order.")
+        ] = None,
+        after: Annotated[
+            Code | None, Query(description="Id of the last order seen: those that come after it.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 100,
     ) -> list[dict[str, Any]]:
         """Orders, newest first."""
@@ -81,46 +89,51 @@ def router(runtime: Runtime) -> APIRouter:
                 raise Refused("invalid", "a number needs its source", field="source", status=422)
             found = await queries.find(runtime.read, id_of(source, number))
             return [shown(found, asked.actor)] if found else []
+        last = None
+        if after is not None and (last := await queries.find(runtime.read, after)) is None:
+            raise Refused(
+                "invalid", "`after` is the id of an order that was listed", field="after", status=422
+            )
         orders = await queries.listing(
-            runtime.read, status=status, held=held, buyer_id=buyer_id, before=before, limit=limit
+            runtime.read, status=status, held=held, hold=hold, buyer_id=buyer_id, after=last, limit=limit
         )
         return [shown(order, asked.actor) for order in orders]
 
     @routes.get("/{order_id}")
-    async def get_order(order_id: str, asked: Anyone) -> dict[str, Any]:
+    async def get_order(order_id: Code, asked: Anyone) -> dict[str, Any]:
         """One order: status, payment, holds with their history, where its goods are, who has it."""
         return shown(await one(order_id), asked.actor)
 
     @routes.get("/{order_id}/timeline")
-    async def get_timeline(order_id: str, asked: Anyone) -> dict[str, Any]:
+    async def get_timeline(order_id: Code, asked: Anyone) -> dict[str, Any]:
         """What happened to the order in all services, and who has it now (O14)."""
         order = await one(order_id)
         entries = await queries.timeline(runtime.read, order_id)
         return {"order_id": order_id, "status": order.status, "held_by": order.held_by(), "entries": entries}
 
     @routes.post("/{order_id}/confirm-address")
-    async def confirm_address(order_id: str, body: Confirmation, asked: Anyone) -> Any:
+    async def confirm_address(order_id: Code, body: Confirmation, asked: Person) -> Any:
         """The agent confirmed, or corrects, address, contact and delivery method with the buyer (O6)."""
         return await asked.do(ConfirmAddress(order_id=order_id, **dict(body)))
 
     @routes.post("/{order_id}/holds")
-    async def place_hold(order_id: str, body: NewHold, asked: Anyone) -> Any:
+    async def place_hold(order_id: Code, body: NewHold, asked: Person) -> Any:
         """Stop an order that has not gone to the warehouse yet (O7)."""
         return await asked.do(PlaceHold(order_id=order_id, hold=body.hold, reason=body.reason))
 
     @routes.post("/{order_id}/holds/{hold}/lift")
-    async def lift_hold(order_id: str, hold: Hold, body: Because, asked: Anyone) -> Any:
+    async def lift_hold(order_id: Code, hold: Hold, body: Because, asked: Person) -> Any:
         """Lift a hold; payment anomalies and audits need the back office (O7)."""
         return await asked.do(LiftHold(order_id=order_id, hold=hold, reason=body.reason))
 
     @routes.post("/{order_id}/cancel")
-    async def cancel(order_id: str, body: Because, asked: Anyone) -> Any:
+    async def cancel(order_id: Code, body: Because, asked: Person) -> Any:
         """Cancel: at once while the order is not released, else the warehouse is asked (O10)."""
         return await asked.do(CancelOrder(order_id=order_id, reason=body.reason))
 
     @routes.post("/{order_id}/confirm-receipt")
-    async def confirm_receipt(order_id: str, asked: Anyone) -> Any:
+    async def confirm_receipt(order_id: Code, body: Because, asked: Person) -> Any:
         """Note that the buyer has the goods (O16)."""
-        return await asked.do(ConfirmReceipt(order_id=order_id))
+        return await asked.do(ConfirmReceipt(order_id=order_id, reason=body.reason))
 
     return routes

@@ -15,15 +15,20 @@ class OrdersSettings(Settings):
     """Settings of the orders service."""
 
     unpaid_expires_after: timedelta = Field(
-        Policy().unpaid_expires_after, description="An unpaid order is closed so long after it was placed (O4)."
+        Policy().unpaid_expires_after,
+        description="An unpaid order is closed so long after it was placed (O4).",
     )
     confirm_within: timedelta = Field(
-        Policy().confirm_within, description="When a supervisor is told that nobody confirmed the address (O6)."
+        Policy().confirm_within,
+        description="When a supervisor is told that nobody confirmed the address (O6).",
     )
     duplicate_window: timedelta = Field(
-        Policy().duplicate_window, description="Same buyer and goods within this time is suspected to be a mistake (O5)."
+        Policy().duplicate_window,
+        description="Same buyer and goods within this time is suspected to be a mistake (O5).",
     )
-    ship_within: timedelta = Field(Policy().ship_within, description="Promised dispatch where the shop gave none (O1).")
+    ship_within: timedelta = Field(
+        Policy().ship_within, description="Promised dispatch where the shop gave none (O1)."
+    )
     deliver_within: timedelta = Field(
         Policy().deliver_within, description="Promised delivery where the shop gave none (O1)."
     )

@@ -8,7 +8,7 @@ from services.orders.domain.order import Order
 from services.orders.domain.policy import Policy
 from services.orders.tables import EARLY_PAYMENTS, HEARD, ORDERS, RECENT_BUYS
 from shared.events.identity import order_id as id_of
-from shared.events.inbox import OrderSubmitted
+from shared.events.inbox import OrderSubmitted, PaymentCaptured
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Refused
 
@@ -45,17 +45,24 @@ def by_number(message: Any, desk: OrdersDesk) -> Iterator[Want]:
 def payment_rows(message: Any, desk: OrdersDesk) -> Iterator[Want | tuple[Want, ...]]:
     """The order and the payment that may be waiting for it."""
     order_id = id_of(message.source, message.external_number)
-    yield desk.orders.want(order_id), desk.early_payments.want(f"{order_id}/{message.payment_id}")
+    yield desk.orders.want(order_id), desk.early_payments.want(early_key(order_id, message))
 
 
 def submission(message: OrderSubmitted, desk: OrdersDesk) -> Iterator[Want | tuple[Want, ...]]:
-    """The order, payments that came before it, and the buyer's last order for the same goods."""
+    """The order, payments that came before it, and the buyer's last order of the same goods."""
     order_id = id_of(message.source, message.external_number)
     yield (
         desk.orders.want(order_id),
         desk.early_payments.want_group("order_id", order_id),
         desk.recent_buys.want(goods_key(message)),
     )
+    if (before := desk.recent_buys.get(goods_key(message))) is not None:
+        yield desk.orders.want(before.order_id)
+
+
+def early_key(order_id: str, payment: PaymentCaptured) -> str:
+    """One payment that waits for its order; its id with another amount is another one, and none may be lost (O3)."""
+    return f"{order_id}/{payment.payment_id}/{payment.amount.amount}/{payment.amount.currency}"
 
 
 def goods_key(message: OrderSubmitted) -> str:

@@ -1,13 +1,13 @@
 """Named reads of orders for the API (O14)."""
 
-from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, tuple_
 
 from services.orders.domain.order import Order
 from services.orders.tables import ORDERS, event_log, heard, orders
+from shared.events.orders import Hold
 from shared.runtime.reading import Read
 
 MOST = 500
@@ -29,26 +29,34 @@ async def listing(
     *,
     status: str | None = None,
     held: bool | None = None,
+    hold: Hold | None = None,
     buyer_id: str | None = None,
-    before: datetime | None = None,
+    after: Order | None = None,
     limit: int = 100,
 ) -> list[Order]:
-    """Orders, newest first; `before` pages on."""
-    query = select(orders).order_by(orders.c.placed_at.desc()).limit(min(limit, MOST))
+    """Orders, newest first, `after` the last one seen; orders of one instant are neither skipped nor seen twice."""
+    query = (
+        select(orders).order_by(orders.c.placed_at.desc(), orders.c.order_id.desc()).limit(min(limit, MOST))
+    )
     if status is not None:
         query = query.where(orders.c.status == status)
     if held is not None:
         query = query.where(orders.c.held == held)
     if buyer_id is not None:
         query = query.where(orders.c.buyer_id == buyer_id)
-    if before is not None:
-        query = query.where(orders.c.placed_at < before)
+    if hold is not None:
+        stands = [{"hold": hold.value, "lifted_at": None}]
+        query = query.where(orders.c.held, orders.c.doc["holds"].contains(stands))
+    if after is not None:
+        query = query.where(tuple_(orders.c.placed_at, orders.c.order_id) < (after.placed_at, after.order_id))
     return [ORDERS.load(record) for record in await read(query)]
 
 
 async def timeline(read: Read, order_id: str) -> list[dict[str, Any]]:
     """What happened to an order in all services, oldest first: our own event log and what we heard (O14)."""
-    own = await read(select(event_log).where(event_log.c.stream == f"order/{order_id}").order_by(event_log.c.sequence))
+    own = await read(
+        select(event_log).where(event_log.c.stream == f"order/{order_id}").order_by(event_log.c.sequence)
+    )
     others = await read(select(heard).where(heard.c.order_id == order_id).order_by(heard.c.position))
     entries = [
         {

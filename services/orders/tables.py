@@ -44,6 +44,9 @@ class EarlyPayment:
     amount: int
     currency: str
     captured_at: datetime
+    message_id: str
+    message_source: str
+    """The identity of the message, to answer it when no order comes."""
 
 
 early_payments = Table(

@@ -45,7 +45,9 @@ def router(runtime: Runtime) -> APIRouter:
     async def one(order_id: str) -> Fulfillment:
         work = await queries.fulfillment(runtime.read, order_id)
         if work is None:
-            raise Refused("unknown_order", "the warehouse does not have this order", field="order_id", status=404)
+            raise Refused(
+                "unknown_order", "the warehouse does not have this order", field="order_id", status=404
+            )
         return work
 
     async def parcel(shipment_id: str) -> Shipment:
@@ -103,7 +105,9 @@ def router(runtime: Runtime) -> APIRouter:
     async def get_note(shipment_id: str, asked: Anyone) -> Response:
         """The shipping note 发货单 (W5)."""
         shipment = await parcel(shipment_id)
-        return Response(documents.shipping_note(shipment, await one(shipment.order_id)), media_type="application/pdf")
+        return Response(
+            documents.shipping_note(shipment, await one(shipment.order_id)), media_type="application/pdf"
+        )
 
     @routes.get("/couriers")
     async def list_couriers(asked: Anyone) -> list[dict[str, Any]]:

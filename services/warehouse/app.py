@@ -20,7 +20,8 @@ class WarehouseSettings(Settings):
     """Settings of the warehouse."""
 
     couriers_file: Path | None = Field(
-        None, description="TOML file of the shop's couriers (W6); without it services/warehouse/couriers.toml."
+        None,
+        description="TOML file of the shop's couriers (W6); without it services/warehouse/couriers.toml.",
     )
 
 

@@ -65,7 +65,13 @@ class WarehouseDesk(Desk):
             self.levels.put(replace(level, depleted=level.available == 0))
 
     def entry(
-        self, sku: str, kind: MoveKind, quantity: int, location: str, order_id: str | None = None, reason: str = ""
+        self,
+        sku: str,
+        kind: MoveKind,
+        quantity: int,
+        location: str,
+        order_id: str | None = None,
+        reason: str = "",
     ) -> Move:
         """A move by whoever is acting now; what it does to on hand and allocated follows from its kind."""
         on_hand, allocated = _EFFECT[kind]
@@ -77,7 +83,9 @@ class WarehouseDesk(Desk):
     def scanner(self) -> str:
         """The operator who scans. Raises Refused when the token names no person or no device (W12)."""
         if self.actor.kind is not ActorKind.OPERATOR or self.actor.device is None:
-            raise Refused("no_operator", "scan with the token of an operator signed in at a device", status=403)
+            raise Refused(
+                "no_operator", "scan with the token of an operator signed in at a device", status=403
+            )
         return self.actor.name
 
     def sku_of(self, barcode: str) -> str:
@@ -91,7 +99,9 @@ class WarehouseDesk(Desk):
         """The work on an order. Raises Refused when the warehouse does not have it."""
         work = self.fulfillments.get(order_id)
         if work is None:
-            raise Refused("unknown_order", "the warehouse does not have this order", field="order_id", status=404)
+            raise Refused(
+                "unknown_order", "the warehouse does not have this order", field="order_id", status=404
+            )
         return work
 
 
@@ -151,7 +161,10 @@ def parcel(message: Any, desk: WarehouseDesk) -> Wants:
     if label is None:
         return
     yield desk.shipments.want(label.shipment_id), desk.fulfillments.want(label.order_id)
-    yield desk.shipments.want(*_siblings(label.order_id, desk)), _stock_of(desk.shipments.get(label.shipment_id), desk)
+    yield (
+        desk.shipments.want(*_siblings(label.order_id, desk)),
+        _stock_of(desk.shipments.get(label.shipment_id), desk),
+    )
 
 
 def _siblings(order_id: str, desk: WarehouseDesk) -> tuple[str, ...]:

@@ -21,7 +21,11 @@ async def fulfillment(read: Read, order_id: str) -> Fulfillment | None:
 
 async def listing(read: Read, *, state: str | None = None, limit: int = 100) -> list[Fulfillment]:
     """Work by state, oldest release first: what a picker takes next (W3)."""
-    query = select(fulfillments).order_by(fulfillments.c.released_at, fulfillments.c.order_id).limit(min(limit, MOST))
+    query = (
+        select(fulfillments)
+        .order_by(fulfillments.c.released_at, fulfillments.c.order_id)
+        .limit(min(limit, MOST))
+    )
     if state is not None:
         query = query.where(fulfillments.c.state == state)
     return [FULFILLMENTS.load(record) for record in await read(query)]

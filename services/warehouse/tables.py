@@ -89,7 +89,11 @@ class Barcode:
 
 skus = Table("skus", metadata, Column("sku", Text, primary_key=True), _doc(), _version())
 barcodes = Table(
-    "barcodes", metadata, Column("barcode", Text, primary_key=True), Column("sku", Text, nullable=False), _version()
+    "barcodes",
+    metadata,
+    Column("barcode", Text, primary_key=True),
+    Column("sku", Text, nullable=False),
+    _version(),
 )
 fulfillments = Table(
     "fulfillments",
@@ -103,7 +107,9 @@ fulfillments = Table(
     _doc(),
     _version(),
     Index("fulfillments_state", "state", "released_at"),
-    CheckConstraint("picker IS NULL OR checker IS NULL OR picker <> checker", name="checked_by_a_second_person"),
+    CheckConstraint(
+        "picker IS NULL OR checker IS NULL OR picker <> checker", name="checked_by_a_second_person"
+    ),
 )
 
 

@@ -32,7 +32,9 @@ async def town() -> Town:
     return town
 
 
-def asks(number: str = "T-1", quantity: int = 2, reason: ReturnReason = ReturnReason.CHANGED_MIND) -> inbox.ReturnAsked:
+def asks(
+    number: str = "T-1", quantity: int = 2, reason: ReturnReason = ReturnReason.CHANGED_MIND
+) -> inbox.ReturnAsked:
     goods = (SkuQuantity(sku="TEA", quantity=quantity),)
     return inbox.ReturnAsked(source=SOURCE, external_number=number, lines=goods, reason=reason)
 
@@ -40,7 +42,10 @@ def asks(number: str = "T-1", quantity: int = 2, reason: ReturnReason = ReturnRe
 async def dock(town: Town, case_id: str, condition: str = "as_new", quantity: int = 2) -> None:
     for event, parts in (
         (inbox.ReturnReceivedScanned, {}),
-        (inbox.ReturnInspectedScanned, {"lines": [{"sku": "TEA", "quantity": quantity, "condition": condition}]}),
+        (
+            inbox.ReturnInspectedScanned,
+            {"lines": [{"sku": "TEA", "quantity": quantity, "condition": condition}]},
+        ),
     ):
         parcel: dict[str, Any] = {"case_id": case_id, **parts}
         outcome = await town.scan(event, **parcel)
@@ -113,7 +118,9 @@ async def test_a_return_asked_too_late_is_rejected_and_one_before_delivery_refus
 
 
 @pytest.mark.requirement("A3")
-async def test_above_the_limit_a_person_with_authority_decides_and_never_on_their_own_request(town: Town) -> None:
+async def test_above_the_limit_a_person_with_authority_decides_and_never_on_their_own_request(
+    town: Town,
+) -> None:
     await delivered(town, lines=lines(("TEA", 2, 80000)))
     case_id = (await town.outside(asks(), actor=SHOP)).answer["case_id"]
     assert town.said(ReturnAuthorized) == []

@@ -50,12 +50,18 @@ async def test_levels_are_the_sum_of_their_moves(town: Town) -> None:
     await town.outside(cancel("T-2"))
     moves = town.benches["warehouse"].store.ledgers["moves"]
     level = town.row("warehouse", "levels", "TEA")
-    assert (level.on_hand, level.allocated) == (sum(m.on_hand for m in moves), sum(m.allocated for m in moves)) == (8, 0)
+    assert (
+        (level.on_hand, level.allocated)
+        == (sum(m.on_hand for m in moves), sum(m.allocated for m in moves))
+        == (8, 0)
+    )
     assert level.locations == {"A-1": 8}
 
 
 @pytest.mark.requirement("W2")
-async def test_the_last_piece_wanted_by_two_goes_to_the_first_and_the_next_stock_to_the_oldest_waiting(town: Town) -> None:
+async def test_the_last_piece_wanted_by_two_goes_to_the_first_and_the_next_stock_to_the_oldest_waiting(
+    town: Town,
+) -> None:
     await town.stock(quantity=2)
     for number in ("T-1", "T-2", "T-3"):
         await town.release(number)

@@ -79,7 +79,9 @@ def shipped(last: bool = True) -> ShipmentShipped:
 
 
 def delivered(cod: int = 0) -> ShipmentDelivered:
-    return ShipmentDelivered(order_id=oid(), shipment_id="S-1", delivered_at=START, cod_collected=cod, last=True)
+    return ShipmentDelivered(
+        order_id=oid(), shipment_id="S-1", delivered_at=START, cod_collected=cod, last=True
+    )
 
 
 # --- intake ----------------------------------------------------------------------------------------------------
@@ -96,7 +98,9 @@ async def test_an_order_handed_in_twice_is_one_order(bench: Bench[OrdersDesk]) -
 
 
 @pytest.mark.requirement("O1")
-async def test_another_order_under_a_known_number_is_refused_and_changes_nothing(bench: Bench[OrdersDesk]) -> None:
+async def test_another_order_under_a_known_number_is_refused_and_changes_nothing(
+    bench: Bench[OrdersDesk],
+) -> None:
     await bench.outside(submitted())
     before = order(bench)
     outcome = await bench.outside(submitted(lines=lines(("TEA", 9, 5000))), id="x9")
@@ -158,7 +162,9 @@ async def test_what_does_not_match_is_held_and_never_released(
 
 
 @pytest.mark.requirement("O3")
-async def test_a_payment_twice_is_an_anomaly_but_the_same_event_twice_is_not(bench: Bench[OrdersDesk]) -> None:
+async def test_a_payment_twice_is_an_anomaly_but_the_same_event_twice_is_not(
+    bench: Bench[OrdersDesk],
+) -> None:
     await bench.outside(submitted())
     await bench.outside(paid(payment_id="p1"))
     await bench.outside(paid(payment_id="p1"), id="sent-again")
@@ -183,7 +189,9 @@ async def test_a_payment_whose_order_never_comes_is_refused(bench: Bench[OrdersD
 
 @given(
     total=st.integers(1, 500),
-    captured=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 500), st.sampled_from(["CNY", "USD"])), max_size=8),
+    captured=st.lists(
+        st.tuples(st.integers(0, 9), st.integers(1, 500), st.sampled_from(["CNY", "USD"])), max_size=8
+    ),
 )
 def test_every_captured_payment_is_kept_and_what_counts_never_exceeds_the_total(
     total: int, captured: list[tuple[int, int, str]]
@@ -213,7 +221,9 @@ def _order(bench: Bench[OrdersDesk], total: int) -> Order:
 
 
 @pytest.mark.requirement("O4")
-async def test_an_unpaid_order_is_closed_by_time_and_a_later_payment_is_an_anomaly(bench: Bench[OrdersDesk]) -> None:
+async def test_an_unpaid_order_is_closed_by_time_and_a_later_payment_is_an_anomaly(
+    bench: Bench[OrdersDesk],
+) -> None:
     await bench.outside(submitted())
     await bench.outside(paid(amount=3000, payment_id="part"))
     await bench.pass_time(timedelta(days=4))
@@ -301,7 +311,9 @@ async def test_an_order_is_released_only_when_no_hold_stands(bench: Bench[Orders
 
 
 @pytest.mark.requirement("O10")
-async def test_a_cancel_before_the_release_is_done_at_once_and_owes_what_was_paid(bench: Bench[OrdersDesk]) -> None:
+async def test_a_cancel_before_the_release_is_done_at_once_and_owes_what_was_paid(
+    bench: Bench[OrdersDesk],
+) -> None:
     await bench.outside(submitted())
     await bench.outside(paid())
     await bench.outside(cancel())
@@ -340,8 +352,15 @@ async def test_a_cancel_after_shipping_becomes_after_sales_business(bench: Bench
     assert order(bench).status is OrderStatus.APPROVED
     await bench.hear(
         CaseOpened(order_id=oid(), case_id="C-1", kind=CaseKind.LATE_CANCEL, reason="late cancel"),
-        RefundRequested(order_id=oid(), case_id="C-1", amount=Money(amount=10000, currency="CNY"), reason="back"),
-        CaseClosed(order_id=oid(), case_id="C-1", kind=CaseKind.LATE_CANCEL, refunded=Money(amount=10000, currency="CNY")),
+        RefundRequested(
+            order_id=oid(), case_id="C-1", amount=Money(amount=10000, currency="CNY"), reason="back"
+        ),
+        CaseClosed(
+            order_id=oid(),
+            case_id="C-1",
+            kind=CaseKind.LATE_CANCEL,
+            refunded=Money(amount=10000, currency="CNY"),
+        ),
     )
     assert order(bench).status is OrderStatus.CANCELED
     assert order(bench).payment_status is PaymentStatus.REFUNDED
@@ -351,7 +370,9 @@ async def test_a_cancel_that_meets_an_unreachable_address_is_done(bench: Bench[O
     await release(bench)
     await bench.outside(cancel())
     await bench.hear(
-        FulfillmentRefused(order_id=oid(), reason=FulfillmentRefusal.UNREACHABLE_ADDRESS, detail="no courier"),
+        FulfillmentRefused(
+            order_id=oid(), reason=FulfillmentRefusal.UNREACHABLE_ADDRESS, detail="no courier"
+        ),
     )
     assert order(bench).status is OrderStatus.CANCELED
 
@@ -415,6 +436,8 @@ async def test_an_open_case_extends_the_receipt_period(bench: Bench[OrdersDesk])
 
 async def test_nothing_about_an_order_is_undone_by_late_news(bench: Bench[OrdersDesk]) -> None:
     await release(bench)
-    await bench.hear(shipped(), delivered(), FulfillmentPacked(order_id=oid(), shipments=("S-1",), packer="li"))
+    await bench.hear(
+        shipped(), delivered(), FulfillmentPacked(order_id=oid(), shipments=("S-1",), packer="li")
+    )
     assert order(bench).fulfillment is Fulfillment.DELIVERED
     assert names(bench.news()) == []

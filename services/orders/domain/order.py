@@ -65,8 +65,14 @@ ORDER = lifecycle(
     overtaken=[
         ((OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED), OrderCanceled),
         ((OrderStatus.CANCELED, OrderStatus.EXPIRED), FulfillmentRefused),
-        ((OrderStatus.APPROVED, OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED), OrderExpired),
-        ((OrderStatus.PLACED, OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED), OrderCompleted),
+        (
+            (OrderStatus.APPROVED, OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED),
+            OrderExpired,
+        ),
+        (
+            (OrderStatus.PLACED, OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED),
+            OrderCompleted,
+        ),
     ],
 )
 """The status of an order; holds, money and goods have axes of their own."""
@@ -93,7 +99,7 @@ class HoldEntry:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """One payment as it was captured; `counts` says whether it goes towards the order."""
+    """One payment; `amount` counts towards the order when `counts` says so, `excess` is what was captured beyond that."""
 
     payment_id: str
     amount: int
@@ -101,6 +107,12 @@ class Payment:
     captured_at: datetime
     counts: bool
     anomaly: str | None = None
+    excess: int = 0
+
+    @property
+    def whole(self) -> int:
+        """All that was captured."""
+        return self.amount + self.excess
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +144,13 @@ class Order:
     holds: tuple[HoldEntry, ...] = ()
     payments: tuple[Payment, ...] = ()
     open_cases: tuple[str, ...] = ()
+    kept_cases: tuple[str, ...] = ()
+    """Cases that were rejected with the goods not sent back: the buyer has them, or they are on their way to the buyer."""
     refunded: int = 0
+    cod_collected: int = 0
+    said_paid: bool = False
     confirmation_asked: bool = False
+    answer_by: datetime | None = None
     released: bool = False
     """True from the release until the warehouse refuses or cancels it."""
     delivered_at: datetime | None = None
@@ -143,7 +160,7 @@ class Order:
     @property
     def paid(self) -> int:
         """What counts towards the order, in minor units."""
-        return sum(p.amount for p in self.payments if p.counts)
+        return sum(p.amount for p in self.payments if p.counts) + self.cod_collected
 
     @property
     def owed_back(self) -> int:
@@ -159,6 +176,11 @@ class Order:
     def closed(self) -> bool:
         """True when nothing more is to be done for the buyer."""
         return self.status in CLOSED
+
+    @property
+    def awaits_payment(self) -> bool:
+        """True while it is the buyer's turn to pay: nothing is promised yet."""
+        return self.payment_status in (PaymentStatus.UNPAID, PaymentStatus.PARTIALLY_PAID)
 
     @property
     def money_is_right(self) -> bool:
@@ -183,7 +205,8 @@ class Order:
     def without_hold(self, hold: Hold, actor: Actor, now: datetime) -> "Order":
         """The order with this hold lifted; the same order when it does not stand."""
         holds = tuple(
-            replace(h, lifted_by=str(actor), lifted_at=now) if h.hold is hold and h.stands else h for h in self.holds
+            replace(h, lifted_by=str(actor), lifted_at=now) if h.hold is hold and h.stands else h
+            for h in self.holds
         )
         return replace(self, holds=holds, held=any(h.stands for h in holds))
 
@@ -195,12 +218,13 @@ class Order:
 
     def held_by(self) -> str:
         """Who has the order now, in a word or two (O11, O14)."""
-        if self.closed:
-            return "done"
         if self.open_cases:
             return "after-sales"
-        if standing := self.standing():
+        standing = self.standing()
+        if standing and (self.closed or not self.released):
             return f"orders: {standing[0].value}"
+        if self.closed:
+            return "done"
         if not self.released:
             return "orders: awaiting payment"
         if self.fulfillment in (Fulfillment.SHIPPED, Fulfillment.RETURNING):

@@ -1,9 +1,10 @@
-"""Payments: full, part, over, under, in the wrong currency, twice, too late (O3, O4). What does not match is held, never lost."""
+"""Payments: full, part, over, under, in the wrong currency, twice, too late (O3, O4). What does not match is held."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from services.orders.domain.order import CLOSED, Order, Payment, PaymentStatus
-from shared.events.orders import PaymentAnomaly
+from shared.events.orders import Hold, PaymentAnomaly
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,27 +17,33 @@ class Booked:
 
 @dataclass(frozen=True, slots=True)
 class Anomalous:
-    """The payment is kept and held, and does not count."""
+    """The payment is kept and held; of what is too much, `counted` is the part that was due, all else does not count."""
 
     order: Order
     anomaly: PaymentAnomaly
+    counted: int
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """This very payment was booked before."""
+    """This very payment was booked before, or is a payment of nothing."""
 
 
-def book(order: Order, payment_id: str, amount: int, currency: str, captured_at: object) -> Booked | Anomalous | Known:
+def book(
+    order: Order, payment_id: str, amount: int, currency: str, captured_at: datetime
+) -> Booked | Anomalous | Known:
     """Decide what a captured payment does to an order."""
-    payment = Payment(payment_id, amount, currency, captured_at, counts=True)  # type: ignore[arg-type]
-    same = next((p for p in order.payments if p.payment_id == payment_id), None)
-    if same is not None and (same.amount, same.currency) == (amount, currency):
+    same = [p for p in order.payments if p.payment_id == payment_id]
+    if amount == 0 or any((p.whole, p.currency) == (amount, currency) for p in same):
         return Known()
-    if anomaly := _anomaly(order, payment, reused=same is not None):
+    payment = Payment(payment_id, amount, currency, captured_at, counts=True)
+    if anomaly := _anomaly(order, payment, reused=bool(same)):
+        due = order.total - order.paid if anomaly is PaymentAnomaly.OVERPAID else 0
         odd = replace(payment, counts=False, anomaly=anomaly.value)
+        if due:
+            odd = replace(odd, amount=due, excess=amount - due, counts=True)
         status = order.payment_status if order.status in CLOSED else PaymentStatus.ANOMALOUS
-        return Anomalous(replace(order, payments=(*order.payments, odd), payment_status=status), anomaly)
+        return Anomalous(replace(order, payments=(*order.payments, odd), payment_status=status), anomaly, due)
     booked = replace(order, payments=(*order.payments, payment))
     return Booked(replace(booked, payment_status=status_of(booked)), complete=booked.paid == booked.total)
 
@@ -56,9 +63,13 @@ def _anomaly(order: Order, payment: Payment, *, reused: bool) -> PaymentAnomaly 
 
 
 def status_of(order: Order) -> PaymentStatus:
-    """The payment status that the payments add up to, once no anomaly is left to settle."""
+    """The payment status that the amounts add up to: derived, so that it cannot disagree with them."""
+    if order.has(Hold.PAYMENT_ANOMALY) and not order.closed:
+        return PaymentStatus.ANOMALOUS
+    if order.refunded:
+        return PaymentStatus.REFUNDED if order.refunded >= order.paid else PaymentStatus.PARTIALLY_REFUNDED
     if order.is_cod:
-        return PaymentStatus.COD_DUE
+        return PaymentStatus.COD_COLLECTED if order.cod_collected else PaymentStatus.COD_DUE
     if order.paid == order.total:
         return PaymentStatus.PAID
     return PaymentStatus.PARTIALLY_PAID if order.paid else PaymentStatus.UNPAID
@@ -66,7 +77,11 @@ def status_of(order: Order) -> PaymentStatus:
 
 def refund(order: Order, amount: int) -> Order:
     """The order after finance was asked to pay `amount` back."""
-    refunded = order.refunded + amount
-    whole = refunded >= max(order.paid, order.total if order.payment_status is PaymentStatus.COD_COLLECTED else 0)
-    status = PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED
-    return replace(order, refunded=refunded, payment_status=status)
+    refunded = replace(order, refunded=order.refunded + amount)
+    return replace(refunded, payment_status=status_of(refunded))
+
+
+def collect(order: Order, amount: int) -> Order:
+    """The order after the courier collected `amount` from the buyer."""
+    collected = replace(order, cod_collected=order.cod_collected + amount)
+    return replace(collected, payment_status=status_of(collected))

@@ -1,13 +1,14 @@
 """What each event, command and timer does; CONSUMES is all that orders hears."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from services.orders.desk import OrdersDesk, by_id, by_number, payment_rows, submission
 from services.orders.domain.policy import Policy
-from services.orders.handlers import addresses, closing, facts, intake, payments, release
+from services.orders.handlers import addresses, closing, facts, intake, payments, promises, release
 from shared.events import aftersales, inbox, notify, orders, warehouse
 from shared.runtime.desk import Want
-from shared.runtime.service import Service, on
+from shared.runtime.service import Handling, Service, on
 
 
 def early(timer: payments.EarlyPaymentDue, desk: OrdersDesk) -> Iterator[tuple[Want, ...]]:
@@ -15,7 +16,7 @@ def early(timer: payments.EarlyPaymentDue, desk: OrdersDesk) -> Iterator[tuple[W
     yield desk.early_payments.want(timer.payment_key), desk.orders.want(timer.order_id)
 
 
-CONSUMES = (
+CONSUMES: tuple[Handling[Any, OrdersDesk], ...] = (
     # from outside
     on(inbox.OrderSubmitted, intake.submit, submission),
     on(inbox.PaymentCaptured, payments.capture, payment_rows),
@@ -29,10 +30,10 @@ CONSUMES = (
     on(closing.CancelOrder, closing.cancel_by_agent, by_id),
     on(closing.ConfirmReceipt, closing.receipt_by_agent, by_id),
     # from the clock
-    on(closing.UnpaidDue, closing.expire, by_id),
+    on(promises.UnpaidDue, closing.expire, by_id),
     on(closing.CompletionDue, closing.complete_by_time, by_id),
-    on(closing.ShipByDue, closing.ship_by_due, by_id),
-    on(closing.DeliverByDue, closing.deliver_by_due, by_id),
+    on(promises.ShipByDue, promises.ship_by_due, by_id),
+    on(promises.DeliverByDue, promises.deliver_by_due, by_id),
     on(release.ConfirmationDue, addresses.overdue, by_id),
     on(payments.EarlyPaymentDue, payments.look_again, early),
     # from the warehouse
@@ -49,7 +50,7 @@ CONSUMES = (
     # from after-sales
     on(aftersales.CaseOpened, facts.told(facts.case_opened), by_id),
     on(aftersales.CaseApproved, facts.told(), by_id),
-    on(aftersales.CaseRejected, facts.told(), by_id),
+    on(aftersales.CaseRejected, facts.told(facts.case_rejected), by_id),
     on(aftersales.ReturnAuthorized, facts.told(), by_id),
     on(aftersales.RefundRequested, facts.told(facts.refund_requested), by_id),
     on(aftersales.CaseClosed, facts.told(facts.case_closed), by_id),

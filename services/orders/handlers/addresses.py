@@ -6,7 +6,7 @@ from pydantic import Field
 
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import Order
-from services.orders.handlers.release import ConfirmationDue, free, settle
+from services.orders.handlers.release import ASKED, ConfirmationDue, free, settle
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import AddressAnswered
 from shared.events.orders import AddressConfirmed, Hold, OrderEscalated, Overdue
@@ -18,9 +18,13 @@ class ConfirmAddress(Command):
     """An agent confirmed the address with the buyer, or corrects it."""
 
     order_id: str
-    cod_accepted: bool = Field(False, description="For COD: the buyer agrees to pay on delivery, fee included.")
+    cod_accepted: bool = Field(
+        False, description="For COD: the buyer agrees to pay on delivery, fee included."
+    )
     delivery_method: DeliveryMethod | None = None
-    personal: Personal | None = Field(None, description="The corrected contact and address; without it they stand.")
+    personal: Personal | None = Field(
+        None, description="The corrected contact and address; without it they stand."
+    )
 
 
 def answer(event: AddressAnswered, desk: OrdersDesk) -> dict[str, object]:
@@ -37,13 +41,20 @@ def confirm(command: ConfirmAddress, desk: OrdersDesk) -> dict[str, object]:
 def _confirm(order: Order, said: AddressAnswered | ConfirmAddress, desk: OrdersDesk) -> dict[str, object]:
     if order.closed:
         raise Refused("order_closed", f"the order is {order.status}; nothing about it can be changed")
-    corrected = said.personal is not None and said.personal != order.personal
+    corrected = (said.personal or order.personal, said.delivery_method or order.delivery_method) != (
+        order.personal,
+        order.delivery_method,
+    )
     if order.released:
-        if corrected or said.delivery_method not in (None, order.delivery_method):
-            raise Refused("already_released", "the warehouse has the order; its address can no longer be corrected here")
+        if corrected:
+            raise Refused(
+                "already_released", "the warehouse has the order; its address can no longer be corrected here"
+            )
         return {"holds": order.standing()}
     if order.is_cod and order.has(Hold.COD_UNCONFIRMED) and not said.cod_accepted:
-        raise Refused("cod_not_accepted", "say that the buyer agrees to pay on delivery", field="cod_accepted")
+        raise Refused(
+            "cod_not_accepted", "say that the buyer agrees to pay on delivery", field="cod_accepted"
+        )
     order = replace(
         order,
         personal=said.personal or order.personal,
@@ -57,12 +68,13 @@ def _confirm(order: Order, said: AddressAnswered | ConfirmAddress, desk: OrdersD
             personal=order.personal,
         )
     )
-    desk.timers.cancel(ConfirmationDue(order_id=order.order_id))
     order = free(order, Hold.ADDRESS_UNCONFIRMED, "confirmed", desk)
     if said.cod_accepted:
         order = free(order, Hold.COD_UNCONFIRMED, "the buyer agreed", desk)
     if corrected:
         order = free(order, Hold.UNREACHABLE_ADDRESS, "the address was corrected", desk)
+    if not any(order.has(hold) for hold in ASKED):
+        desk.timers.cancel(ConfirmationDue(order_id=order.order_id))
     order = settle(order, desk)
     return {"holds": order.standing(), "status": order.status}
 
@@ -70,12 +82,14 @@ def _confirm(order: Order, said: AddressAnswered | ConfirmAddress, desk: OrdersD
 def overdue(timer: ConfirmationDue, desk: OrdersDesk) -> None:
     """Tell a supervisor, once, that nobody confirmed the address in time."""
     order = desk.orders.get(timer.order_id)
-    waiting = (Hold.ADDRESS_UNCONFIRMED, Hold.COD_UNCONFIRMED)
-    if order is None or order.closed or not any(order.has(hold) for hold in waiting):
+    if order is None or order.closed or not any(order.has(hold) for hold in ASKED):
         return
     desk.orders.put(replace(order, escalated=(*order.escalated, Overdue.ADDRESS_CONFIRMATION.value)))
     desk.publish(
         OrderEscalated(
-            order_id=order.order_id, overdue=Overdue.ADDRESS_CONFIRMATION, due=desk.now, held_by=order.held_by()
+            order_id=order.order_id,
+            overdue=Overdue.ADDRESS_CONFIRMATION,
+            due=order.answer_by or desk.now,
+            held_by=order.held_by(),
         )
     )

@@ -1,11 +1,11 @@
-"""Orders end: canceled, expired, completed; and promises are watched (O4, O10, O11, O16)."""
+"""Orders end: canceled, expired, completed (O4, O10, O16)."""
 
 from dataclasses import replace
-from datetime import datetime
 
 from services.orders.desk import OrdersDesk
-from services.orders.domain.order import ORDER, Fulfillment, Order
-from services.orders.handlers.release import stop
+from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus
+from services.orders.handlers.promises import DeliverByDue, ShipByDue, UnpaidDue
+from services.orders.handlers.release import ConfirmationDue, Reason, free, stop
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import CancelAsked, ReceiptConfirmed
 from shared.events.orders import (
@@ -13,18 +13,10 @@ from shared.events.orders import (
     Hold,
     OrderCanceled,
     OrderCompleted,
-    OrderEscalated,
     OrderExpired,
-    Overdue,
 )
 from shared.runtime.messages import Command, Refused, Timer
-from shared.values import Money, Text
-
-
-class UnpaidDue(Timer, name="orders.unpaid_due"):
-    """The order stayed unpaid too long (O4)."""
-
-    order_id: str
+from shared.values import Money
 
 
 class CompletionDue(Timer, name="orders.completion_due"):
@@ -33,29 +25,18 @@ class CompletionDue(Timer, name="orders.completion_due"):
     order_id: str
 
 
-class ShipByDue(Timer, name="orders.ship_by_due"):
-    """The promised time of dispatch has come (O11)."""
-
-    order_id: str
-
-
-class DeliverByDue(Timer, name="orders.deliver_by_due"):
-    """The promised time of delivery has come (O11)."""
-
-    order_id: str
-
-
 class CancelOrder(Command):
     """An agent cancels an order, for a reason."""
 
     order_id: str
-    reason: Text
+    reason: Reason
 
 
 class ConfirmReceipt(Command):
-    """An agent notes that the buyer has the goods."""
+    """An agent notes that the buyer has the goods, and how that is known."""
 
     order_id: str
+    reason: Reason
 
 
 def cancel_asked(event: CancelAsked, desk: OrdersDesk) -> dict[str, str]:
@@ -76,6 +57,12 @@ def _cancel(order: Order, reason: str, desk: OrdersDesk) -> dict[str, str]:
         return {"status": end_canceled(order, reason, order.owed_back, desk).status}
     if order.has(Hold.CANCEL_PENDING):
         return {"status": "cancel_pending"}
+    if order.fulfillment in (Fulfillment.DELIVERED, Fulfillment.RETURNING) or order.open_cases:
+        raise Refused("too_late_to_cancel", "the goods have left the warehouse; ask for a return instead")
+    if any(h.hold is Hold.CANCEL_PENDING for h in order.holds):
+        raise Refused(
+            "cancel_refused_before", "the parcel had left when this was asked before; ask for a return"
+        )
     order = stop(order, Hold.CANCEL_PENDING, reason, desk)
     desk.orders.put(replace(order, closed_reason=reason))
     desk.publish(CancelRequested(order_id=order.order_id, reason=reason))
@@ -87,14 +74,12 @@ def end_canceled(order: Order, reason: str, refund: int, desk: OrdersDesk) -> Or
     after = ORDER.next(order.status, OrderCanceled)
     if after is None:
         return order
-    order = replace(order, status=after, released=False, held=False, closed_reason=reason)
-    desk.orders.put(order)
+    order = _close(order, after, reason, desk)
     desk.publish(
         OrderCanceled(
             order_id=order.order_id, reason=reason, refund=Money(amount=refund, currency=order.currency)
         )
     )
-    _forget_timers(order, desk)
     return order
 
 
@@ -106,71 +91,57 @@ def expire(timer: UnpaidDue, desk: OrdersDesk) -> None:
     after = ORDER.next(order.status, OrderExpired)
     if after is None:
         return
-    desk.orders.put(replace(order, status=after, held=False, closed_reason="unpaid"))
     refund = Money(amount=order.owed_back, currency=order.currency)
+    _close(order, after, "unpaid", desk)
     desk.publish(OrderExpired(order_id=order.order_id, refund=refund))
-    _forget_timers(order, desk)
 
 
 def receipt_confirmed(event: ReceiptConfirmed, desk: OrdersDesk) -> dict[str, str]:
     """The buyer has the goods."""
-    return _receipt(desk.known(id_of(event.source, event.external_number)), desk)
+    return _receipt(desk.known(id_of(event.source, event.external_number)), "the buyer has the goods", desk)
 
 
 def receipt_by_agent(command: ConfirmReceipt, desk: OrdersDesk) -> dict[str, str]:
     """An agent notes that the buyer has the goods."""
-    return _receipt(desk.known(command.order_id), desk)
+    return _receipt(desk.known(command.order_id), command.reason, desk)
 
 
-def _receipt(order: Order, desk: OrdersDesk) -> dict[str, str]:
-    if order.fulfillment not in (Fulfillment.SHIPPED, Fulfillment.DELIVERED) and not order.closed:
+def _receipt(order: Order, reason: str, desk: OrdersDesk) -> dict[str, str]:
+    if order.status is OrderStatus.COMPLETED:
+        return {"status": order.status}
+    if order.closed:
+        raise Refused("order_closed", f"the order is {order.status}; there is nothing to receive")
+    if order.fulfillment not in (Fulfillment.SHIPPED, Fulfillment.DELIVERED):
         raise Refused("not_shipped", "nothing of the order has left the warehouse yet")
     if order.open_cases:
         raise Refused("case_open", "an after-sales case is open; the order completes when it is closed")
-    return {"status": complete(order, desk, by_buyer=True).status}
+    return {"status": complete(order, reason, desk, by_buyer=True).status}
 
 
 def complete_by_time(timer: CompletionDue, desk: OrdersDesk) -> None:
     """The receipt period is over (O16)."""
     order = desk.orders.get(timer.order_id)
     if order is not None and not order.open_cases:
-        complete(order, desk, by_buyer=False)
+        complete(order, "the receipt period is over", desk, by_buyer=False)
 
 
-def complete(order: Order, desk: OrdersDesk, *, by_buyer: bool) -> Order:
+def complete(order: Order, reason: str, desk: OrdersDesk, *, by_buyer: bool) -> Order:
     """Complete the order; nothing happens when it is closed already."""
     after = ORDER.next(order.status, OrderCompleted)
     if after is None:
         return order
-    order = replace(order, status=after)
-    desk.orders.put(order)
+    order = _close(order, after, reason, desk)
     desk.publish(OrderCompleted(order_id=order.order_id, confirmed_by_buyer=by_buyer))
-    _forget_timers(order, desk)
     return order
 
 
-def ship_by_due(timer: ShipByDue, desk: OrdersDesk) -> None:
-    """Escalate an order that has not left in time (O11)."""
-    order = desk.orders.get(timer.order_id)
-    late = (Fulfillment.SHIPPED, Fulfillment.DELIVERED, Fulfillment.RETURNING)
-    if order is not None and order.fulfillment not in late:
-        _escalate(order, Overdue.SHIP_BY, order.ship_by, desk)
-
-
-def deliver_by_due(timer: DeliverByDue, desk: OrdersDesk) -> None:
-    """Escalate an order that has not arrived in time (O11)."""
-    order = desk.orders.get(timer.order_id)
-    if order is not None and order.delivered_at is None:
-        _escalate(order, Overdue.DELIVER_BY, order.deliver_by, desk)
-
-
-def _escalate(order: Order, overdue: Overdue, due: datetime, desk: OrdersDesk) -> None:
-    if order.closed or overdue.value in order.escalated or not order.money_is_right:
-        return
-    desk.orders.put(replace(order, escalated=(*order.escalated, overdue.value)))
-    desk.publish(OrderEscalated(order_id=order.order_id, overdue=overdue, due=due, held_by=order.held_by()))
-
-
-def _forget_timers(order: Order, desk: OrdersDesk) -> None:
-    for timer in (UnpaidDue, CompletionDue, ShipByDue, DeliverByDue):
+def _close(order: Order, status: OrderStatus, reason: str, desk: OrdersDesk) -> Order:
+    """Nothing falls due any more and no hold stands, but for money that is still to be settled (O3)."""
+    for hold in order.standing():
+        if hold is not Hold.PAYMENT_ANOMALY:
+            order = free(order, hold, f"the order is {status.value}", desk)
+    for timer in (UnpaidDue, CompletionDue, ShipByDue, DeliverByDue, ConfirmationDue):
         desk.timers.cancel(timer(order_id=order.order_id))
+    order = replace(order, status=status, released=False, closed_reason=reason)
+    desk.orders.put(order)
+    return order

@@ -5,12 +5,19 @@ from dataclasses import replace
 from typing import Any
 
 from services.orders.desk import OrdersDesk
-from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus, PaymentStatus
-from services.orders.domain.payment import refund
+from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus
+from services.orders.domain.payment import collect, refund
 from services.orders.handlers.closing import CompletionDue, end_canceled
-from services.orders.handlers.release import free, stop
+from services.orders.handlers.release import ask_for_confirmation, free, stop
 from services.orders.tables import Heard
-from shared.events.aftersales import CaseClosed, CaseKind, CaseOpened, RefundRequested
+from shared.events.aftersales import (
+    CaseClosed,
+    CaseKind,
+    CaseOpened,
+    CaseRejected,
+    RefundRequested,
+    RejectReason,
+)
 from shared.events.base import Event
 from shared.events.orders import CancelRefused, Hold
 from shared.events.warehouse import (
@@ -47,7 +54,9 @@ ENDED_BY_RETURN = (CaseKind.LATE_CANCEL, CaseKind.RETURNED_PARCEL, CaseKind.REFU
 """Cases after which the buyer has nothing: the order ends as canceled."""
 
 
-def told(decide: Callable[[Any, Order, OrdersDesk], Order] | None = None) -> Callable[[Any, OrdersDesk], None]:
+def told(
+    decide: Callable[[Any, Order, OrdersDesk], Order] | None = None,
+) -> Callable[[Any, OrdersDesk], None]:
     """A handler that puts an event into the order's timeline and then lets `decide` change the order."""
 
     def handler(event: Any, desk: OrdersDesk) -> None:
@@ -66,6 +75,10 @@ def moved(event: Event, order: Order, desk: OrdersDesk) -> Order:
     """The goods are somewhere else now; a first parcel's news does not undo that another was delivered."""
     if order.fulfillment is Fulfillment.DELIVERED and not isinstance(event, ShipmentReturned):
         return order
+    if (
+        isinstance(event, ShipmentShipped) and not event.last
+    ):  # the warehouse has the order until its last parcel leaves
+        return order
     return replace(order, fulfillment=STAGE[type(event)])
 
 
@@ -78,7 +91,7 @@ def refused(event: FulfillmentRefused, order: Order, desk: OrdersDesk) -> Order:
     order = replace(order, status=after, released=False, fulfillment=Fulfillment.NONE)
     if pending:
         return end_canceled(order, order.closed_reason, order.owed_back, desk)
-    return stop(order, Hold.UNREACHABLE_ADDRESS, event.detail, desk)
+    return ask_for_confirmation(stop(order, Hold.UNREACHABLE_ADDRESS, event.detail, desk), desk)
 
 
 def canceled(event: FulfillmentCanceled, order: Order, desk: OrdersDesk) -> Order:
@@ -104,8 +117,8 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
 
 def delivered(event: ShipmentDelivered, order: Order, desk: OrdersDesk) -> Order:
     """The buyer has a parcel; with the last one the receipt period begins (O16)."""
-    if event.cod_collected and order.payment_status is PaymentStatus.COD_DUE:
-        order = replace(order, payment_status=PaymentStatus.COD_COLLECTED)
+    if event.cod_collected and order.is_cod:
+        order = collect(order, event.cod_collected)
     if not event.last:
         return order
     order = replace(order, fulfillment=Fulfillment.DELIVERED, delivered_at=event.delivered_at)
@@ -119,10 +132,19 @@ def case_opened(event: CaseOpened, order: Order, desk: OrdersDesk) -> Order:
     return replace(order, open_cases=(*order.open_cases, event.case_id))
 
 
+def case_rejected(event: CaseRejected, order: Order, desk: OrdersDesk) -> Order:
+    """Rejected for what came back, or because nothing came back: only then the buyer has the goods."""
+    if event.reason is RejectReason.NOT_AS_AGREED:
+        return order
+    return replace(order, kept_cases=(*order.kept_cases, event.case_id))
+
+
 def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
     """The receipt period begins anew, or the order ends because everything came back."""
     order = replace(order, open_cases=tuple(c for c in order.open_cases if c != event.case_id))
-    if event.kind in ENDED_BY_RETURN and order.fulfillment is not Fulfillment.DELIVERED:
+    kept = event.case_id in order.kept_cases and event.kind is CaseKind.LATE_CANCEL
+    on_its_way_back = order.fulfillment is Fulfillment.RETURNING
+    if event.kind in ENDED_BY_RETURN and (on_its_way_back or not kept):
         return end_canceled(order, event.kind.value, 0, desk)
     _await_completion(order, desk)
     return order

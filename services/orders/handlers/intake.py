@@ -5,8 +5,8 @@ from hashlib import sha256
 
 from services.orders.desk import OrdersDesk, goods_key
 from services.orders.domain.order import Fulfillment, Order, OrderStatus, PaymentStatus
-from services.orders.handlers.closing import DeliverByDue, ShipByDue, UnpaidDue
 from services.orders.handlers.payments import apply_early
+from services.orders.handlers.promises import UnpaidDue, say_paid, watch
 from services.orders.handlers.release import settle, stop
 from services.orders.tables import RecentBuy
 from shared.events.identity import order_id as id_of
@@ -17,9 +17,9 @@ from shared.values import PaymentMethod
 
 
 def submit(event: OrderSubmitted, desk: OrdersDesk) -> dict[str, str]:
-    """Accept an order. The same one handed in again is answered and changes nothing; another one under its number is refused."""
+    """Accept an order. Handed in again it is answered and changes nothing; another one under its number is refused."""
     order_id = id_of(event.source, event.external_number)
-    content = sha256(event.model_dump_json().encode()).hexdigest()
+    content = sha256(event.model_dump_json(exclude_defaults=True).encode()).hexdigest()
     if (known := desk.orders.get(order_id)) is not None:
         if known.content != content:
             raise Refused(
@@ -32,13 +32,13 @@ def submit(event: OrderSubmitted, desk: OrdersDesk) -> dict[str, str]:
     order = _new(event, order_id, content, desk)
     desk.publish(_placed(order))
     order = _hold_back(order, event, desk)
-    for timer, at in (
-        (ShipByDue(order_id=order_id), order.ship_by),
-        (DeliverByDue(order_id=order_id), order.deliver_by),
-    ):
-        desk.timers.set(timer, max(at, desk.now))
     if order.payment_status is PaymentStatus.UNPAID:
-        desk.timers.set(UnpaidDue(order_id=order_id), _later(order.placed_at, desk) + desk.policy.unpaid_expires_after)
+        desk.timers.set(
+            UnpaidDue(order_id=order_id), _later(order.placed_at, desk) + desk.policy.unpaid_expires_after
+        )
+    else:
+        watch(order, desk)
+        order = order if order.is_cod else say_paid(order, desk)
     desk.orders.put(order)
     order = apply_early(order, desk)
     order = settle(order, desk)
@@ -51,6 +51,8 @@ def _new(event: OrderSubmitted, order_id: str, content: str, desk: OrdersDesk) -
     cod = event.payment_method is PaymentMethod.COD
     status = PaymentStatus.COD_DUE if cod else PaymentStatus.PAID if free else PaymentStatus.UNPAID
     ship_by = event.ship_by or event.placed_at + policy.ship_within
+    if event.deliver_by is not None:
+        ship_by = min(ship_by, event.deliver_by)
     return Order(
         order_id=order_id,
         source=event.source,
@@ -86,7 +88,13 @@ def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
         order = stop(order, Hold.AWAITING_AUDIT, "the total is above what is released without audit", desk)
     key = goods_key(event)
     before = desk.recent_buys.get(key)
-    if before is not None and abs(order.placed_at - before.placed_at) <= desk.policy.duplicate_window:
+    earlier = desk.orders.get(before.order_id) if before is not None else None
+    gone = earlier is not None and earlier.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+    if (
+        before is not None
+        and not gone
+        and abs(order.placed_at - before.placed_at) <= desk.policy.duplicate_window
+    ):
         reason = f"same buyer and goods as order {before.order_id} shortly before"
         order = stop(order, Hold.DUPLICATE_SUSPECTED, reason, desk)
     desk.recent_buys.put(RecentBuy(key, order.order_id, order.placed_at))

@@ -1,12 +1,11 @@
 """Payments come in, also before their order and after its end (O3, O4)."""
 
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from services.orders.desk import OrdersDesk
+from services.orders.desk import OrdersDesk, early_key
 from services.orders.domain.order import Order
 from services.orders.domain.payment import Anomalous, Booked, Known, book
-from services.orders.handlers.closing import UnpaidDue
+from services.orders.handlers.promises import UnpaidDue, say_paid, watch
 from services.orders.handlers.release import settle, stop
 from services.orders.tables import EarlyPayment
 from shared.events.identity import order_id as id_of
@@ -14,7 +13,6 @@ from shared.events.inbox import PaymentCaptured
 from shared.events.orders import (
     Hold,
     OrderMessageRefused,
-    OrderPaid,
     PaymentAnomalyFound,
     PaymentRecorded,
 )
@@ -38,9 +36,19 @@ def capture(event: PaymentCaptured, desk: OrdersDesk) -> dict[str, str]:
     order_id = id_of(event.source, event.external_number)
     order = desk.orders.get(order_id)
     if order is None:
-        key = f"{order_id}/{event.payment_id}"
-        amount = event.amount
-        early = EarlyPayment(key, order_id, event.payment_id, amount.amount, amount.currency, event.captured_at)
+        key = early_key(order_id, event)
+        if desk.early_payments.get(key) is not None:
+            return {"order_id": order_id, "payment": "kept until the order comes"}
+        early = EarlyPayment(
+            payment_key=key,
+            order_id=order_id,
+            payment_id=event.payment_id,
+            amount=event.amount.amount,
+            currency=event.amount.currency,
+            captured_at=event.captured_at,
+            message_id=desk.envelope.id,
+            message_source=desk.envelope.source,
+        )
         desk.early_payments.put(early)
         due = EarlyPaymentDue(payment_key=key, order_id=order_id, wait_minutes=1)
         desk.timers.set(due, desk.now + timedelta(minutes=1))
@@ -51,7 +59,8 @@ def capture(event: PaymentCaptured, desk: OrdersDesk) -> dict[str, str]:
 
 def apply_early(order: Order, desk: OrdersDesk) -> Order:
     """Book the payments that came before their order."""
-    for early in desk.early_payments.group("order_id", order.order_id):
+    waiting = desk.early_payments.group("order_id", order.order_id)
+    for early in sorted(waiting, key=lambda e: (e.captured_at, e.payment_key)):
         money = Money(amount=early.amount, currency=early.currency)
         order = _book(order, early.payment_id, money, early.captured_at, desk)
         desk.early_payments.remove(early.payment_key)
@@ -77,8 +86,8 @@ def look_again(timer: EarlyPaymentDue, desk: OrdersDesk) -> None:
     desk.early_payments.remove(early.payment_key)
     desk.publish(
         OrderMessageRefused(
-            refused=early.payment_id,
-            refused_source="orders.inbox",
+            refused=early.message_id,
+            refused_source=early.message_source,
             refused_type=PaymentCaptured.wire_type,
             code="unknown_order",
             detail="no order came for this payment; pay it back or send the order",
@@ -87,11 +96,19 @@ def look_again(timer: EarlyPaymentDue, desk: OrdersDesk) -> None:
     )
 
 
-def _book(order: Order, payment_id: str, amount: Money, captured_at: object, desk: OrdersDesk) -> Order:
+def _book(order: Order, payment_id: str, amount: Money, captured_at: datetime, desk: OrdersDesk) -> Order:
     match book(order, payment_id, amount.amount, amount.currency, captured_at):
         case Known():
             return order
-        case Anomalous(after, anomaly):
+        case Anomalous(after, anomaly, counted):
+            if counted:
+                part = Money(amount=counted, currency=order.currency)
+                desk.publish(
+                    PaymentRecorded(
+                        order_id=order.order_id, payment_id=payment_id, amount=part, paid=after.paid, due=0
+                    )
+                )
+                watch(after, desk)
             desk.publish(
                 PaymentAnomalyFound(
                     order_id=order.order_id,
@@ -111,7 +128,6 @@ def _book(order: Order, payment_id: str, amount: Money, captured_at: object, des
             )
             if complete:
                 desk.timers.cancel(UnpaidDue(order_id=order.order_id))
-                desk.publish(
-                    OrderPaid(order_id=order.order_id, paid=Money(amount=after.paid, currency=order.currency))
-                )
-            return replace(after)
+                after = say_paid(after, desk)
+                watch(after, desk)
+            return after

@@ -1,10 +1,14 @@
 """Holds, audit and release: an order reaches the warehouse only when its money is right and nothing stands against it (O7)."""
 
 from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
 
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import ORDER, Fulfillment, Order
 from services.orders.domain.payment import status_of
+from services.orders.handlers.promises import UnpaidDue, say_paid, watch
 from shared.events.orders import (
     AddressConfirmationRequested,
     Hold,
@@ -16,13 +20,16 @@ from shared.events.orders import (
 from shared.runtime.messages import Command, Refused, Timer
 from shared.values import Role, Text
 
+Reason = Annotated[Text, Field(min_length=1)]
+"""Why a person does it: kept in the trail (O12), so it cannot be empty."""
+
 
 class PlaceHold(Command):
     """Somebody stops an order, for a reason."""
 
     order_id: str
     hold: Hold
-    reason: Text
+    reason: Reason
 
 
 class LiftHold(Command):
@@ -30,7 +37,7 @@ class LiftHold(Command):
 
     order_id: str
     hold: Hold
-    reason: Text
+    reason: Reason
 
 
 class ConfirmationDue(Timer, name="orders.confirmation_due"):
@@ -42,11 +49,18 @@ class ConfirmationDue(Timer, name="orders.confirmation_due"):
 BY_HAND = (Hold.CUSTOMER_REQUEST, Hold.AWAITING_AUDIT, Hold.OUT_OF_STOCK, Hold.DUPLICATE_SUSPECTED)
 """Holds that people place; the others follow from facts."""
 
+ASKED = (Hold.ADDRESS_UNCONFIRMED, Hold.COD_UNCONFIRMED, Hold.UNREACHABLE_ADDRESS)
+"""Holds that the buyer's answer about address and COD lifts (O6)."""
+
 NEEDS_BACK_OFFICE = (Hold.PAYMENT_ANOMALY, Hold.AWAITING_AUDIT)
 """Holds that an ordinary agent may not lift."""
 
-NOT_BY_HAND = (Hold.CANCEL_PENDING,)
-"""Holds that only an answer of the warehouse lifts."""
+NOT_BY_HAND = {
+    Hold.CANCEL_PENDING: "the warehouse's answer to the cancel lifts this hold",
+    Hold.ADDRESS_UNCONFIRMED: "confirm the address; that lifts this hold",
+    Hold.COD_UNCONFIRMED: "confirm the address with cod_accepted; that lifts this hold",
+}
+"""Holds that something else lifts, and what."""
 
 
 def stop(order: Order, hold: Hold, reason: str, desk: OrdersDesk) -> Order:
@@ -80,7 +94,7 @@ def settle(order: Order, desk: OrdersDesk) -> Order:
 
 def ask_for_confirmation(order: Order, desk: OrdersDesk) -> Order:
     """Have the buyer asked once to confirm the address (and for COD the fee), with a deadline for the answer (O6)."""
-    if not (order.has(Hold.ADDRESS_UNCONFIRMED) or order.has(Hold.COD_UNCONFIRMED)):
+    if not any(order.has(hold) for hold in ASKED):
         return order
     answer_by = desk.now + desk.policy.confirm_within
     desk.timers.set(ConfirmationDue(order_id=order.order_id), answer_by)
@@ -89,7 +103,7 @@ def ask_for_confirmation(order: Order, desk: OrdersDesk) -> Order:
             order_id=order.order_id, answer_by=answer_by, cod=order.is_cod, personal=order.personal
         )
     )
-    return replace(order, confirmation_asked=True)
+    return replace(order, confirmation_asked=True, answer_by=answer_by)
 
 
 def released(order: Order) -> OrderReleased:
@@ -126,20 +140,36 @@ def place_hold(command: PlaceHold, desk: OrdersDesk) -> dict[str, object]:
 
 
 def lift_hold(command: LiftHold, desk: OrdersDesk) -> dict[str, object]:
-    """Lift a hold; the order is released when it was the last (O7)."""
+    """Lift a hold; the order is released when it was the last (O7). Money is settled also after the order's end (O3)."""
     order = desk.known(command.order_id)
-    _open(order)
+    if command.hold is not Hold.PAYMENT_ANOMALY:
+        _open(order)
     if not order.has(command.hold):
         raise Refused("no_such_hold", f"the hold {command.hold} does not stand", field="hold")
     if command.hold in NOT_BY_HAND:
-        raise Refused("hold_not_by_hand", "the warehouse's answer to the cancel lifts this hold", field="hold")
+        raise Refused("hold_not_by_hand", NOT_BY_HAND[command.hold], field="hold")
     if command.hold in NEEDS_BACK_OFFICE and not desk.actor.role.includes(Role.BACK_OFFICE):
-        raise Refused("role_too_low", f"{command.hold} is lifted by the back office", field="hold", status=403)
+        raise Refused(
+            "role_too_low", f"{command.hold} is lifted by the back office", field="hold", status=403
+        )
     order = free(order, command.hold, command.reason, desk)
     if command.hold is Hold.PAYMENT_ANOMALY:
-        order = replace(order, payment_status=status_of(order))
+        order = _settle_money(order, desk)
     order = settle(order, desk)
     return {"holds": order.standing(), "status": order.status}
+
+
+def _settle_money(order: Order, desk: OrdersDesk) -> Order:
+    """What was odd is paid back or accepted; what counts decides how the order goes on, with time left to pay the rest."""
+    order = replace(order, payment_status=status_of(order))
+    if order.closed or order.is_cod:
+        return order
+    if order.awaits_payment:
+        desk.timers.set(UnpaidDue(order_id=order.order_id), desk.now + desk.policy.unpaid_expires_after)
+        return order
+    order = say_paid(order, desk)
+    watch(order, desk)
+    return order
 
 
 def _open(order: Order) -> None:

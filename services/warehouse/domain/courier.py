@@ -68,7 +68,9 @@ class Courier(BaseModel):
     def number(self, n: int) -> str:
         """The n-th tracking number: prefix, digits, check digit (Luhn). Raises ValueError when the range is used up."""
         if n > self.number_last:
-            raise ValueError(f"{self.code} has no tracking numbers left; extend number_last in the couriers file")
+            raise ValueError(
+                f"{self.code} has no tracking numbers left; extend number_last in the couriers file"
+            )
         digits = str(n).zfill(self.number_digits)
         return f"{self.number_prefix}{digits}{luhn(digits)}"
 
@@ -88,7 +90,9 @@ class Couriers:
 
     all: tuple[Courier, ...]
 
-    def choose(self, address: Address, method: DeliveryMethod, *, cod: bool, weight_grams: int = 0) -> Courier | None:
+    def choose(
+        self, address: Address, method: DeliveryMethod, *, cod: bool, weight_grams: int = 0
+    ) -> Courier | None:
         """The courier for a parcel, or None when nobody reaches the address so (O6, W6)."""
         fit = [
             c
@@ -123,7 +127,9 @@ def load_couriers(file: Path) -> Couriers:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, first["loc"])))
-            raise CouriersFileError(f"{file}: courier {place}, {where or 'as a whole'}: {first['msg']}") from None
+            raise CouriersFileError(
+                f"{file}: courier {place}, {where or 'as a whole'}: {first['msg']}"
+            ) from None
     for name in ("code", "number_prefix"):
         values = [getattr(c, name) for c in couriers]
         if len(set(values)) != len(values):

@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.events.inbox import CheckFinishScanned, CheckStartScanned, PackScanned, PickScanned, PickStartScanned
+from shared.events.inbox import (
+    CheckFinishScanned,
+    CheckStartScanned,
+    PackScanned,
+    PickScanned,
+    PickStartScanned,
+)
 from shared.events.orders import CancelRequested, OrderReleased
 from shared.events.warehouse import (
     CheckDifference,
@@ -164,7 +170,9 @@ def count(work: Fulfillment, sku: str, quantity: int, *, damaged: bool) -> Fulfi
     """The checker saw so many pieces."""
     before = next((c for c in work.counted if c.sku == sku), Counted(sku))
     after = (
-        replace(before, damaged=before.damaged + quantity) if damaged else replace(before, good=before.good + quantity)
+        replace(before, damaged=before.damaged + quantity)
+        if damaged
+        else replace(before, good=before.good + quantity)
     )
     return replace(work, counted=(*(c for c in work.counted if c.sku != sku), after))
 

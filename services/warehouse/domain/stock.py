@@ -118,12 +118,15 @@ def reserve(
     if missing:
         return Short(missing)
     moves = tuple(
-        Move(sku, MoveKind.ALLOCATED, 0, count, now, "", count, order_id, actor) for sku, count in sorted(wanted.items())
+        Move(sku, MoveKind.ALLOCATED, 0, count, now, "", count, order_id, actor)
+        for sku, count in sorted(wanted.items())
     )
     return Reserved(tuple(apply(levels[m.sku], m) for m in moves), moves)
 
 
 def shelf_for(level: Level, quantity: int) -> str | None:
     """Where a picker finds so many pieces: the fullest location that has them, or None."""
-    shelves = [(count, place) for place, count in level.locations.items() if place != STAGING and count >= quantity]
+    shelves = [
+        (count, place) for place, count in level.locations.items() if place != STAGING and count >= quantity
+    ]
     return max(shelves)[1] if shelves else None

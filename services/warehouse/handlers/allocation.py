@@ -62,7 +62,9 @@ def serve(work: Fulfillment, desk: WarehouseDesk) -> bool:
             if work.state is not FulfillmentState.BACKORDERED:
                 desk.fulfillments.put(replace(work, state=FulfillmentState.BACKORDERED))
                 for sku in sorted(wanted):
-                    desk.backorders.put(Backorder(f"{work.order_id}/{sku}", sku, work.order_id, work.released_at))
+                    desk.backorders.put(
+                        Backorder(f"{work.order_id}/{sku}", sku, work.order_id, work.released_at)
+                    )
                 event = FulfillmentBackordered(order_id=work.order_id, missing=missing, expected_at=None)
                 desk.publish(event)
             return False
@@ -109,7 +111,9 @@ def cancel(event: CancelRequested, desk: WarehouseDesk) -> None:
         return
     after = FULFILLMENT.next(work.state, CancelRequested)
     if work.state is FulfillmentState.SHIPPED or work.left:
-        desk.publish(FulfillmentCancelRefused(order_id=event.order_id, reason="the parcel has left the warehouse"))
+        desk.publish(
+            FulfillmentCancelRefused(order_id=event.order_id, reason="the parcel has left the warehouse")
+        )
         return
     if after is None:
         return

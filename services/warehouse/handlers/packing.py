@@ -49,7 +49,10 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
     desk.labels.put(Label(number, shipment.shipment_id, work.order_id))
     desk.publish(
         LabelCreated(
-            order_id=work.order_id, shipment_id=shipment.shipment_id, courier=courier.code, tracking_number=number
+            order_id=work.order_id,
+            shipment_id=shipment.shipment_id,
+            courier=courier.code,
+            tracking_number=number,
         )
     )
     if not work.left_to_pack():

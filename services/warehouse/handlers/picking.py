@@ -151,7 +151,9 @@ def _put_back(work: Fulfillment, found: tuple[CheckDifference, ...], desk: Wareh
             if one.difference is Difference.DAMAGED and desk.level(one.sku).available >= pick.quantity:
                 reason = "found damaged by the checker"
                 desk.move(
-                    desk.entry(one.sku, MoveKind.SCRAPPED, pick.quantity, pick.location, work.order_id, reason)
+                    desk.entry(
+                        one.sku, MoveKind.SCRAPPED, pick.quantity, pick.location, work.order_id, reason
+                    )
                 )
                 desk.publish(StockScrapped(sku=one.sku, quantity=pick.quantity, reason=reason))
                 desk.timers.set(Reallocate(sku=one.sku), desk.now)

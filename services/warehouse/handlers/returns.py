@@ -56,11 +56,15 @@ def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, obj
             desk.move(came)
         elif line.condition is not Condition.MISSING:
             reason = f"returned {line.condition}"
-            desk.move(came, desk.entry(line.sku, MoveKind.SCRAPPED, line.quantity, RETURNS, back.order_id, reason))
+            desk.move(
+                came, desk.entry(line.sku, MoveKind.SCRAPPED, line.quantity, RETURNS, back.order_id, reason)
+            )
             desk.publish(StockScrapped(sku=line.sku, quantity=line.quantity, reason=reason))
         if restocked:
             desk.timers.set(Reallocate(sku=line.sku), desk.now)
-        found = InspectedLine(sku=line.sku, quantity=line.quantity, condition=line.condition, restocked=restocked)
+        found = InspectedLine(
+            sku=line.sku, quantity=line.quantity, condition=line.condition, restocked=restocked
+        )
         lines.append(found)
     desk.dock.put(replace(back, state=state))
     desk.publish(ReturnInspected(order_id=back.order_id, case_id=back.case_id, lines=tuple(lines)))
@@ -70,7 +74,9 @@ def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, obj
 def _expected(case_id: str, desk: WarehouseDesk) -> DockReturn:
     back = desk.dock.get(case_id)
     if back is None:
-        raise Refused("unexpected_return", "no return is expected under this case", field="case_id", status=404)
+        raise Refused(
+            "unexpected_return", "no return is expected under this case", field="case_id", status=404
+        )
     return back
 
 
@@ -99,4 +105,6 @@ def _adds_up(event: ReturnInspectedScanned, back: DockReturn) -> None:
             raise Refused("not_expected", f"{line.sku} is not part of this return", field="lines")
     missing = sum((expected - found).values())
     if found - expected or missing != wrong:
-        raise Refused("does_not_add_up", "account for every expected piece; use the condition missing", field="lines")
+        raise Refused(
+            "does_not_add_up", "account for every expected piece; use the condition missing", field="lines"
+        )

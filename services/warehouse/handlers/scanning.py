@@ -14,7 +14,9 @@ AHEAD = timedelta(minutes=5)
 def judge_time(scanned_at: datetime, desk: WarehouseDesk) -> None:
     """A scan made offline comes late and is fine; one from the future shows a device whose clock is wrong."""
     if scanned_at > desk.now + AHEAD:
-        raise Refused("clock_ahead", "the device's clock runs ahead; set it and scan again", field="scanned_at")
+        raise Refused(
+            "clock_ahead", "the device's clock runs ahead; set it and scan again", field="scanned_at"
+        )
 
 
 def step(work: Fulfillment, event: type) -> FulfillmentState:

@@ -29,12 +29,16 @@ def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
     judge_time(event.scanned_at, desk)
     sku = desk.sku_of(event.barcode)
     if not looks_like_sku(sku):
-        raise Refused("unknown_barcode", "no SKU has this barcode; register it first", field="barcode", status=404)
+        raise Refused(
+            "unknown_barcode", "no SKU has this barcode; register it first", field="barcode", status=404
+        )
     if event.location == STAGING:
         raise Refused("not_a_shelf", f"{STAGING} is where picked goods wait; scan a shelf", field="location")
     desk.move(desk.entry(sku, MoveKind.RECEIVED, event.quantity, event.location))
     level = desk.level(sku)
-    desk.publish(StockReceived(sku=sku, quantity=event.quantity, on_hand=level.on_hand, available=level.available))
+    desk.publish(
+        StockReceived(sku=sku, quantity=event.quantity, on_hand=level.on_hand, available=level.available)
+    )
     desk.timers.set(Reallocate(sku=sku), desk.now)
     return {"sku": sku, "on_hand": level.on_hand, "available": level.available}
 

@@ -56,7 +56,9 @@ def apply_early(shipment: Shipment, desk: WarehouseDesk) -> None:
     """Apply the reports that came before the label."""
     for early in desk.early_reports.group("tracking_number", shipment.tracking_number):
         if early.courier == shipment.courier:
-            shipment = _apply(shipment, early.status, early.occurred_at, early.cod_collected, early.detail, desk)
+            shipment = _apply(
+                shipment, early.status, early.occurred_at, early.cod_collected, early.detail, desk
+            )
         desk.early_reports.remove(early.report_key)
         desk.timers.cancel(EarlyReportDue(report_key=early.report_key))
 
@@ -125,11 +127,15 @@ def _apply(
     elif newly and status is TrackingStatus.RETURN_TO_SENDER:
         after = _end(after, ShipmentReturned, desk)
         desk.publish(
-            ShipmentReturned(order_id=after.order_id, shipment_id=after.shipment_id, occurred_at=at, detail=detail)
+            ShipmentReturned(
+                order_id=after.order_id, shipment_id=after.shipment_id, occurred_at=at, detail=detail
+            )
         )
     elif status is TrackingStatus.DELIVERY_ATTEMPTED:
         desk.publish(
-            DeliveryFailed(order_id=after.order_id, shipment_id=after.shipment_id, occurred_at=at, detail=detail)
+            DeliveryFailed(
+                order_id=after.order_id, shipment_id=after.shipment_id, occurred_at=at, detail=detail
+            )
         )
     desk.shipments.put(after)
     return after

@@ -1,0 +1,65 @@
+"""What falls due while an order is open: payment, dispatch, delivery (O4, O11)."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from services.orders.desk import OrdersDesk
+from services.orders.domain.order import Fulfillment, Order
+from shared.events.orders import OrderEscalated, OrderPaid, Overdue
+from shared.runtime.messages import Timer
+from shared.values import Money
+
+
+class UnpaidDue(Timer, name="orders.unpaid_due"):
+    """The order stayed unpaid too long (O4)."""
+
+    order_id: str
+
+
+class ShipByDue(Timer, name="orders.ship_by_due"):
+    """The promised time of dispatch has come (O11)."""
+
+    order_id: str
+
+
+class DeliverByDue(Timer, name="orders.deliver_by_due"):
+    """The promised time of delivery has come (O11)."""
+
+    order_id: str
+
+
+def watch(order: Order, desk: OrdersDesk) -> None:
+    """Watch the promises from when the buyer has done their part; one that is broken already is told at once."""
+    desk.timers.set(ShipByDue(order_id=order.order_id), max(order.ship_by, desk.now))
+    desk.timers.set(DeliverByDue(order_id=order.order_id), max(order.deliver_by, desk.now))
+
+
+def say_paid(order: Order, desk: OrdersDesk) -> Order:
+    """Say, once, that the order is paid in full (O3)."""
+    if order.said_paid:
+        return order
+    paid = Money(amount=order.paid, currency=order.currency)
+    desk.publish(OrderPaid(order_id=order.order_id, paid=paid))
+    return replace(order, said_paid=True)
+
+
+def ship_by_due(timer: ShipByDue, desk: OrdersDesk) -> None:
+    """Escalate an order that has not left in time (O11)."""
+    order = desk.orders.get(timer.order_id)
+    late = (Fulfillment.SHIPPED, Fulfillment.DELIVERED, Fulfillment.RETURNING)
+    if order is not None and order.fulfillment not in late:
+        _escalate(order, Overdue.SHIP_BY, order.ship_by, desk)
+
+
+def deliver_by_due(timer: DeliverByDue, desk: OrdersDesk) -> None:
+    """Escalate an order that has not arrived in time (O11)."""
+    order = desk.orders.get(timer.order_id)
+    if order is not None and order.delivered_at is None:
+        _escalate(order, Overdue.DELIVER_BY, order.deliver_by, desk)
+
+
+def _escalate(order: Order, overdue: Overdue, due: datetime, desk: OrdersDesk) -> None:
+    if order.closed or overdue.value in order.escalated or order.awaits_payment:
+        return
+    desk.orders.put(replace(order, escalated=(*order.escalated, overdue.value)))
+    desk.publish(OrderEscalated(order_id=order.order_id, overdue=overdue, due=due, held_by=order.held_by()))

@@ -1,0 +1,181 @@
+"""Notify on a real database, with the real turn and the real HTTP app, without Kafka; and outsiders that it sends to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import httpx
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from deploy.embedded.child import free_port, temporary_folder
+from deploy.embedded.postgres import EmbeddedPostgres
+from services.notify import api
+from services.notify.channels import Channel, Letter
+from services.notify.handlers import Routing, service
+from services.notify.sender import Sender
+from services.notify.tables import MESSAGES, Message, messages, metadata
+from services.notify.texts import Texts
+from shared.events.base import Event
+from shared.runtime.auth import Tokens, create_token, new_key_pair
+from shared.runtime.clock import DrivenClock
+from shared.runtime.commands import Commands
+from shared.runtime.http import create_app
+from shared.runtime.postgres import PostgresStore, make_pool
+from shared.runtime.reading import reader
+from shared.runtime.running import Runtime
+from shared.runtime.turn import Turns
+from shared.values import Actor, Locale
+from tests.harness import START, Bench
+
+PRIVATE, PUBLIC = new_key_pair()
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """A PostgreSQL of its own; its URL."""
+    with temporary_folder() as folder:
+        server = EmbeddedPostgres(folder, free_port())
+        server.start()
+        try:
+            yield server.admin_url
+        finally:
+            server.stop()
+
+
+class House:
+    """What `Runtime` is to notify's sender and API."""
+
+    def __init__(self, pool: Any, routing: Routing) -> None:
+        self.service = service(routing)
+        self.clock = DrivenClock(START)
+        self.pool = pool
+        self.turns = Turns(self.service, PostgresStore(pool), self.clock)
+        self.commands = Commands(self.turns)
+        self.read = reader(pool)
+        self.tokens = Tokens(PUBLIC)
+        self._bench = Bench(self.service)
+
+    async def hear(self, *events: Event) -> None:
+        """Events of the other services, in one batch."""
+        outcomes = await self.turns.run([self._bench.incoming(event) for event in events])
+        assert [o.error for o in outcomes if o.error] == []
+
+    def sender(self, **channels: Channel) -> Sender:
+        """A sender over these channels."""
+        texts = Texts("Tea House", "Asia/Shanghai")
+        return Sender(cast(Runtime, self), channels, texts, "duty@shop.example", Locale.EN)
+
+    async def messages(self) -> list[Message]:
+        """All messages, by template."""
+        return sorted(
+            (MESSAGES.load(r) for r in await self.read(messages.select())), key=lambda m: (m.template, m.audience)
+        )
+
+    def client(self, actor: Actor) -> httpx.AsyncClient:
+        """Somebody at the HTTP door."""
+        from datetime import timedelta
+
+        token = create_token(PRIVATE, actor, timedelta(hours=1))
+        app = create_app(cast(Runtime, self), [api.router(cast(Runtime, self))], title="notify")
+        transport = httpx.ASGITransport(app)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://notify", headers={"authorization": f"Bearer {token}"}
+        )
+
+
+@asynccontextmanager
+async def house(url: str, routing: Routing | None = None) -> AsyncIterator[House]:
+    """A house with empty tables."""
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.drop_all)
+        await connection.run_sync(metadata.create_all)
+    await engine.dispose()
+    async with make_pool(url) as pool:
+        one = House(pool, routing or Routing())
+        one.commands.start()
+        try:
+            yield one
+        finally:
+            await one.commands.stop()
+
+
+@dataclass
+class Box:
+    """A channel that keeps what it is given, or fails as it is told to."""
+
+    letters: list[Letter] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+
+    async def send(self, letter: Letter) -> None:
+        """Keep it, unless a failure is due."""
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.letters.append(letter)
+
+
+@dataclass
+class MailServer:
+    """As much SMTP as a client needs. `refuse` is answered to RCPT instead of 250."""
+
+    refuse: str = ""
+    mails: list[tuple[str, str]] = field(default_factory=list)
+    port: int = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["MailServer"]:
+        """Listen on loopback."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        async with server:
+            yield self
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        recipient = ""
+        writer.write(b"220 stub\r\n")
+        while line := await reader.readline():
+            verb = line[:4].upper()
+            if verb == b"RCPT":
+                recipient = line.decode().split("<", 1)[1].split(">", 1)[0]
+                writer.write(f"{self.refuse or '250 ok'}\r\n".encode())
+            elif verb == b"DATA":
+                writer.write(b"354 go on\r\n")
+                text = (await reader.readuntil(b"\r\n.\r\n")).decode()
+                self.mails.append((recipient, text))
+                writer.write(b"250 taken\r\n")
+            elif verb == b"QUIT":
+                writer.write(b"221 bye\r\n")
+                break
+            else:
+                writer.write(b"250 ok\r\n")
+        await writer.drain()
+        writer.close()
+
+
+@dataclass
+class HookServer:
+    """An endpoint outside that takes webhooks and answers `status`."""
+
+    status: int = 204
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    url: str = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["HookServer"]:
+        """Listen on loopback."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+        async with server:
+            yield self
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        self.got.append((headers, body))
+        writer.write(f"HTTP/1.1 {self.status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()

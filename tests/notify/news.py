@@ -1,0 +1,89 @@
+"""What notify hears in its tests: one of each event that it tells somebody about."""
+
+from datetime import timedelta
+from typing import Any
+
+from shared.events import aftersales, orders, warehouse
+from shared.events.base import Event
+from shared.values import DeliveryMethod, Locale, Money, PaymentMethod, SkuQuantity
+from tests.builders import PERSONAL, lines
+from tests.harness import START
+
+ORDER = "0b8f0c1e-order"
+MONEY = Money(amount=10000, currency="CNY")
+LATER = START + timedelta(days=3)
+
+
+def placed(order_id: str = ORDER, **parts: Any) -> orders.OrderPlaced:
+    """An order came in."""
+    known: dict[str, Any] = {
+        "order_id": order_id, "source": "shop", "external_number": "T-1", "placed_at": START, "buyer_id": "buyer-1",
+        "lines": lines(("TEA", 2, 5000)), "currency": "CNY", "total": 10000, "payment_method": PaymentMethod.PREPAID,
+        "delivery_method": DeliveryMethod.COURIER, "ship_by": LATER, "deliver_by": LATER, "locale": Locale.EN,
+        "agent": None, "remark": "", "personal": PERSONAL,
+    }  # fmt: skip
+    return orders.OrderPlaced(**(known | parts))
+
+
+def shipped(order_id: str = ORDER) -> warehouse.ShipmentShipped:
+    """Its parcel left."""
+    return warehouse.ShipmentShipped(
+        order_id=order_id,
+        shipment_id="s-1",
+        courier="sf",
+        tracking_number="SF1",
+        delivery_method=DeliveryMethod.COURIER,
+        shipped_at=START,
+        expected_at=LATER,
+        last=True,
+    )
+
+
+def canceled(order_id: str = ORDER) -> orders.OrderCanceled:
+    """It was canceled."""
+    return orders.OrderCanceled(order_id=order_id, reason="changed my mind", refund=MONEY)
+
+
+def anomaly(order_id: str = ORDER) -> orders.PaymentAnomalyFound:
+    """Its payment does not match."""
+    return orders.PaymentAnomalyFound(
+        order_id=order_id,
+        payment_id="p-1",
+        anomaly=orders.PaymentAnomaly.OVERPAID,
+        amount=Money(amount=12000, currency="CNY"),
+        expected=MONEY,
+    )
+
+
+def parked(kind: Any = orders.OrderEventParked, service: str = "orders") -> Any:
+    """A service set a message aside."""
+    return kind(service=service, parked_id="x", parked_type="t", parked_stream="order/1", reason="KeyError in tell")
+
+
+def escalated() -> orders.OrderEscalated:
+    """A deadline was missed."""
+    return orders.OrderEscalated(order_id=ORDER, overdue=orders.Overdue.SHIP_BY, due=START, held_by="warehouse")
+
+
+def for_buyers() -> dict[str, Event]:
+    """Every event that buyers are told of, by its template (N1)."""
+    lines_back = (SkuQuantity(sku="TEA", quantity=2),)
+    return {
+        "address_confirmation": orders.AddressConfirmationRequested(
+            order_id=ORDER, answer_by=LATER, cod=True, personal=PERSONAL
+        ),
+        "shipped": shipped(),
+        "delivered": warehouse.ShipmentDelivered(
+            order_id=ORDER, shipment_id="s-1", delivered_at=START, cod_collected=0, last=True
+        ),
+        "canceled": canceled(),
+        "expired": orders.OrderExpired(order_id=ORDER, refund=MONEY),
+        "return_authorized": aftersales.ReturnAuthorized(
+            order_id=ORDER, case_id="c-1", lines=lines_back, return_by=LATER
+        ),
+        "return_received": warehouse.ReturnReceived(order_id=ORDER, case_id="c-1"),
+        "refund_requested": aftersales.RefundRequested(order_id=ORDER, case_id="c-1", amount=MONEY, reason="return"),
+        "case_rejected": aftersales.CaseRejected(
+            order_id=ORDER, case_id="c-1", reason=aftersales.RejectReason.NOT_AS_AGREED, detail="not as agreed"
+        ),
+    }

@@ -1,0 +1,166 @@
+"""Sending: once, by leases, with back-off, each channel by itself (N2, N3, N6). On a real database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from services.notify.channels import GiveUp, TryLater
+from services.notify.handlers import LEASE, TRIES, ClaimMessages, RetryMessage, Routing, SetOptOut, Webhook
+from services.notify.sender import SENDER
+from services.notify.tables import MessageState
+from tests.harness import AGENT, SUPERVISOR
+from tests.notify.house import Box, House, house
+from tests.notify.news import anomaly, canceled, for_buyers, placed, shipped
+
+HOOK = Webhook("erp", "http://127.0.0.1:1/hook", "whsec_" + "A" * 32, ("orders.*",))
+
+
+@pytest.fixture
+async def home(postgres_url: str) -> AsyncIterator[House]:
+    """Notify with the file channel and one webhook."""
+    async with house(postgres_url, Routing(webhooks=(HOOK,))) as one:
+        yield one
+
+
+async def states(home: House) -> dict[str, str]:
+    return {f"{m.template}>{m.audience}": m.state.value for m in await home.messages()}
+
+
+@pytest.mark.requirement("N1")
+async def test_every_buyer_message_leaves_once_in_the_buyers_language_and_with_their_name(home: House) -> None:
+    await home.hear(placed(), *for_buyers().values())
+    box = Box()
+    sender = home.sender(file=box)
+    await sender._send_due("file", box)
+    await sender._send_due("file", box)
+    assert len(box.letters) == len(for_buyers())
+    assert all("T-1" in letter.subject + letter.body for letter in box.letters if "delivered" not in letter.event_type)
+    assert all(letter.body.startswith("Dear 王芳") for letter in box.letters)
+    assert {letter.recipient for letter in box.letters} == {"wang@example.org"}
+    assert {m.state for m in await home.messages() if m.audience == "buyer"} == {MessageState.SENT}
+
+
+@pytest.mark.requirement("N6")
+async def test_two_senders_never_send_the_same_message(home: House) -> None:
+    await home.hear(*(placed(f"o-{i}") for i in range(20)), *(shipped(f"o-{i}") for i in range(20)))
+    box = Box()
+    one, other = home.sender(file=box), home.sender(file=box)
+    await asyncio.gather(*(s._send_due("file", box) for s in (one, other, one, other)))
+    sent = [letter.message_id for letter in box.letters]
+    assert len(sent) == len(set(sent)) == 20
+
+
+@pytest.mark.requirement("N6")
+async def test_a_message_of_a_sender_that_died_is_sent_by_another_when_the_lease_ends(home: House) -> None:
+    await home.hear(placed(), shipped())
+    (message_id,) = [m.message_id for m in await home.messages() if m.template == "shipped"]
+    await home.commands.tell(ClaimMessages(message_ids=(message_id,)), SENDER)
+    box = Box()
+    sender = home.sender(file=box)
+    assert await sender._send_due("file", box) == 0
+    home.clock.move_to(home.clock.now() + LEASE)
+    assert await sender._send_due("file", box) == 1
+
+
+@pytest.mark.requirement("N6")
+async def test_a_dead_channel_delays_only_its_own_messages(home: House) -> None:
+    await home.hear(placed(), canceled())
+    box, dead = Box(), Box(failures=[TryLater("away")] * 2)
+    sender = home.sender(**{"file": box, "webhook:erp": dead})
+    await sender._send_due("webhook:erp", dead)
+    await sender._send_due("file", box)
+    found = await states(home)
+    assert found["canceled>buyer"] == "sent"
+    assert found["event>erp"] == "planned"
+
+
+@pytest.mark.requirement("N6")
+async def test_back_off_grows_the_same_way_each_time_and_ends(home: House) -> None:
+    await home.hear(placed(), shipped())
+    dead = Box(failures=[TryLater("away")] * TRIES)
+    sender = home.sender(file=dead)
+    waits = []
+    for _ in range(TRIES):
+        await sender._send_due("file", dead)
+        (message,) = [m for m in await home.messages() if m.template == "shipped"]
+        waits.append((message.due - home.clock.now()).total_seconds())
+        home.clock.move_to(max(message.due, home.clock.now()))
+    assert message.state is MessageState.FAILED
+    assert waits[:4] == [5, 10, 20, 40]
+    assert waits[:-1] == sorted(waits[:-1])
+
+
+@pytest.mark.requirement("N6")
+async def test_what_can_never_be_sent_is_given_up_at_once_and_staff_can_try_it_again(home: House) -> None:
+    await home.hear(placed(), shipped())
+    box = Box(failures=[GiveUp("no such mailbox")])
+    sender = home.sender(file=box)
+    await sender._send_due("file", box)
+    (message,) = [m for m in await home.messages() if m.template == "shipped"]
+    assert (message.state, message.last_error) == (MessageState.FAILED, "no such mailbox")
+    async with home.client(AGENT) as client:
+        assert (await client.post(f"/v1/messages/{message.message_id}/retry")).status_code == 403
+    async with home.client(SUPERVISOR) as client:
+        assert (await client.post("/v1/messages/nothing/retry")).status_code == 404
+        assert (await client.post(f"/v1/messages/{message.message_id}/retry")).status_code == 200
+        again = await client.post(f"/v1/messages/{message.message_id}/retry")
+        assert (again.status_code, again.json()["code"]) == (409, "not_failed")
+    await sender._send_due("file", box)
+    assert [letter.message_id for letter in box.letters] == [message.message_id]
+
+
+@pytest.mark.requirement("N6")
+async def test_who_opted_out_gets_only_what_concerns_contract_and_money(home: House) -> None:
+    await home.commands.ask(SetOptOut(buyer_id="buyer-1", opted_out=True), AGENT)
+    await home.hear(placed(), *for_buyers().values())
+    box = Box()
+    await home.sender(file=box)._send_due("file", box)
+    kinds = {letter.event_type.split(".")[1] for letter in box.letters}
+    assert kinds.isdisjoint({"shipment_shipped", "shipment_delivered", "return_received"})
+    assert {"order_canceled", "refund_requested", "case_rejected", "address_confirmation_requested"} <= kinds
+
+
+@pytest.mark.requirement("N2")
+async def test_staff_are_told_of_payment_anomalies_in_their_own_language(home: House) -> None:
+    await home.hear(placed(), anomaly())
+    box = Box()
+    await home.sender(file=box)._send_due("file", box)
+    (letter,) = box.letters
+    assert letter.recipient == "duty@shop.example"
+    assert "T-1" in letter.subject
+    assert "120.00" in letter.body
+    assert "王芳" not in letter.subject + letter.body
+
+
+@pytest.mark.requirement("N6")
+async def test_a_message_waits_for_news_of_its_buyer(home: House) -> None:
+    await home.hear(shipped())
+    box = Box()
+    sender = home.sender(file=box)
+    await sender._send_due("file", box)
+    assert box.letters == []
+    await home.hear(placed())
+    home.clock.move_to(home.clock.now() + timedelta(seconds=5))
+    await sender._send_due("file", box)
+    assert len(box.letters) == 1
+
+
+async def test_a_failed_message_is_not_retried_over_a_race_of_results(home: House) -> None:
+    await home.hear(placed(), shipped())
+    (message,) = [m for m in await home.messages() if m.template == "shipped"]
+    refused = await home.commands.tell(RetryMessage(message_id=message.message_id), SUPERVISOR)
+    assert refused.refusal is not None
+    assert refused.refusal.code == "not_failed"
+
+
+async def test_the_log_over_http_holds_no_address_and_no_text(home: House) -> None:
+    await home.hear(placed(), shipped())
+    for actor in (AGENT, SUPERVISOR):
+        async with home.client(actor) as client:
+            answer = await client.get("/v1/messages", params={"order_id": "0b8f0c1e-order", "state": "planned"})
+            assert answer.status_code == 200
+            assert {m["template"] for m in answer.json()} == {"shipped", "event"}
+            assert all(part not in answer.text for part in ("王芳", "example.org", "13800000000"))
+            assert (await client.get("/v1/messages", params={"limit": 0})).status_code == 422

@@ -1,0 +1,245 @@
+"""Orders over HTTP, on a real PostgreSQL: who may ask what, what they see, and that lists and timelines are whole (X4, O14)."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from deploy.embedded.child import EmbeddedError, free_port
+from deploy.embedded.postgres import EmbeddedPostgres
+from services.orders import api
+from services.orders.handlers import service
+from services.orders.tables import metadata
+from shared.runtime.auth import Tokens, create_token, new_key_pair
+from shared.runtime.clock import DrivenClock
+from shared.runtime.commands import Commands
+from shared.runtime.http import create_app
+from shared.runtime.postgres import PostgresStore, make_pool
+from shared.runtime.reading import reader
+from shared.runtime.turn import Turns
+from shared.values import Actor, ActorKind, Role
+from tests.builders import PERSONAL, SOURCE, oid, paid, submitted
+from tests.harness import AGENT, SHOP, START, SUPERVISOR, Bench
+from tests.orders.world import delivered, pick_started, shipped
+
+PRIVATE, PUBLIC = new_key_pair()
+V1 = "/v1/orders"
+DEVICE = Actor(kind=ActorKind.DEVICE, name="scanner-1")
+SECRETS = (PERSONAL.contact.name, PERSONAL.contact.phone, PERSONAL.contact.email, PERSONAL.address.street)
+
+
+def auth(actor: Actor = AGENT) -> dict[str, str]:
+    token = create_token(PRIVATE, actor, timedelta(hours=1))
+    return {"authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    folder: Path = tmp_path_factory.mktemp("orders-api")
+    for parent in [folder, *folder.parents]:
+        if parent.stat().st_uid == folder.stat().st_uid and "pytest" in parent.name:
+            parent.chmod(0o755)  # PostgreSQL does not run as root, and its user must get in
+    server = EmbeddedPostgres(folder, free_port())
+    try:
+        server.start()
+    except EmbeddedError as none:
+        pytest.skip(str(none).splitlines()[0])
+    yield server
+    server.stop()
+
+
+class Shop:
+    """The orders service on a database, and a way to ask it."""
+
+    def __init__(self, pool: Any) -> None:
+        self.bench = Bench(service())
+        self.clock = DrivenClock(START)
+        self.turns = Turns(self.bench.service, PostgresStore(pool), self.clock)
+        self.bench.turns, self.bench.clock = self.turns, self.clock
+        self.commands = Commands(self.turns)
+        runtime: Any = SimpleNamespace(
+            service=self.bench.service,
+            tokens=Tokens(PUBLIC),
+            commands=self.commands,
+            read=reader(pool),
+        )
+        app = create_app(runtime, [api.router(runtime)], title="Orders")
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://orders"
+        )
+
+    async def get(self, path: str = "", actor: Actor = AGENT, **params: Any) -> Any:
+        response = await self.http.get(
+            V1 + path, params={k: v for k, v in params.items() if v is not None}, headers=auth(actor)
+        )
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def post(self, path: str, body: Any = None, actor: Actor = AGENT, status: int = 200) -> Any:
+        response = await self.http.post(V1 + path, json=body or {}, headers=auth(actor))
+        assert response.status_code == status, response.text
+        return response.json()
+
+
+@pytest.fixture
+async def shop(postgres: EmbeddedPostgres) -> AsyncIterator[Shop]:
+    engine = create_async_engine(postgres.admin_url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.drop_all)
+        await connection.run_sync(metadata.create_all)
+    await engine.dispose()
+    pool = await make_pool(postgres.admin_url, size=3)
+    shop = Shop(pool)
+    shop.commands.start()
+    yield shop
+    await shop.http.aclose()
+    await shop.commands.stop()
+    await pool.close()
+
+
+@pytest.mark.requirement("X4")
+async def test_nothing_is_told_without_a_token(shop: Shop) -> None:
+    await shop.bench.outside(submitted())
+    for path in ("", f"/{oid()}", f"/{oid()}/timeline", f"?source={SOURCE}&number=T-1"):
+        assert (await shop.http.get(V1 + path)).status_code == 401
+    for path in ("confirm-address", "holds", "holds/customer_request/lift", "cancel", "confirm-receipt"):
+        assert (await shop.http.post(f"{V1}/{oid()}/{path}", json={})).status_code == 401
+
+
+@pytest.mark.requirement("X4")
+async def test_only_people_of_the_shop_see_personal_data_and_nobody_in_a_timeline(shop: Shop) -> None:
+    await shop.bench.outside(submitted())
+    await shop.bench.outside(paid())
+    one = f"/{oid()}"
+    assert (await shop.get(one))["personal"] == PERSONAL.model_dump(mode="json")
+    for actor in (SHOP, DEVICE):
+        for path, params in ((one, {}), ("", {}), ("", {"source": SOURCE, "number": "T-1"})):
+            seen = str(await shop.get(path, actor, **params))
+            assert not [secret for secret in SECRETS if secret and secret in seen]
+    for actor in (AGENT, SHOP):
+        seen = str(await shop.get(f"{one}/timeline", actor))
+        assert not [secret for secret in SECRETS if secret and secret in seen]
+
+
+@pytest.mark.requirement("X4")
+@pytest.mark.parametrize("actor", [SHOP, DEVICE])
+async def test_commands_are_for_people(shop: Shop, actor: Actor) -> None:
+    await shop.bench.outside(submitted())
+    problem = await shop.post(f"/{oid()}/cancel", {"reason": "so"}, actor, status=403)
+    assert problem["code"] == "wrong_kind"
+    assert (await shop.get(f"/{oid()}"))["status"] == "placed"
+
+
+@pytest.mark.requirement("O7")
+async def test_a_hold_is_placed_listed_and_lifted_by_whoever_may(shop: Shop) -> None:
+    await shop.bench.outside(submitted("T-1", address_confirmed=True))
+    await shop.bench.outside(submitted("T-2", address_confirmed=True))
+    holds = f"/{oid()}/holds"
+    await shop.post(holds, {"hold": "awaiting_audit", "reason": ""}, status=422)
+    await shop.post(holds, {"hold": "payment_anomaly", "reason": "so"}, status=409)
+    await shop.post(holds, {"hold": "awaiting_audit", "reason": "looks odd"})
+    assert [o["order_id"] for o in await shop.get(hold="awaiting_audit")] == [oid()]
+    assert await shop.get(hold="payment_anomaly") == []
+    lift = f"{holds}/awaiting_audit/lift"
+    await shop.post(lift, {"reason": "fine"}, status=403)
+    await shop.post(lift, {"reason": ""}, SUPERVISOR, status=422)
+    await shop.post(lift, {"reason": "fine"}, SUPERVISOR)
+    await shop.post(lift, {"reason": "fine"}, SUPERVISOR, status=409)
+    assert await shop.get(hold="awaiting_audit") == []
+    entry = (await shop.get(f"/{oid()}"))["holds"][0]
+    assert (entry["placed_by"], entry["lifted_by"]) == ("operator:agent.mei", "operator:supervisor.chen")
+
+
+@pytest.mark.requirement("O6")
+async def test_an_agent_confirms_and_the_order_goes(shop: Shop) -> None:
+    await shop.bench.outside(submitted())
+    await shop.bench.outside(paid())
+    answer = await shop.post(f"/{oid()}/confirm-address")
+    assert answer == {"holds": [], "status": "approved"}
+    assert [o["order_id"] for o in await shop.get(status="approved", held=False)] == [oid()]
+
+
+@pytest.mark.requirement("O16")
+async def test_an_agent_notes_the_receipt_with_a_reason(shop: Shop) -> None:
+    await shop.bench.outside(submitted(address_confirmed=True))
+    await shop.bench.outside(paid())
+    receipt = f"/{oid()}/confirm-receipt"
+    assert (await shop.post(receipt, {"reason": "she called"}, status=409))["code"] == "not_shipped"
+    await shop.bench.hear(shipped(), delivered())
+    assert await shop.post(receipt, {"reason": "she called"}) == {"status": "completed"}
+    assert (await shop.get(f"/{oid()}"))["closed_reason"] == "she called"
+
+
+async def test_a_repeated_command_gets_its_first_answer(shop: Shop) -> None:
+    await shop.bench.outside(submitted())
+    headers = auth() | {"idempotency-key": "k-1"}
+    first, again = [
+        await shop.http.post(f"{V1}/{oid()}/cancel", json={"reason": "so"}, headers=headers) for _ in range(2)
+    ]
+    assert (first.json(), again.json()) == ({"status": "canceled"}, {"status": "canceled"})
+    assert again.headers["idempotent-replay"] == "true"
+
+
+async def test_a_list_pages_on_without_losing_orders_of_one_instant(shop: Shop) -> None:
+    numbers = [f"T-{i}" for i in range(7)]
+    for number in numbers:
+        await shop.bench.outside(submitted(number))
+    seen: list[str] = []
+    while page := await shop.get(limit=3, after=seen[-1] if seen else None):
+        seen += [o["order_id"] for o in page]
+    assert sorted(seen) == sorted(oid(n) for n in numbers)
+
+
+async def test_an_order_is_found_by_its_number(shop: Shop) -> None:
+    await shop.bench.outside(submitted())
+    assert [o["order_id"] for o in await shop.get(source=SOURCE, number="T-1")] == [oid()]
+    assert await shop.get(source=SOURCE, number="T-9") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/nobody", 404), ("/nobody/timeline", 404), ("?number=T-1", 422), ("?status=lost", 422), ("?hold=lost", 422),
+        ("?limit=0", 422), ("?limit=501", 422), ("?after=nobody", 422), ("/a%00b", 422), ("?source=a%00b&number=T-1", 422),
+    ],
+)  # fmt: skip
+async def test_a_wrong_question_is_answered_as_one(shop: Shop, path: str, status: int) -> None:
+    response = await shop.http.get(
+        V1 + path, headers=auth(Actor(kind=ActorKind.OPERATOR, name="a", role=Role.ORDINARY))
+    )
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("order", ["nobody", "a%00b", "%F0%9F%98%80"])
+@pytest.mark.parametrize(
+    "command", ["confirm-address", "cancel", "holds", "holds/customer_request/lift", "confirm-receipt"]
+)
+async def test_a_command_to_no_order_is_refused(shop: Shop, order: str, command: str) -> None:
+    response = await shop.http.post(
+        f"{V1}/{order}/{command}", json={"reason": "so", "hold": "customer_request"}, headers=auth()
+    )
+    assert response.status_code == (404 if order == "nobody" else 422), response.text
+
+
+@pytest.mark.requirement("O14")
+async def test_the_timeline_says_who_did_what_when_in_all_services_and_who_has_it(shop: Shop) -> None:
+    await shop.bench.outside(submitted(address_confirmed=True))
+    await shop.bench.outside(paid())
+    shop.clock.move_to(START + timedelta(hours=2))
+    await shop.bench.hear(pick_started())
+    timeline = await shop.get(f"/{oid()}/timeline")
+    entries = timeline["entries"]
+    assert timeline["held_by"] == "warehouse: picking"
+    assert [e["at"] for e in entries] == sorted(e["at"] for e in entries)
+    assert (entries[0]["service"], entries[0]["event"], entries[0]["actor"]) == (
+        "orders", "orders.order_placed.v1", "system:shop",
+    )  # fmt: skip
+    assert (entries[-1]["service"], entries[-1]["event"], entries[-1]["what"]) == (
+        "warehouse", "warehouse.fulfillment_pick_started.v1", {"picker": "li"},
+    )  # fmt: skip

@@ -1,0 +1,221 @@
+"""The warehouse alone: rules at the edges of what whole flows show."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.warehouse.handlers.stock import RegisterSku
+from shared.events import inbox
+from shared.events.warehouse import (
+    FulfillmentAllocated,
+    FulfillmentCanceled,
+    FulfillmentCancelRefused,
+    ReturnInspected,
+    ShipmentDelivered,
+    ShipmentShipped,
+    StockReceived,
+    StockScrapped,
+)
+from shared.runtime.messages import Status
+from shared.values import Actor, ActorKind
+from tests.harness import SUPERVISOR
+from tests.warehouse.floor import CHECKER, PICKER, Floor
+
+EAN = "6901234567892"
+
+
+@pytest.fixture
+def floor() -> Floor:
+    return Floor()
+
+
+@pytest.mark.requirement("W1")
+async def test_a_receipt_scanned_twice_under_one_id_is_booked_once(floor: Floor) -> None:
+    for _ in range(2):
+        await floor.scan(inbox.StockScanned, id="scan-7", barcode="TEA", quantity=3, location="A-1",
+                         scanned_at=floor.now)  # fmt: skip
+    assert floor.level().on_hand == 3
+    assert len(floor.bench.said_of(StockReceived)) == 1
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize(
+    "barcode", [EAN, f"01{EAN.zfill(14)}10LOT7", f"https://id.gs1.org/01/{EAN.zfill(14)}"]
+)
+async def test_one_registered_article_is_known_by_ean_by_gs1_128_and_by_digital_link(
+    floor: Floor, barcode: str
+) -> None:
+    await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    await floor.stock(barcode, 4)
+    assert floor.level("TEA").on_hand == 4
+
+
+@pytest.mark.requirement("W12")
+async def test_a_barcode_means_one_sku_only(floor: Floor) -> None:
+    await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    outcome = await floor.bench.ask(RegisterSku(sku="CUP", name="Cup", barcodes=(EAN,)), actor=SUPERVISOR)
+    assert outcome.refusal is not None
+    assert outcome.refusal.code == "barcode_taken"
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize(
+    "actor", [Actor(kind=ActorKind.OPERATOR, name="li.wei"), Actor(kind=ActorKind.SYSTEM, name="shop")]
+)
+async def test_a_scan_without_operator_and_device_is_refused(floor: Floor, actor: Actor) -> None:
+    assert (
+        await floor.code(inbox.StockScanned, actor, barcode="TEA", quantity=1, location="A-1")
+        == "no_operator"
+    )
+
+
+@pytest.mark.requirement("W12")
+async def test_a_scan_from_the_future_is_refused_and_a_late_one_counts_for_when_it_was_made(
+    floor: Floor,
+) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    made = floor.now
+    await floor.bench.pass_time(timedelta(hours=6))
+    ahead = floor.now + timedelta(hours=1)
+    assert await floor.code(inbox.HandOverScanned, tracking_number=number, scanned_at=ahead) == "clock_ahead"
+    assert await floor.code(inbox.HandOverScanned, tracking_number=number, scanned_at=made) == "ok"
+    assert [e.shipped_at for e in floor.bench.said_of(ShipmentShipped)] == [made]
+
+
+@pytest.mark.requirement("W12")
+async def test_an_offline_pick_from_before_a_failed_check_does_not_count_again(floor: Floor) -> None:
+    await floor.stock()
+    await floor.pick(await floor.release())
+    made = floor.now
+    await floor.bench.pass_time(timedelta(minutes=1))
+    await floor.count(TEA=1)
+    late = await floor.code(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=1, scanned_at=made)
+    assert late == "old_scan"
+
+
+@pytest.mark.requirement("W3")
+async def test_a_line_scanned_by_two_devices_at_once_is_picked_once(floor: Floor) -> None:
+    await floor.stock()
+    await floor.release()
+    await floor.scan(inbox.PickStartScanned, order_id="o-1")
+    other = PICKER.model_copy(update={"device": "scanner-9"})
+    scan = inbox.PickScanned(order_id="o-1", barcode="TEA", quantity=2, scanned_at=floor.now)
+    both = [floor.bench.from_outside(scan, actor=actor) for actor in (PICKER, other)]
+    outcomes = await floor.bench.turns.run(both)
+    assert [o.status for o in outcomes] == [Status.DONE, Status.REFUSED]
+    assert floor.work().picked() == {"TEA": 2}
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W3")
+async def test_a_damaged_piece_is_scrapped_with_its_reason_and_replaced(floor: Floor) -> None:
+    await floor.stock()
+    await floor.release()
+    await floor.scan(inbox.PickStartScanned, order_id="o-1")
+    assert await floor.code(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=2, damaged=1) == "ok"
+    assert [(e.sku, e.quantity) for e in floor.bench.said_of(StockScrapped)] == [("TEA", 1)]
+    assert all(m.reason for m in floor.bench.store.ledgers["moves"] if m.kind == "scrapped")
+    assert (floor.level().on_hand, floor.work().state) == (9, "picked")
+
+
+@pytest.mark.requirement("W4")
+async def test_a_checker_who_is_also_the_picker_is_refused_on_another_device_too(floor: Floor) -> None:
+    await floor.stock()
+    await floor.pick(await floor.release())
+    same = PICKER.model_copy(update={"device": "scanner-2"})
+    assert await floor.code(inbox.CheckStartScanned, same, order_id="o-1") == "same_person"
+
+
+@pytest.mark.requirement("W4")
+async def test_only_what_was_checked_is_packed(floor: Floor) -> None:
+    await floor.stock()
+    await floor.pick(await floor.release())
+    assert await floor.code(inbox.PackScanned, order_id="o-1", weight_grams=100) == "not_now"
+
+
+@pytest.mark.requirement("W6")
+async def test_a_parcel_too_heavy_for_one_courier_goes_with_the_next_and_numbers_never_repeat(
+    floor: Floor,
+) -> None:
+    await floor.stock()
+    numbers = []
+    for i, grams in enumerate((500, 500, 35_000)):
+        numbers.append(await floor.packed(await floor.release(f"o-{i}"), weight_grams=grams))
+    assert [floor.parcel_row(n).courier for n in numbers] == ["sf", "sf", "ems"]
+    assert len(set(numbers)) == 3
+
+
+@pytest.mark.requirement("W7")
+async def test_a_cancel_after_one_of_two_parcels_left_is_refused(floor: Floor) -> None:
+    await floor.stock()
+    first = await floor.packed(await floor.release(), lines=[{"sku": "TEA", "quantity": 1}])
+    await floor.parcel()
+    await floor.scan(inbox.HandOverScanned, tracking_number=first)
+    await floor.cancel()
+    assert len(floor.bench.said_of(FulfillmentCancelRefused)) == 1
+    assert floor.bench.said_of(FulfillmentCanceled) == []
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W7")
+async def test_a_cancel_and_a_hand_over_in_one_turn_end_one_way_only(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    out = inbox.HandOverScanned(tracking_number=number, scanned_at=floor.now)
+    await floor.cancel()
+    await floor.bench.outside(out, actor=PICKER)
+    assert len(floor.bench.said_of(FulfillmentCanceled)) == 1
+    assert floor.bench.said_of(ShipmentShipped) == []
+    assert (floor.level().on_hand, floor.level().allocated) == (10, 0)
+
+
+@pytest.mark.requirement("W8")
+async def test_returned_pieces_go_back_on_the_shelf_or_off_the_books_by_what_was_found(floor: Floor) -> None:
+    await floor.stock(quantity=1)
+    await floor.expect_back("c-1", ("TEA", 3))
+    found = [{"sku": "TEA", "quantity": 1, "condition": c} for c in ("as_new", "damaged", "missing")]
+    assert await floor.code(inbox.ReturnInspectedScanned, case_id="c-1", lines=found) == "not_now"
+    assert await floor.code(inbox.ReturnReceivedScanned, case_id="c-1") == "ok"
+    assert await floor.code(inbox.ReturnReceivedScanned, case_id="c-1") == "not_now"
+    assert await floor.code(inbox.ReturnInspectedScanned, case_id="c-1", lines=found[:1]) == "does_not_add_up"
+    assert await floor.code(inbox.ReturnInspectedScanned, case_id="c-1", lines=found) == "ok"
+    told = floor.bench.said_of(ReturnInspected)[0].lines
+    assert [(line.condition, line.restocked) for line in told] == [
+        ("as_new", True),
+        ("damaged", False),
+        ("missing", False),
+    ]
+    assert floor.level().locations == {"A-1": 1, "RETURNS": 1}
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W8")
+async def test_a_restocked_return_serves_who_waits(floor: Floor) -> None:
+    await floor.expect_back("c-1", ("TEA", 2))
+    await floor.release()
+    await floor.scan(inbox.ReturnReceivedScanned, case_id="c-1")
+    found = [{"sku": "TEA", "quantity": 2, "condition": "as_new"}]
+    await floor.scan(inbox.ReturnInspectedScanned, case_id="c-1", lines=found)
+    assert len(floor.bench.said_of(FulfillmentAllocated)) == 1
+
+
+@pytest.mark.requirement("W11")
+async def test_a_report_of_another_courier_is_refused(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    outcome = await floor.track(number, "delivered", courier="ems")
+    assert outcome.refusal is not None
+    assert outcome.refusal.code == "wrong_courier"
+    assert floor.bench.said_of(ShipmentDelivered) == []
+
+
+@pytest.mark.requirement("W11")
+async def test_a_courier_who_delivered_proves_that_the_parcel_left(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    await floor.track(number, "delivered")
+    assert len(floor.bench.said_of(ShipmentShipped)) == 1
+    assert await floor.code(inbox.HandOverScanned, CHECKER, tracking_number=number) != "ok"
+    assert len(floor.bench.said_of(ShipmentShipped)) == 1
+    assert floor.parked() == []
