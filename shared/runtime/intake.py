@@ -65,6 +65,8 @@ class Intake:
             batch_timeout_ms=50,
             fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
             max_poll_interval_ms=30 * 60 * 1000,
+            session_timeout_ms=settings.kafka_session_ms,
+            heartbeat_interval_ms=settings.kafka_session_ms // 4,
             listener=_Drain(self),
             parser=self._parse,
             decoder=_undecoded,
@@ -99,6 +101,15 @@ class Intake:
     def consumer(self) -> Any:
         """The aiokafka consumer, None before the start."""
         return self._consumer_of.consumer
+
+    async def progress(self) -> dict[tuple[str, int], int]:
+        """Per topic and partition, the offset after the last record that was applied, by this process or one before it."""
+        found = dict(self.applied)
+        for partition in self.consumer.assignment() if self.consumer is not None else ():
+            place = (partition.topic, partition.partition)
+            if place not in found:
+                found[place] = await self.consumer.committed(partition) or 0
+        return found
 
     def unassigned(self) -> str | None:
         """A sentence when no reading goes on, None when all is well (a standby without partitions is well)."""

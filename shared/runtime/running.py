@@ -138,7 +138,8 @@ class Runtime:
             "outbox": outbox,
             "timers_due": due,
             "parked": await self.parking.counts(),
-            "applied": {f"{topic}/{partition}": offset for (topic, partition), offset in self.intake.applied.items()},
+            "topics": self.service.topics,
+            "applied": {f"{topic}/{partition}": n for (topic, partition), n in (await self.intake.progress()).items()},
         }
 
     async def _sample(self) -> None:

@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     kafka_fetch_wait_ms: int = Field(
         50, ge=1, le=5000, description="How long the broker may hold back a fetch to fill it."
     )
+    kafka_session_ms: int = Field(
+        10_000,
+        ge=1000,
+        le=300_000,
+        description="After so long without a sign of life a replica's partitions go to another.",
+    )
     kafka_batch: int = Field(500, ge=1, le=5000, description="Most messages that one turn takes from Kafka.")
     http_host: str = Field("127.0.0.1", description="Address to listen on.")
     http_port: int = Field(ge=1, le=65535, description="Port to listen on.")

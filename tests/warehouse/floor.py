@@ -94,13 +94,19 @@ class Floor:
 
     async def parcel(self, order: str = "o-1", **parts: Any) -> str:
         """Close one parcel; its tracking number."""
-        outcome = await self.scan(inbox.PackScanned, **({"order_id": order, "weight_grams": 500} | parts))
+        told: dict[str, Any] = {"order_id": order, "weight_grams": 500} | parts
+        outcome = await self.scan(inbox.PackScanned, **told)
         assert outcome.refusal is None, outcome.refusal
         return str(outcome.answer["tracking_number"])
 
     async def track(self, number: str, status: str, **parts: Any) -> Outcome:
         """A courier's report."""
-        told = {"courier": "sf", "tracking_number": number, "status": status, "occurred_at": self.now} | parts
+        told: dict[str, Any] = {
+            "courier": "sf",
+            "tracking_number": number,
+            "status": status,
+            "occurred_at": self.now,
+        } | parts
         return await self.bench.outside(inbox.TrackingReported(**told), actor=COURIER)
 
     async def cancel(self, order: str = "o-1") -> None:

@@ -71,7 +71,8 @@ class House:
 
     async def shipped(self) -> str:
         """One order from release to hand-over; its tracking number."""
-        floor, scan = self.floor, {"order_id": "o-1"}
+        floor = self.floor
+        scan: dict[str, Any] = {"order_id": "o-1"}
         await floor.stock()
         await floor.release()
         await floor.scan(inbox.PickStartScanned, **scan)
@@ -179,5 +180,5 @@ async def test_a_parcel_handed_over_by_two_at_once_leaves_once(house: House) -> 
     strict=True, reason="Barcode allows a NUL byte, which PostgreSQL cannot hold: not refused as unreadable"
 )
 async def test_a_barcode_with_a_nul_byte_is_refused(house: House) -> None:
-    scan = {"barcode": "TEA\x00", "quantity": 1, "location": "A-1"}
+    scan: dict[str, Any] = {"barcode": "TEA\x00", "quantity": 1, "location": "A-1"}
     assert (await house.floor.scan(inbox.StockScanned, **scan)).status is Status.REFUSED

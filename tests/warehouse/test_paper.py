@@ -1,6 +1,7 @@
 """Labels and shipping notes (W5)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from shared.values import OrderLine, PaymentMethod
 from tests.warehouse.floor import Floor
 
 
-async def _packed(**parts: object) -> tuple[Floor, Shipment]:
+async def _packed(**parts: Any) -> tuple[Floor, Shipment]:
     floor = Floor()
     await floor.stock()
     number = await floor.packed(await floor.release(**parts))
@@ -19,7 +20,7 @@ async def _packed(**parts: object) -> tuple[Floor, Shipment]:
 
 @pytest.mark.requirement("W5")
 @pytest.mark.parametrize("cod", [{}, {"payment_method": PaymentMethod.COD, "cod_due": 19_950}])
-async def test_label_and_note_are_pdfs(cod: Mapping[str, object]) -> None:
+async def test_label_and_note_are_pdfs(cod: Mapping[str, Any]) -> None:
     floor, shipment = await _packed(**cod)
     for paper in (
         documents.label(shipment, floor.work(), "顺丰速运"),

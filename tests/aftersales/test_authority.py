@@ -1,0 +1,112 @@
+"""Who may grant what (A3)."""
+
+import pytest
+
+from services.aftersales.domain.case import CASE, CaseState
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund, OpenReturn, RejectCase
+from shared.events.aftersales import RejectReason, ReturnReason
+from shared.runtime.messages import Outcome
+from shared.values import Actor, ActorKind, Role
+from tests.aftersales.desk import Shop, goods
+from tests.builders import lines
+from tests.harness import AGENT, SUPERVISOR
+
+COLLEAGUE = Actor(kind=ActorKind.OPERATOR, name="agent.lin")
+AT_A_SCANNER = Actor(kind=ActorKind.OPERATOR, name=AGENT.name, device="scanner-1")
+
+
+@pytest.fixture
+async def shop() -> Shop:
+    """A delivered order worth 3,000.00."""
+    shop = Shop()
+    await shop.placed(lines(("TEA", 2, 150_000)))
+    await shop.delivered()
+    return shop
+
+
+async def refund(shop: Shop, amount: int, actor: Actor = AGENT) -> str:
+    command = OpenRefund(order_id=shop.order_id, amount=amount, reason="a dent")
+    return str((await shop.bench.ask(command, actor=actor)).answer["case_id"])
+
+
+def code(outcome: Outcome) -> tuple[str, int]:
+    assert outcome.refusal is not None
+    return outcome.refusal.code, outcome.refusal.status
+
+
+@pytest.mark.requirement("A3")
+@pytest.mark.parametrize("actor", [AGENT, AT_A_SCANNER], ids=["at a desk", "at a scanner"])
+@pytest.mark.parametrize("command", [ApproveCase, RejectCase])
+async def test_nobody_decides_about_their_own_request(shop: Shop, actor: Actor, command: type) -> None:
+    parts = {"reason": "no"} if command is RejectCase else {}
+    case_id = await refund(shop, 100)
+    assert code(await shop.bench.ask(command(case_id=case_id, **parts), actor=actor)) == ("no_authority", 403)
+    assert shop.case().state == "awaiting_approval"
+    assert (await shop.bench.ask(command(case_id=case_id, **parts), actor=COLLEAGUE)).answer["state"] == "closed"
+
+
+@pytest.mark.requirement("A3")
+async def test_the_back_office_does_not_approve_its_own_request_either(shop: Shop) -> None:
+    case_id = await refund(shop, 100, SUPERVISOR)
+    assert code(await shop.bench.ask(ApproveCase(case_id=case_id), actor=SUPERVISOR)) == ("no_authority", 403)
+
+
+@pytest.mark.requirement("A3")
+@pytest.mark.parametrize(("amount", "agent_may"), [(100_000, True), (100_001, False)])
+async def test_above_an_agents_limit_the_back_office_decides(shop: Shop, amount: int, agent_may: bool) -> None:
+    case_id = await refund(shop, amount)
+    outcome = await shop.bench.ask(ApproveCase(case_id=case_id), actor=COLLEAGUE)
+    if not agent_may:
+        assert code(outcome) == ("no_authority", 403)
+        assert shop.refunds == []
+        await shop.bench.ask(ApproveCase(case_id=case_id), actor=SUPERVISOR)
+    assert shop.refunds == [amount]
+
+
+@pytest.mark.requirement("A3")
+@pytest.mark.parametrize("role", [Role.BACK_OFFICE, Role.ADMINISTRATOR])
+async def test_higher_roles_include_the_back_office(shop: Shop, role: Role) -> None:
+    case_id = await refund(shop, 200_000)
+    boss = Actor(kind=ActorKind.OPERATOR, name="boss", role=role)
+    assert (await shop.bench.ask(ApproveCase(case_id=case_id), actor=boss)).refusal is None
+
+
+@pytest.mark.requirement("A3")
+async def test_a_case_is_decided_once(shop: Shop) -> None:
+    case_id = await refund(shop, 100)
+    await shop.bench.ask(ApproveCase(case_id=case_id), actor=COLLEAGUE)
+    for again in (ApproveCase(case_id=case_id), RejectCase(case_id=case_id, reason="no")):
+        assert code(await shop.bench.ask(again, actor=SUPERVISOR)) == ("not_awaiting_approval", 409)
+    assert shop.refunds == [100]
+
+
+@pytest.mark.requirement("A3")
+async def test_an_agent_who_opens_a_return_above_the_rule_does_not_grant_it(shop: Shop) -> None:
+    command = OpenReturn(order_id=shop.order_id, lines=goods(TEA=1), reason=ReturnReason.OTHER)
+    case_id = (await shop.bench.ask(command, actor=SUPERVISOR)).answer["case_id"]
+    assert code(await shop.bench.ask(ApproveCase(case_id=case_id), actor=SUPERVISOR)) == ("no_authority", 403)
+
+
+@pytest.mark.requirement("A3")
+async def test_a_rejection_says_by_whom_and_why(shop: Shop) -> None:
+    case_id = await refund(shop, 100)
+    await shop.bench.ask(RejectCase(case_id=case_id, reason="no dent on the photo"), actor=COLLEAGUE)
+    assert shop.case().history[-2].endswith(f"{COLLEAGUE}: rejected: {RejectReason.BY_AGENT}")
+    assert shop.refunds == []
+
+
+@pytest.mark.parametrize("amount", [0, 300_001])
+async def test_a_refund_is_between_one_and_what_was_paid(shop: Shop, amount: int) -> None:
+    outcome = await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=amount, reason="x"))
+    assert code(outcome) == ("amount", 409)
+
+
+async def test_cases_and_orders_that_do_not_exist_are_not_found(shop: Shop) -> None:
+    assert code(await shop.bench.ask(ApproveCase(case_id="nothing"))) == ("unknown_case", 404)
+    assert code(await shop.bench.ask(OpenRefund(order_id="nothing", amount=1, reason="x"))) == ("unknown_order", 404)
+
+
+@pytest.mark.requirement("A2")
+def test_every_case_state_but_the_last_leads_on() -> None:
+    leads = {state for state, _ in CASE.moves}
+    assert leads == set(CaseState) - {CaseState.CLOSED}

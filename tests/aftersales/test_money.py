@@ -1,0 +1,126 @@
+"""Whatever is asked, granted, sent back, doubled or late: never more is refunded than was paid (A2, O10)."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.aftersales.domain.policy import Policy
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
+from shared.events.aftersales import CaseClosed, CaseOpened, RefundRequested
+from shared.events.orders import OrderCanceled
+from shared.events.warehouse import Condition
+from tests.aftersales.desk import DAY, Shop, money
+from tests.builders import lines
+from tests.harness import AGENT, SUPERVISOR
+
+PRICES = st.integers(0, 90_000)
+CASES = st.integers(1, 6)
+STEPS = st.one_of(
+    st.tuples(st.just("asks"), st.sampled_from(["TEA", "CUP"]), st.integers(1, 3)),
+    st.tuples(st.just("refund"), st.integers(1, 300_000)),
+    st.tuples(st.just("approve"), CASES),
+    st.tuples(st.just("reject"), CASES),
+    st.tuples(st.just("received"), CASES),
+    st.tuples(st.just("inspected"), CASES, st.sampled_from(list(Condition)), st.integers(1, 3)),
+    st.tuples(st.sampled_from(["delivered", "returned", "late_cancel"])),
+    st.tuples(st.just("wait"), st.integers(1, 20)),
+)
+
+
+async def play(shop: Shop, step: tuple[Any, ...], cod: int) -> None:
+    match step:
+        case ("asks", sku, n):
+            await shop.asks(**{sku: n})
+        case ("refund", amount):
+            await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=amount, reason="x"), actor=AGENT)
+        case ("approve", n):
+            await shop.bench.ask(ApproveCase(case_id=f"{shop.order_id}-C{n}"), actor=SUPERVISOR)
+        case ("reject", n):
+            await shop.bench.ask(RejectCase(case_id=f"{shop.order_id}-C{n}", reason="x"), actor=SUPERVISOR)
+        case ("received", n):
+            # the dock only takes what it expects, and once
+            if (case := shop.case(n)) is not None and case.custody == "authorized":
+                await shop.received(case.case_id)
+        case ("inspected", n, condition, most):
+            case = shop.case(n)
+            if case is not None and case.custody == "received":
+                found = {line.sku: min(line.quantity, most) for line in case.lines}
+                await shop.inspected(case.case_id, condition, **found)
+        case ("delivered",):
+            await shop.delivered(cod_collected=cod)
+        case ("returned",):
+            await shop.returned()
+        case ("late_cancel",):
+            await shop.cancel_refused()
+        case ("wait", days):
+            await shop.bench.pass_time(timedelta(days=days))
+
+
+@pytest.mark.requirement("A2")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.tuples(PRICES, PRICES), st.integers(0, 2000), st.booleans(), st.lists(STEPS, max_size=25))
+def test_refunds_never_exceed_what_was_paid(
+    prices: tuple[int, int], fee: int, cod: bool, steps: list[tuple[Any, ...]]
+) -> None:
+    async def story() -> None:
+        shop = Shop(Policy(authorized_up_to=60_000))
+        items = lines(("TEA", 2, prices[0]), ("CUP", 1, prices[1]))
+        total = 2 * prices[0] + prices[1] + fee
+        await shop.placed(items, total=total, cod=cod)
+        collected = 0
+        for step in steps:
+            first = step == ("delivered",) and not collected
+            await play(shop, step, total if cod and first else 0)
+            collected += total if cod and first else 0
+        assert sum(shop.refunds) <= (collected if cod else total)
+        known = shop.bench.row("known_orders", shop.order_id)
+        assert known.refunded == sum(shop.refunds)
+        assert all(n >= 0 for n in known.still_returnable().values())
+        assert shop.parked == []
+        closed = shop.bench.said_of(CaseClosed)
+        assert len({e.case_id for e in closed}) == len(closed) <= len(shop.bench.said_of(CaseOpened))
+        by_case = {e.case_id: e.amount.amount for e in shop.bench.said_of(RefundRequested)}
+        assert {e.case_id: e.refunded.amount for e in closed if e.refunded.amount} == by_case
+
+    asyncio.run(story())
+
+
+@pytest.mark.requirement("A2")
+async def test_two_open_refunds_together_give_back_only_what_was_paid() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.delivered()
+    for _ in range(2):
+        await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=8000, reason="x"), actor=AGENT)
+    for n in (1, 2):
+        await shop.bench.ask(ApproveCase(case_id=f"{shop.order_id}-C{n}"), actor=SUPERVISOR)
+    assert shop.refunds == [8000, 2000]
+
+
+@pytest.mark.requirement("O10")
+async def test_a_canceled_order_is_refunded_once() -> None:
+    shop = Shop()
+    await shop.placed()
+    event = OrderCanceled(order_id=shop.order_id, reason="x", refund=money(10000))
+    heard = shop.bench.incoming(event)
+    await shop.bench.turns.run([heard])
+    await shop.bench.turns.run([heard])
+    assert shop.refunds == [10000]
+    outcome = await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=1, reason="x"))
+    assert outcome.refusal is not None
+
+
+@pytest.mark.requirement("A2")
+async def test_cash_that_was_never_collected_is_never_refunded() -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.delivered(cod_collected=0)
+    await shop.asks()
+    await shop.came_back(shop.case().case_id)
+    assert shop.refunds == []
+    await shop.bench.pass_time(30 * DAY)
+    assert shop.parked == []

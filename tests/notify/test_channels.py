@@ -1,0 +1,119 @@
+"""Channels against real servers: files, e-mail, signed webhooks; and the settings that name them (N3)."""
+
+import email
+import json
+from email import policy
+from pathlib import Path
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+
+from services.notify.app import webhooks
+from services.notify.channels import EmailChannel, FileChannel, GiveUp, Letter, TryLater, WebhookChannel
+from services.notify.handlers import Webhook
+from tests.notify.house import HookServer, MailServer
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+LETTER = Letter(
+    "m-1",
+    "wang@example.org",
+    "订单 T-1 已发货",
+    "您好，包裹已发出。\n.\nTea House",
+    "/handover/orders order/1/3",
+    "orders.order_canceled.v1",
+    {"order_id": "1", "reason": "不要了"},
+)
+
+
+@pytest.mark.requirement("N3")
+async def test_the_file_channel_writes_one_file_a_message_however_often_it_is_sent(tmp_path: Path) -> None:
+    channel = FileChannel(tmp_path / "messages")
+    await channel.send(LETTER)
+    await channel.send(LETTER)
+    files = [f for f in (tmp_path / "messages").rglob("*") if f.is_file()]
+    assert [f.name for f in files] == ["m-1.json"]
+    assert json.loads(files[0].read_text())["subject"] == LETTER.subject
+
+
+@pytest.mark.requirement("N3")
+async def test_a_folder_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "messages").write_text("a file stands where the folder should be")
+    with pytest.raises(TryLater) as refusal:
+        await FileChannel(tmp_path / "messages").send(LETTER)
+    assert "example.org" not in str(refusal.value)
+
+
+@pytest.mark.requirement("N3")
+async def test_e_mail_carries_the_same_message_id_each_time() -> None:
+    async with MailServer().running() as server:
+        channel = EmailChannel(f"smtp://127.0.0.1:{server.port}", "Tea House <shop@tea.example>")
+        await channel.send(LETTER)
+        await channel.send(LETTER)
+    assert [to for to, _ in server.mails] == ["wang@example.org"] * 2
+    mails = [email.message_from_string(text, policy=policy.default) for _, text in server.mails]
+    assert {m["Message-ID"] for m in mails} == {"<m-1@tea.example>"}
+    assert mails[0]["Subject"] == LETTER.subject
+    assert mails[0]["To"] == "wang@example.org"
+
+
+@pytest.mark.requirement("N3")
+async def test_a_recipient_refused_for_good_is_given_up_without_being_named() -> None:
+    async with MailServer(refuse="550 no <wang@example.org> here").running() as server:
+        with pytest.raises(GiveUp) as refusal:
+            await EmailChannel(f"smtp://127.0.0.1:{server.port}", "shop@tea.example").send(LETTER)
+    assert "wang" not in str(refusal.value)
+
+
+@pytest.mark.requirement("N6")
+async def test_a_mail_server_that_is_away_is_tried_again() -> None:
+    with pytest.raises(TryLater):
+        await EmailChannel("smtp://127.0.0.1:1", "shop@tea.example").send(LETTER)
+
+
+@pytest.mark.requirement("N3")
+async def test_webhooks_are_signed_and_named_by_the_event_each_time() -> None:
+    async with HookServer().running() as server:
+        channel = WebhookChannel(Webhook("erp", server.url, SECRET, ("*",)))
+        await channel.send(LETTER)
+        await channel.send(LETTER)
+    verified = [Verifier(SECRET).verify(body, headers) for headers, body in server.got]
+    assert [v["type"] for v in verified] == ["orders.order_canceled.v1"] * 2
+    assert verified[0]["data"] == LETTER.facts
+    assert len({headers["webhook-id"] for headers, _ in server.got}) == 1
+
+
+@pytest.mark.requirement("N6")
+@pytest.mark.parametrize(("status", "outcome"), [(500, TryLater), (429, TryLater), (302, TryLater), (410, GiveUp)])
+async def test_what_an_endpoint_answers_decides_whether_it_is_asked_again(
+    status: int, outcome: type[Exception]
+) -> None:
+    async with HookServer(status=status).running() as server:
+        with pytest.raises(outcome):
+            await WebhookChannel(Webhook("erp", server.url, SECRET, ("*",))).send(LETTER)
+
+
+@pytest.mark.requirement("N3")
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[[webhook", "is not TOML"),
+        ('[[webhook]]\nname = "erp"', "url: Field required"),
+        ('[[webhook]]\nname="erp"\nurl="ftp://x"\nsecret="SECRET"\nevents=["*"]', "url"),
+        ('[[webhook]]\nname="erp"\nurl="http://x"\nsecret="hunter2"\nevents=["*"]', "secret"),
+        ('[[webhook]]\nname="erp"\nurl="http://x"\nsecret="SECRET"\nevents=[]', "events"),
+        ('[[webhook]]\nname="e"\nurl="http://x"\nsecret="SECRET"\nevents=["*"]\n' * 2, "same name"),
+    ],
+)
+def test_a_wrong_webhooks_file_is_a_sentence_without_secrets(tmp_path: Path, content: str, complaint: str) -> None:
+    file = tmp_path / "webhooks.toml"
+    file.write_text(content.replace("SECRET", SECRET))
+    with pytest.raises(ValueError, match=complaint) as refusal:
+        webhooks(file)
+    assert SECRET not in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_without_a_webhooks_file_there_are_no_webhooks(tmp_path: Path) -> None:
+    assert webhooks(None) == ()
+    with pytest.raises(ValueError, match="cannot be read"):
+        webhooks(tmp_path / "nothing.toml")

@@ -1,0 +1,104 @@
+"""What each event makes: whom it tells, once (N1, N2, N3, N6)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.notify.handlers import PLANS, Routing, Webhook, service
+from services.notify.tables import Message
+from shared.events.orders import AddressConfirmed
+from shared.events.warehouse import StockDepleted
+from shared.values import DeliveryMethod
+from tests.builders import PERSONAL
+from tests.harness import Bench
+from tests.notify.news import ORDER, anomaly, canceled, escalated, for_buyers, parked, placed, shipped
+
+HOOKS = (
+    Webhook("erp", "http://127.0.0.1:1/", "whsec_" + "A" * 32, ("orders.*", "warehouse.shipment_shipped.v1")),
+    Webhook("shop", "http://127.0.0.1:1/", "whsec_" + "A" * 32, ("*",)),
+)
+
+
+def planned(bench: Bench[Any]) -> list[Message]:
+    return bench.store.rows("messages")
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("template", for_buyers())
+async def test_buyers_are_told_of_each_step_that_concerns_them(template: str) -> None:
+    bench = Bench(service())
+    await bench.hear(placed(), for_buyers()[template])
+    assert [(m.template, m.audience, m.state) for m in planned(bench)] == [(template, "buyer", "planned")]
+
+
+@pytest.mark.requirement("N2")
+async def test_staff_are_told_of_escalations_anomalies_and_what_is_parked() -> None:
+    bench = Bench(service())
+    await bench.hear(escalated(), anomaly(), parked())
+    assert {(m.template, m.audience) for m in planned(bench)} == {
+        ("escalated", "staff"),
+        ("payment_anomaly", "staff"),
+        ("event_parked", "staff"),
+    }
+
+
+def test_every_plan_has_a_template_test() -> None:
+    assert {p.template for p in PLANS.values() if p.audience == "buyer"} == set(for_buyers())
+
+
+@pytest.mark.requirement("N3")
+async def test_each_webhook_gets_the_events_that_it_asked_for() -> None:
+    bench = Bench(service(Routing(webhooks=HOOKS)))
+    await bench.hear(placed(), shipped(), StockDepleted(sku="TEA"))
+    told = {(m.audience, m.event_type.split(".")[1]) for m in planned(bench) if m.template == "event"}
+    assert told == {
+        ("erp", "order_placed"),
+        ("erp", "shipment_shipped"),
+        ("shop", "order_placed"),
+        ("shop", "shipment_shipped"),
+        ("shop", "stock_depleted"),
+    }
+    assert {m.channel for m in planned(bench) if m.template == "event"} == {"webhook:erp", "webhook:shop"}
+
+
+@pytest.mark.requirement("N6")
+async def test_an_event_read_again_makes_no_second_message() -> None:
+    bench = Bench(service(Routing(webhooks=HOOKS)))
+    read = [bench.incoming(event) for event in (placed(), canceled(), shipped())]
+    await bench.turns.run(read)
+    before = sorted(m.message_id for m in planned(bench))
+    await bench.turns.run(read)
+    bench.store.tables["cursors"].clear()  # as after a database was restored and its topics are read from the start
+    await bench.turns.run(read)
+    assert sorted(m.message_id for m in planned(bench)) == before
+    assert bench.store.rows("parked") == []
+
+
+@pytest.mark.requirement("N6")
+async def test_two_services_events_with_the_same_place_in_their_stream_are_two_messages() -> None:
+    bench = Bench(service(Routing(webhooks=HOOKS)))
+    await bench.hear(placed(), shipped())
+    first = {m.event_id for m in planned(bench)}
+    assert len(first) == 2, "order/1 of orders and order/1 of the warehouse are two events"
+
+
+@pytest.mark.requirement("X4")
+async def test_messages_hold_nothing_personal() -> None:
+    bench = Bench(service(Routing(webhooks=HOOKS)))
+    await bench.hear(placed(), *for_buyers().values())
+    stored = json.dumps([m.facts for m in planned(bench)], ensure_ascii=False)
+    assert all(part not in stored for part in (PERSONAL.contact.name, PERSONAL.contact.phone, PERSONAL.address.street))
+
+
+@pytest.mark.requirement("N1")
+async def test_a_corrected_contact_is_the_one_that_is_told() -> None:
+    bench = Bench(service())
+    moved = PERSONAL.model_copy(
+        update={"contact": PERSONAL.contact.model_copy(update={"email": "new@example.org"})}
+    )
+    confirmed = AddressConfirmed(
+        order_id=ORDER, corrected=True, delivery_method=DeliveryMethod.COURIER, personal=moved
+    )
+    await bench.hear(placed(), confirmed)
+    assert bench.row("contacts", ORDER).contact.email == "new@example.org"

@@ -1,0 +1,95 @@
+"""Templates: two languages, courtesies, no absolute promises (N4)."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jinja2.exceptions import SecurityError, UndefinedError
+
+from services.notify.texts import BUYER, TEMPLATES, TemplatesWrong, Texts, promise_in
+from shared.values import Locale
+from tests.notify.news import for_buyers
+
+PROMISES = [
+    "我们肯定明天送到", "保证满意", "绝对正品", "we Guarantee delivery", "it is guaranteed", "Absolutely no fee",
+    "we promise", "promised by Friday", "一定会到", "definitely",
+]  # fmt: skip
+
+
+def values(template: str, **more: Any) -> dict[str, Any]:
+    facts = for_buyers()[template].model_dump(mode="json", exclude={"personal"})
+    known = {"name": "王芳", "number": "T-1", "refund_due": True, "reason_text": "not as agreed"}
+    return facts | known | more
+
+
+@pytest.mark.requirement("N4")
+@pytest.mark.parametrize("locale", Locale)
+@pytest.mark.parametrize("template", BUYER)
+def test_every_message_exists_in_each_language_with_the_shops_courtesies(template: str, locale: Locale) -> None:
+    text = Texts("Tea House", "Asia/Shanghai").render(template, locale, values(template))
+    opening, closing = ("Dear 王芳", "With kind regards, Tea House")
+    if locale is Locale.ZH_CN:
+        opening, closing = ("王芳，您好", "Tea House 敬上")
+    assert text.body.startswith(opening)
+    assert text.body.endswith(closing)
+    assert text.subject
+    assert "\n" not in text.subject
+    assert promise_in(text.subject + text.body) is None
+
+
+@pytest.mark.requirement("N4")
+@pytest.mark.parametrize("text", PROMISES)
+def test_absolute_promises_are_found(text: str) -> None:
+    assert promise_in(text) is not None
+
+
+@pytest.mark.requirement("N4")
+@pytest.mark.parametrize("text", ["预计明天送达", "We expect it on Friday", "a compromise", "收到后请检查商品"])
+def test_plain_words_are_no_promise(text: str) -> None:
+    assert promise_in(text) is None
+
+
+@pytest.mark.requirement("N4")
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("Hello\nit is guaranteed", "promises too much"), ("Hello\n{% if %}", "is broken"), (None, "is missing")],
+)
+def test_a_wrong_template_ends_the_start_with_a_sentence(
+    tmp_path: Path, content: str | None, complaint: str
+) -> None:
+    shutil.copytree(TEMPLATES, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "en" / "shipped.txt"
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(TemplatesWrong, match=rf"en/shipped\.txt {complaint}"):
+        Texts("Tea House", "Asia/Shanghai", tmp_path)
+
+
+@pytest.mark.requirement("N4")
+@pytest.mark.parametrize(
+    ("attack", "refusal"),
+    [("{{ ''.__class__.__mro__ }}", SecurityError), ("{{ nothing_of_that_name }}", UndefinedError)],
+)
+def test_templates_run_in_a_sandbox_and_name_only_what_there_is(
+    tmp_path: Path, attack: str, refusal: type[Exception]
+) -> None:
+    shutil.copytree(TEMPLATES, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "en" / "shipped.txt").write_text(f"Hello\n{attack}")
+    with pytest.raises(refusal):
+        Texts("Tea House", "Asia/Shanghai", tmp_path).render("shipped", Locale.EN, values("shipped"))
+
+
+def test_what_a_buyer_is_called_is_never_a_template() -> None:
+    text = Texts("Tea House", "Asia/Shanghai").render("shipped", Locale.EN, values("shipped", name="{{ 7 * 7 }}"))
+    assert "{{ 7 * 7 }}" in text.body
+
+
+@pytest.mark.requirement("X7")
+def test_money_and_times_are_written_as_the_reader_writes_them() -> None:
+    texts = Texts("Tea House", "Asia/Shanghai")
+    chinese = texts.render("refund_requested", Locale.ZH_CN, values("refund_requested")).body
+    english = texts.render("refund_requested", Locale.EN, values("refund_requested")).body
+    assert "¥100.00" in chinese
+    assert "CN¥100.00" in english
+    by = texts.render("return_authorized", Locale.ZH_CN, values("return_authorized")).body
+    assert "09:00" in by, "the shop's zone, not UTC"
