@@ -5,7 +5,7 @@ A command is a function in a file of `deploy/commands`, a group of commands a fi
 
 import typer
 
-from deploy.commands import demo, env, replay, setup, token, up
+from deploy.commands import demo, docs, env, replay, setup, token, up
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,7 +14,16 @@ app = typer.Typer(
     help="Handover: order fulfillment as event-driven services.",
 )
 
-for command in (setup.provision, setup.topics, setup.migrate, env.env, up.up, demo.demo, replay.replay):
+for command in (
+    setup.provision,
+    setup.topics,
+    setup.migrate,
+    env.env,
+    up.up,
+    demo.demo,
+    replay.replay,
+    docs.docs,
+):
     app.command()(command)
 
 app.add_typer(token.app, name="token", help="Tokens for people, devices and systems.")

@@ -48,7 +48,9 @@ class Lifecycle(Generic[S]):
     @property
     def events(self) -> list[type]:
         """What the lifecycle knows of, in the order of the table."""
-        return list(dict.fromkeys([e for _, e in self.moves] + sorted((e for _, e in self.overtaken), key=str)))
+        return list(
+            dict.fromkeys([e for _, e in self.moves] + sorted((e for _, e in self.overtaken), key=str))
+        )
 
     def mermaid(self) -> str:
         """The lifecycle as a Mermaid state diagram, for the generated docs."""

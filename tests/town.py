@@ -10,6 +10,7 @@ from services.warehouse.domain.courier import load_couriers
 from services.warehouse.handlers import service as warehouse
 from shared.events import inbox
 from shared.events.base import EVENT_TYPES, Event
+from shared.events.warehouse import TrackingStatus
 from shared.runtime.envelope import decode_ours, headers_of
 from shared.runtime.messages import Command, Outcome, Raw
 from shared.values import Actor, ActorKind
@@ -91,7 +92,9 @@ class Town:
     async def scan(self, event: type[Event], actor: Actor = PICKER, **parts: Any) -> Outcome:
         """A scan at this instant."""
         self._scans += 1
-        return await self.outside(event(scanned_at=self.now, **parts), actor, id=f"scan-{self._scans}")
+        return await self.outside(
+            event.model_validate({"scanned_at": self.now} | parts), actor, id=f"scan-{self._scans}"
+        )
 
     async def stock(self, sku: str = "TEA", quantity: int = 100, location: str = "A-1") -> None:
         """Receive stock."""
@@ -142,7 +145,10 @@ class Town:
     async def track(self, number: str, status: str, courier: str = "sf", **parts: Any) -> Outcome:
         """The courier's report."""
         report = inbox.TrackingReported(
-            courier=courier, tracking_number=number, status=status, **({"occurred_at": self.now} | parts)
+            courier=courier,
+            tracking_number=number,
+            status=TrackingStatus(status),
+            **({"occurred_at": self.now} | parts),
         )
         return await self.outside(report, COURIER)
 

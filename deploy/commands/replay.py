@@ -9,7 +9,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from deploy.embedded.child import EmbeddedError
@@ -19,8 +26,8 @@ from deploy.play.edges import Edges, Listener
 from deploy.play.histories import SOURCE, HistoriesError, History, read
 from deploy.play.outcomes import UNPAID_FOR, from_files, from_system
 from deploy.play.pace import WATCHER, Pace
-from deploy.play.replay import Replay, end_of
 from deploy.play.replay import Progress as Kept
+from deploy.play.replay import Replay, end_of
 from deploy.play.report import checks_table
 from deploy.play.targets import embedded
 from shared.events.identity import order_id as id_of
@@ -29,14 +36,18 @@ console = Console()
 
 
 def replay(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Order histories: customers.csv, orders.csv, …")],
-    data: Annotated[Path, typer.Option(help="Where the system keeps its data between runs")] = Path(".handover/replay"),
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Order histories: customers.csv, orders.csv, …")
+    ],
+    data: Annotated[Path, typer.Option(help="Where the system keeps its data between runs")] = Path(
+        ".handover/replay"
+    ),
     limit: Annotated[int, typer.Option(min=0, help="Only the first so many orders; 0 for all")] = 0,
     differences: Annotated[int, typer.Option(help="How many differing orders are listed")] = 1000,
 ) -> None:
     """Play order histories through the public edges on the driven clock, then compare files and system, order by order.
 
-    Stopped with Ctrl-C it goes on where it was; run again after its end it hands everything in a second time, which changes nothing.
+    Stopped with Ctrl-C it goes on where it was; run after its end it hands everything in again, which changes nothing.
     """
     try:
         histories = read(folder)
@@ -73,10 +84,18 @@ async def _play(stack: Stack, histories: list[History], kept: Kept, most: int) -
         again = bool(days) and kept.done >= days[-1].isoformat()
         if again:
             console.print("Everything was played before: it is handed in a second time.")
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("days", total=len(days))
-            await run.play(kept, again, lambda day: progress.update(bar, advance=1, description=day.isoformat()))
+            await run.play(
+                kept, again, lambda day: progress.update(bar, advance=1, description=day.isoformat())
+            )
         await pace.settled()
         found = {h.order_id: await _of_system(h, run, edges) for h in histories}
         checks = await check_all(target.databases)
@@ -89,8 +108,12 @@ async def _play(stack: Stack, histories: list[History], kept: Kept, most: int) -
 
 
 async def _of_system(h: History, run: Replay, edges: Edges) -> tuple[str, str]:
-    answer: list[dict[str, Any]] = await edges.get("orders", f"/v1/orders?source={SOURCE}&number={h.order_id}", WATCHER)
-    order = answer[0] | {"cancel_refused": id_of(SOURCE, h.order_id) in run.cancel_refused} if answer else None
+    answer: list[dict[str, Any]] = await edges.get(
+        "orders", f"/v1/orders?source={SOURCE}&number={h.order_id}", WATCHER
+    )
+    order = (
+        answer[0] | {"cancel_refused": id_of(SOURCE, h.order_id) in run.cancel_refused} if answer else None
+    )
     return from_system(order, run.refused.get(f"{h.order_id}-submitted"))
 
 
@@ -102,19 +125,32 @@ def _reconcile(histories: list[History], found: dict[str, tuple[str, str]], most
         table.add_column(column, justify="left" if column == "outcome" else "right")
     left, right = Counter(str(o) for o, _ in told.values()), Counter(str(o) for o, _ in found.values())
     for outcome in dict.fromkeys([*sorted(left), *sorted(right)]):
-        table.add_row(outcome, str(left[outcome]), str(right[outcome]), style=None if left[outcome] == right[outcome] else "yellow")
+        table.add_row(
+            outcome,
+            str(left[outcome]),
+            str(right[outcome]),
+            style=None if left[outcome] == right[outcome] else "yellow",
+        )
     table.add_row("all", str(sum(left.values())), str(sum(right.values())), style="bold")
     console.print(table)
     differ = [h for h in histories if told[h.order_id][0] != found[h.order_id][0]]
     console.print(f"{len(histories) - len(differ)} orders agree, {len(differ)} differ.")
     for h in differ[:most]:
         (outcome, why), (stands, behind) = told[h.order_id], found[h.order_id]
-        console.print(f"{h.order_id} ({h.status}): files {outcome}{f', {why}' if why else ''}; system {stands}, {behind}")
-    dirty = Counter(why.split(" paid ")[0] if why.startswith("paid") else why for _, why in told.values() if why)
+        console.print(
+            f"{h.order_id} ({h.status}): files {outcome}{f', {why}' if why else ''}; system {stands}, {behind}"
+        )
+    dirty = Counter(
+        why.split(" paid ")[0] if why.startswith("paid") else why for _, why in told.values() if why
+    )
     surprises = Table(title="Decided by rule, where the files are not clean", title_justify="left")
     surprises.add_column("what the files hold")
     surprises.add_column("orders", justify="right")
-    for why, count in Counter("payments do not add up" if w.startswith("paid") else w for w in dirty.elements()).items():
+    for why, count in Counter(
+        "payments do not add up" if w.startswith("paid") else w for w in dirty.elements()
+    ).items():
         surprises.add_row(why, str(count))
     console.print(surprises)
-    return not any(stands == "lost" for stands, _ in found.values()) and all(behind for _, behind in (found[h.order_id] for h in differ))
+    return not any(stands == "lost" for stands, _ in found.values()) and all(
+        behind for _, behind in (found[h.order_id] for h in differ)
+    )

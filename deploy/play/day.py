@@ -1,5 +1,5 @@
-"""A day in a shop: buyers, payments, agents, pickers, checkers, a courier and the returns dock, each doing what a person or system
-outside would do when it sees what the topics say. Everything goes through the public edges.
+"""A day in a shop: buyers, payments, agents, pickers, checkers, a courier and the returns dock, each doing what a person or
+system outside would do when it sees what the topics say. Everything goes through the public edges.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from deploy.play.script import CATALOG, SOURCE, End, Script, Story
 from shared.events import inbox
 from shared.events.aftersales import ReturnReason
 from shared.events.base import Event
+from shared.events.warehouse import Condition, TrackingStatus
 from shared.values import Actor, Money, Role, SkuQuantity
 
 SHOP = system(SOURCE)
@@ -155,7 +156,9 @@ class Day:
         elif script.story is Story.OVERPAID_ACCEPTED:
             path = f"/v1/orders/{script.order_id}/holds/payment_anomaly/lift"
             try:
-                await self.edges.ask("orders", path, SUPERVISOR, {"reason": "the surplus goes back to the buyer"})
+                await self.edges.ask(
+                    "orders", path, SUPERVISOR, {"reason": "the surplus goes back to the buyer"}
+                )
             except Refusal as refusal:
                 if refusal.code != "no_such_hold":  # lifted with the anomaly before
                     raise
@@ -259,7 +262,7 @@ class Day:
             report = inbox.TrackingReported(
                 courier=data["courier"],
                 tracking_number=data["tracking_number"],
-                status=status,
+                status=TrackingStatus(status),
                 occurred_at=now(),
                 cod_collected=cod if status == "delivered" else 0,
             )
@@ -289,7 +292,7 @@ class Day:
     async def _on_return_authorized(self, script: Script, data: dict[str, Any]) -> None:
         case_id, lines = data["case_id"], data["lines"]
         await self._until(lambda: self._dock(inbox.ReturnReceivedScanned(case_id=case_id, scanned_at=now())))
-        found = [inbox.DockLine(condition="as_new", **line) for line in lines]
+        found = [inbox.DockLine(condition=Condition.AS_NEW, **line) for line in lines]
         await self._post(
             inbox.ReturnInspectedScanned(case_id=case_id, lines=tuple(found), scanned_at=now()), DOCK
         )

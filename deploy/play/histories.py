@@ -85,7 +85,9 @@ def read(folder: Path) -> list[History]:
     """All histories of a folder, by time of purchase. Raises HistoriesError."""
     for name in FILES:
         if not (folder / name).is_file():
-            raise HistoriesError(f"{folder} has no {name}; a folder of order histories holds {', '.join(FILES)}")
+            raise HistoriesError(
+                f"{folder} has no {name}; a folder of order histories holds {', '.join(FILES)}"
+            )
     customers = {r["customer_id"]: r for r in _rows(folder / "customers.csv")}
     weights = {r["product_id"]: _grams(r.get("product_weight_g", "")) for r in _rows(folder / "products.csv")}
     histories: dict[str, History] = {}

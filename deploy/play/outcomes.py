@@ -67,7 +67,7 @@ def _one(h: History, *, twice: bool) -> tuple[Outcome, str]:
 
 
 def from_system(order: Mapping[str, Any] | None, refusal: str | None) -> tuple[str, str]:
-    """The outcome of an order as the orders service shows it, or of the refusal of its submission; and what stands behind it."""
+    """The outcome of an order as the orders service shows it, or of the refusal of its submission; and why."""
     if order is None:
         return (Outcome.REFUSED, refusal) if refusal else ("lost", "neither an order nor a refusal")
     why = f"{order['payment_status']}, {order['fulfillment']}"

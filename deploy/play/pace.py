@@ -78,4 +78,3 @@ class Pace:
         partitions = [TopicPartition(t, p) for t in topics for p in self._partitions[t]]
         ends = await self._consumer.end_offsets(partitions)
         return {f"{tp.topic}/{tp.partition}": end for tp, end in ends.items()}
-

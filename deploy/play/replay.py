@@ -17,6 +17,7 @@ from deploy.play.pace import Pace
 from shared.events import inbox
 from shared.events.base import Event
 from shared.events.identity import order_id as id_of
+from shared.events.warehouse import TrackingStatus
 from shared.values import Actor, Address, Contact, Locale, Money, OrderLine, Personal
 
 SHOP = system(SOURCE)
@@ -116,7 +117,9 @@ class Replay:
                 moments.append((h.shipped_at, "warehouse", h, "ship"))
                 if h.delivered_at:
                     same = h.delivered_at.astimezone(ZONE).date() <= h.shipped_at.astimezone(ZONE).date()
-                    moments.append((max(h.delivered_at, h.shipped_at), "later" if same else "courier", h, "deliver"))
+                    moments.append(
+                        (max(h.delivered_at, h.shipped_at), "later" if same else "courier", h, "deliver")
+                    )
                     if h.reviewed_at and h.reviewed_at > h.delivered_at + timedelta(days=1):
                         moments.append((h.reviewed_at, "shop", h, "receipt"))
         days: dict[date, dict[str, list[tuple[History, str]]]] = defaultdict(lambda: defaultdict(list))
@@ -156,7 +159,9 @@ class Replay:
                         f"{payment_id}-captured",
                     )
             case "cancel":
-                asked = inbox.CancelAsked(source=SOURCE, external_number=h.order_id, reason=f"the shop says {h.status}")
+                asked = inbox.CancelAsked(
+                    source=SOURCE, external_number=h.order_id, reason=f"the shop says {h.status}"
+                )
                 await self._send(asked, SHOP, f"{h.order_id}-cancel")
             case "receipt":
                 confirmed = inbox.ReceiptConfirmed(source=SOURCE, external_number=h.order_id)
@@ -168,8 +173,12 @@ class Replay:
             for n, ((sku, price), pieces) in enumerate(sorted(h.items.items()), 1)
         ]
         # the files hold no names: what stands here is made up, only place and postcode are theirs
-        contact = Contact(name=f"Buyer {h.buyer_id[:8]}", phone="+5511900000000", email=f"{h.buyer_id[:8]}@example.org")
-        address = Address(country="BR", region=h.region, city=h.city, street="(not in the files)", postcode=h.postcode)
+        contact = Contact(
+            name=f"Buyer {h.buyer_id[:8]}", phone="+5511900000000", email=f"{h.buyer_id[:8]}@example.org"
+        )
+        address = Address(
+            country="BR", region=h.region, city=h.city, street="(not in the files)", postcode=h.postcode
+        )
         parts: dict[str, Any] = {
             "source": SOURCE,
             "external_number": h.order_id,
@@ -194,7 +203,9 @@ class Replay:
         order = id_of(SOURCE, h.order_id)
         at = [h.shipped_at - timedelta(minutes=30 - n) for n in range(6)]
         goods = [{"barcode": sku, "quantity": n} for sku, n in h.goods]
-        scans: list[tuple[Event, Actor]] = [(inbox.PickStartScanned(order_id=order, scanned_at=at[0]), PICKER)]
+        scans: list[tuple[Event, Actor]] = [
+            (inbox.PickStartScanned(order_id=order, scanned_at=at[0]), PICKER)
+        ]
         scans += [(inbox.PickScanned(order_id=order, scanned_at=at[1], **g), PICKER) for g in goods]  # type: ignore[arg-type]
         scans.append((inbox.CheckStartScanned(order_id=order, scanned_at=at[2]), CHECKER))
         scans += [(inbox.CheckScanned(order_id=order, scanned_at=at[3], **g), CHECKER) for g in goods]  # type: ignore[arg-type]
@@ -220,7 +231,9 @@ class Replay:
         parcel = self.tracking.get(id_of(SOURCE, h.order_id))
         if parcel is None:
             return
-        report = inbox.TrackingReported(courier=parcel[0], tracking_number=parcel[1], status=status, occurred_at=at)
+        report = inbox.TrackingReported(
+            courier=parcel[0], tracking_number=parcel[1], status=TrackingStatus(status), occurred_at=at
+        )
         await self._send(report, system(parcel[0]), f"{h.order_id}-{status}")
 
     # --- the edges ----------------------------------------------------------------------------------------

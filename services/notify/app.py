@@ -4,13 +4,14 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from standardwebhooks import Webhook as Signer
 
 from services.notify import api
 from services.notify.channels import Channel, EmailChannel, FileChannel, WebhookChannel
-from services.notify.handlers import Routing, Webhook, service
+from services.notify.handlers import HEARD, Routing, Webhook, service
 from services.notify.sender import Sender
 from services.notify.texts import TemplatesWrong, Texts
 from shared.runtime.app import serve
@@ -44,6 +45,14 @@ class NotifySettings(Settings):
     def _smtp(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("smtp://", "smtps://")):
             raise ValueError("must begin with smtp:// or smtps://")
+        if value is not None:
+            try:
+                parts = urlsplit(value.get_secret_value())
+                usable = bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                usable = False
+            if not usable:
+                raise ValueError("must name a host, and a port from 1 to 65535 where it names one")
         return value
 
 
@@ -57,7 +66,18 @@ class _Endpoint(BaseModel):
     @field_validator("secret")
     @classmethod
     def _signs(cls, value: str) -> str:
-        Signer(value)
+        try:
+            Signer(value)
+        except Exception:  # its own classes, and Base64's
+            raise ValueError("must be whsec_ and a key in Base64") from None
+        return value
+
+    @field_validator("events")
+    @classmethod
+    def _heard(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            if not any(Webhook("", "", "", (pattern,)).wants(event.wire_type) for event in HEARD):
+                raise ValueError(f"no event is called {pattern}")
         return value
 
 

@@ -1,5 +1,5 @@
-"""Channels: how a message leaves the house (N3). Each is told a deterministic id, so that whoever receives a message twice after a
-crash can drop the second.
+"""Channels: how a message leaves the house (N3). Each is told a deterministic id, so that whoever gets a message twice after
+a crash can drop the second.
 """
 
 import json
@@ -83,7 +83,7 @@ class EmailChannel:
         self.sender = sender
 
     async def send(self, letter: Letter) -> None:
-        """Hand the letter to the SMTP server; a refused recipient is final, anything else is tried again."""
+        """Hand the letter to the SMTP server; a recipient refused for good (5xx) is final, all else is tried again."""
         mail = EmailMessage()
         mail["From"], mail["To"], mail["Subject"] = self.sender, letter.recipient, letter.subject
         mail["Message-ID"] = f"<{letter.message_id}@{self.sender.rpartition('@')[2].rstrip('>')}>"
@@ -97,9 +97,12 @@ class EmailChannel:
                 username=self.username,
                 password=self.password,
                 use_tls=self.tls,
+                start_tls=True if self.password and not self.tls else None,  # no password goes in the clear
                 timeout=20,
             )
-        except aiosmtplib.SMTPRecipientsRefused:
+        except aiosmtplib.SMTPRecipientsRefused as refused:
+            if any(one.code < 500 for one in refused.recipients):  # greylisting, a full mailbox
+                raise TryLater("the mail server does not take the recipient now") from None
             raise GiveUp("the mail server refused the recipient") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise TryLater(f"the mail server: {type(error).__name__}") from None

@@ -17,13 +17,14 @@ from services.notify.tables import (
 )
 from shared.events import aftersales, notify, orders, warehouse
 from shared.events.base import EVENT_TYPES, Event
+from shared.events.notify import MessageFailed, MessageSent
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Command, Refused
-from shared.runtime.service import Service, on
+from shared.runtime.service import Handling, Service, on
 from shared.values import Locale
 
 LEASE = timedelta(minutes=2)
-"""How long a sender has a message to itself; when it dies meanwhile, another takes over."""
+"""How long a sender has a message to itself; when it dies meanwhile, another takes over. Longer than a batch can take."""
 TRIES = 10
 LONGEST_WAIT = timedelta(hours=1)
 
@@ -61,6 +62,7 @@ PLANS: dict[type[Event], Plan] = {
     orders.OrderEventParked: Plan("event_parked", "staff"),
     warehouse.WarehouseEventParked: Plan("event_parked", "staff"),
     aftersales.AftersalesEventParked: Plan("event_parked", "staff"),
+    notify.NotifyEventParked: Plan("event_parked", "staff"),
 }
 
 
@@ -111,6 +113,8 @@ class Result(Command):
     error: str = ""
     lasting: bool = False
     """True when trying again cannot help."""
+    suppressed: bool = False
+    """True when it is not to be sent at all; `error` says why."""
 
 
 class RecordResults(Command):
@@ -141,21 +145,27 @@ def planned(event: Event, desk: NotifyDesk) -> list[tuple[str, str, str, str]]:
     if (plan := PLANS.get(type(event))) is not None:
         channel = desk.routing.buyer if plan.audience == "buyer" else desk.routing.staff
         found.append((plan.template, plan.audience, channel))
-    found += [
-        ("event", w.name, f"webhook:{w.name}") for w in desk.routing.webhooks if w.wants(event.wire_type)
-    ]
+    # that a webhook got its message is told to no webhook: one such message would make the next, for ever
+    if not (isinstance(event, MessageSent | MessageFailed) and event.channel.startswith("webhook:")):
+        found += [
+            ("event", w.name, f"webhook:{w.name}") for w in desk.routing.webhooks if w.wants(event.wire_type)
+        ]
     key = f"{desk.envelope.source} {desk.envelope.id}"
     return [(sha256(f"{key} {t} {a}".encode()).hexdigest()[:40], t, a, c) for t, a, c in found]
 
 
 def rows(event: Event, desk: NotifyDesk) -> Iterator[tuple[Want, ...]]:
-    """The messages that may be planned already, and the contact of the order."""
+    """The messages that may be planned already, and the contact of the order.
+
+    No generator itself: the envelope that message ids are made of is in hand only while this is called, not when rounds run.
+    """
     order_id = getattr(event, "order_id", "")
     keep = isinstance(event, (orders.OrderPlaced, orders.AddressConfirmed))
-    yield (
+    wants = (
         desk.messages.want(*(message_id for message_id, *_ in planned(event, desk))),
         desk.contacts.want(*([order_id] if keep else [])),
     )
+    return iter((wants,))
 
 
 def tell(event: Event, desk: NotifyDesk) -> None:
@@ -225,10 +235,12 @@ def record(command: RecordResults, desk: NotifyDesk) -> None:
             continue
         if not result.error:
             desk.messages.put(replace(message, state=MessageState.SENT, last_error=""))
-            _say(notify.MessageSent, message, desk)
+            _say(MessageSent, message, desk)
+        elif result.suppressed:
+            desk.messages.put(replace(message, state=MessageState.SUPPRESSED, last_error=result.error))
         elif result.lasting or message.tries >= TRIES:
             desk.messages.put(replace(message, state=MessageState.FAILED, last_error=result.error))
-            _say(notify.MessageFailed, message, desk, reason=result.error)
+            _say(MessageFailed, message, desk, reason=result.error)
         else:
             later = backed_off(message, desk.now)
             desk.messages.put(replace(message, due=later, last_error=result.error))
@@ -275,11 +287,11 @@ def opted(command: SetOptOut, desk: NotifyDesk) -> Iterator[Want]:
 HEARD = [
     event
     for name, event in sorted(EVENT_TYPES.items())
-    if name.split(".", 1)[0] in ("orders", "warehouse", "aftersales") and ".inbox." not in name
+    if name.split(".", 1)[0] in ("orders", "warehouse", "aftersales", "notify") and ".inbox." not in name
 ]
-"""Everything the other services say: any of it may be wanted by a webhook."""
+"""Everything that the services say, notify too: a webhook may want any of it, and staff what is parked."""
 
-CONSUMES = (
+CONSUMES: tuple[Handling[Any, NotifyDesk], ...] = (
     *(on(event, tell, rows) for event in HEARD),
     on(ClaimMessages, claim, named),
     on(RecordResults, record, named),

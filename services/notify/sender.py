@@ -1,4 +1,4 @@
-"""The sender: takes planned messages that are due and sends them, each channel by itself, so that a dead one delays only its own.
+"""The sender: takes planned messages that are due and sends them, each channel by itself: a dead one delays only its own.
 
 A message is claimed under a lease and its result recorded, both through turns like everything else; only the sending between
 is outside. After a crash the lease ends and the message is sent again, under the same id.
@@ -29,8 +29,10 @@ from shared.values import Actor, ActorKind, Locale
 
 log = structlog.get_logger(__name__)
 
-BATCH = 100
+BATCH = 50
 AT_ONCE = 10
+SEND_SECONDS = 20
+"""Most that one try may take; a batch of them must end before its lease does."""
 POLL = 0.3
 """Seconds between looks while nothing is due."""
 SENDER = Actor(kind=ActorKind.SERVICE, name="notify")
@@ -61,7 +63,7 @@ class Sender:
         while True:
             try:
                 sent = await self._send_due(name, channel)
-            except Exception as error:  # noqa: BLE001  the loop outlives a database that is away
+            except Exception as error:
                 log.warning("sender waits", channel=name, error=type(error).__name__)
                 sent = 0
                 await asyncio.sleep(1)
@@ -109,10 +111,18 @@ class Sender:
         busy: asyncio.Semaphore,
     ) -> Result:
         if out and message.audience == "buyer" and message.template not in NECESSARY:
-            return Result(message_id=message.message_id, error="the buyer opted out", lasting=True)
+            return Result(message_id=message.message_id, error="the buyer opted out", suppressed=True)
         async with busy:
             try:
-                await channel.send(self._letter(message, contact))
+                letter = self._letter(message, contact)
+                if not letter.recipient:
+                    return Result(
+                        message_id=message.message_id, error="no e-mail address is known", suppressed=True
+                    )
+                async with asyncio.timeout(SEND_SECONDS):
+                    await channel.send(letter)
+            except TimeoutError:
+                return Result(message_id=message.message_id, error=f"no answer in {SEND_SECONDS} s")
             except TryLater as error:
                 return Result(message_id=message.message_id, error=str(error)[:300])
             except GiveUp as error:
@@ -121,6 +131,11 @@ class Sender:
                 return Result(
                     message_id=message.message_id, error=f"template: {type(error).__name__}", lasting=True
                 )
+            except (
+                Exception
+            ) as error:  # a bug of ours: it must not keep the results of the others from being booked
+                log.exception("message cannot be sent", message=message.message_id, template=message.template)
+                return Result(message_id=message.message_id, error=f"a bug: {type(error).__name__}")
         return Result(message_id=message.message_id)
 
     def _letter(self, message: Message, contact: BuyerContact | None) -> Letter:
@@ -141,9 +156,10 @@ class Sender:
         }
         locale = language(contact, message.audience, self.staff_locale)
         text = self.texts.render(message.template, locale, values)
-        recipient = (
-            self.staff if message.audience == "staff" else (person.email or person.phone if person else "")
-        )
+        reach = person.email if person else None
+        if person and message.channel != "email":
+            reach = reach or person.phone
+        recipient = self.staff if message.audience == "staff" else reach or ""
         return Letter(
             message.message_id,
             recipient,

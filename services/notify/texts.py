@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
-from babel.numbers import format_currency
+from babel.numbers import format_currency, get_currency_precision
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import SandboxedEnvironment
@@ -26,9 +27,11 @@ BUYER = (
     "refund_requested", "case_rejected",
 )  # fmt: skip
 STAFF = ("escalated", "payment_anomaly", "event_parked")
+TIMES = frozenset({"answer_by", "return_by", "delivered_at", "shipped_at", "expected_at", "due"})
+"""Facts that are instants. By name, one by one: `held_by` and `overdue` sound like times and are none."""
 
 _PROMISES = re.compile(
-    r"肯定|保证|绝对|百分之百|一定会|\b(guarantee\w*|absolutely|definitely|certainly|promise\w*|without fail|100\s?%)",
+    r"肯定|保证|绝对|百分之百|一定会|承诺|\b(guarantee\w*|absolutely|definitely|certainly|promise\w*|without fail|100\s?%)",
     re.IGNORECASE,
 )
 
@@ -57,6 +60,8 @@ class Texts:
             keep_trailing_newline=False,
             autoescape=False,
         )
+        if found := promise_in(shop):
+            raise TemplatesWrong(f"the shop's name promises too much: {found!r}")
         for locale in Locale:
             for name in (*BUYER, *STAFF, "_opening", "_closing"):
                 self._check(folder / locale.value / f"{name}.txt")
@@ -92,8 +97,9 @@ class Texts:
     def _shown(self, name: str, value: Any, locale: Locale) -> Any:
         babel = locale.value.replace("-", "_")
         if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
-            return format_currency(value["amount"] / 100, value["currency"], locale=babel)
-        if isinstance(value, str) and (name.endswith(("_at", "_by", "due")) or name == "answer_by"):
+            amount = Decimal(value["amount"]).scaleb(-get_currency_precision(value["currency"]))
+            return format_currency(amount, value["currency"], locale=babel)
+        if isinstance(value, str) and name in TIMES:
             return format_datetime(datetime.fromisoformat(value), "medium", tzinfo=self.zone, locale=babel)
         return value
 

@@ -113,7 +113,9 @@ class HoldLifted(Event, type="orders.hold_lifted.v1", subject="order_id"):
     reason: Text
 
 
-class AddressConfirmationRequested(Event, type="orders.address_confirmation_requested.v1", subject="order_id"):
+class AddressConfirmationRequested(
+    Event, type="orders.address_confirmation_requested.v1", subject="order_id"
+):
     """The buyer is to be asked to confirm address, contact and delivery method (O6); for COD also the COD fee."""
 
     order_id: Code

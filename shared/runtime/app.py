@@ -55,7 +55,9 @@ async def _run(
         yield
         await runtime.stop()
 
-    app = create_app(runtime, [make(runtime) for make in routers], title=f"Handover {service.name}", lifespan=lifespan)
+    app = create_app(
+        runtime, [make(runtime) for make in routers], title=f"Handover {service.name}", lifespan=lifespan
+    )
     server = uvicorn.Server(
         uvicorn.Config(app, **config, log_config=None, access_log=False, timeout_graceful_shutdown=10)
     )

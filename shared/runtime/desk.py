@@ -2,7 +2,7 @@
 when the handler returned, so that a refusal or a bug leaves no trace of that one message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -87,7 +87,9 @@ class Shelf(Generic[R]):
         if value not in self.known_groups[column]:
             raise NotWanted(f"{self.map.name} by {column}={value!r} was not named in needs")
         order, _ = self.map.groups[column]
-        rows = [r for r in (self.known | self._staged).values() if r is not None and getattr(r, column) == value]
+        rows = [
+            r for r in (self.known | self._staged).values() if r is not None and getattr(r, column) == value
+        ]
         return sorted(rows, key=lambda r: (getattr(r, order), self.map.key(r)))
 
     def more(self, column: str, value: str) -> bool:
@@ -250,13 +252,18 @@ class Desk:
 
     def keep(self) -> None:
         """The handler returned: all it did is part of the turn."""
-        for part in (*self.shelves, *self.ledgers, self.timers):
+        for part in self._parts():
             part.keep()
         self.said += self._saying
         self._saying = []
 
     def discard(self) -> None:
         """The handler refused or failed: nothing of it remains."""
-        for part in (*self.shelves, *self.ledgers, self.timers):
+        for part in self._parts():
             part.discard()
         self._saying = []
+
+    def _parts(self) -> "Iterator[Shelf[Any] | Ledger[Any] | Timers]":
+        yield from self.shelves
+        yield from self.ledgers
+        yield self.timers

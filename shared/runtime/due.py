@@ -53,7 +53,10 @@ class DueTimers:
             delay = min(delay * 2, 5)
 
     async def _moved_or_woken(self) -> None:
-        waits = [asyncio.ensure_future(self.turns.clock.moved(EVERY)), asyncio.ensure_future(self._woken.wait())]
+        waits = [
+            asyncio.ensure_future(self.turns.clock.moved(EVERY)),
+            asyncio.ensure_future(self._woken.wait()),
+        ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

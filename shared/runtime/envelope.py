@@ -66,7 +66,9 @@ def decode_ours(raw: Raw) -> Incoming:
     try:
         headers = text_headers(raw)
         missing = [
-            h for h in ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_sequence", "ce_time") if h not in headers
+            h
+            for h in ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_sequence", "ce_time")
+            if h not in headers
         ]
         if missing:
             raise Malformed(f"headers {', '.join(missing)} are missing")
@@ -83,7 +85,11 @@ def decode_ours(raw: Raw) -> Incoming:
             trace=headers.get("ce_traceparent"),
         )
     except (Malformed, ValueError, KeyError) as error:
-        reason = error if isinstance(error, Malformed) else Malformed(f"headers cannot be read: {type(error).__name__}")
+        reason = (
+            error
+            if isinstance(error, Malformed)
+            else Malformed(f"headers cannot be read: {type(error).__name__}")
+        )
         place = f"{raw.topic}/{raw.partition}/{raw.offset}"
         return Incoming(_nobody(place, raw.topic), Door.KAFKA, f"{raw.topic}|{place}", error=reason, raw=raw)
     incoming = Incoming(envelope, Door.KAFKA, f"{raw.topic}|{envelope.stream}", raw=raw)
@@ -112,7 +118,9 @@ def unreadable(raw: Raw, error: Exception, claimed_id: str | None = None) -> Inc
 
 def _nobody(place: str, topic: str) -> Envelope:
     actor = Actor(kind=ActorKind.SYSTEM, name="unknown", role=Role.ORDINARY)
-    return Envelope(place, topic, "unknown", place, datetime.fromisoformat("2000-01-01T00:00:00+00:00"), actor)
+    return Envelope(
+        place, topic, "unknown", place, datetime.fromisoformat("2000-01-01T00:00:00+00:00"), actor
+    )
 
 
 def fields_of(error: ValueError) -> str:

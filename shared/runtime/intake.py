@@ -39,7 +39,9 @@ DRAIN_SECONDS = 20
 class Intake:
     """Reads the topics of one service and takes each batch through a turn."""
 
-    def __init__(self, turns: Turns[Any], settings: Settings, tokens: Tokens, clock: DrivenClock | None) -> None:
+    def __init__(
+        self, turns: Turns[Any], settings: Settings, tokens: Tokens, clock: DrivenClock | None
+    ) -> None:
         self.turns = turns
         self.tokens = tokens
         self.clock = clock
@@ -73,7 +75,9 @@ class Intake:
         )
         self.subscriber = subscriber(self._take)
         self._consumer_of = subscriber
-        if clock is not None:  # without a group: every replica follows every tick, from the first on after a restart
+        if (
+            clock is not None
+        ):  # without a group: every replica follows every tick, from the first on after a restart
             self.broker.subscriber(CLOCK_TOPIC, auto_offset_reset="earliest", decoder=_undecoded)(self._tick)
 
     async def start(self) -> None:
@@ -84,7 +88,9 @@ class Intake:
                 await self.broker.start()
             except (KafkaError, OSError) as error:
                 self.trouble = f"Kafka cannot be reached: {type(error).__name__}"
-                log.warning("intake waits for kafka", service=self.turns.service.name, error=type(error).__name__)
+                log.warning(
+                    "intake waits for kafka", service=self.turns.service.name, error=type(error).__name__
+                )
                 with contextlib.suppress(Exception):
                     await self.broker.stop()
                 await asyncio.sleep(delay)
@@ -139,7 +145,9 @@ class Intake:
             await self._apply(records)
             for record in records:
                 self.applied[record.topic, record.partition] = record.offset + 1
-            with contextlib.suppress(KafkaError):  # a lost group redelivers; the cursors know what was applied
+            with contextlib.suppress(
+                KafkaError
+            ):  # a lost group redelivers; the cursors know what was applied
                 await message.ack()
 
     async def _tick(self, body: bytes) -> None:

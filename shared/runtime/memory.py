@@ -56,13 +56,17 @@ class MemoryTransaction:
         order, limit = rows.groups[column]
         found = []
         for value in values:
-            group = [r for r in self.store.tables.get(rows.name, {}).values() if getattr(r[0], column) == value]
+            group = [
+                r for r in self.store.tables.get(rows.name, {}).values() if getattr(r[0], column) == value
+            ]
             found += sorted(group, key=lambda r: (getattr(r[0], order), rows.key(r[0])))[:limit]
         return found
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""
-        due = sorted((t for t in self.store.timers.values() if t.due <= now), key=lambda t: (t.due, t.timer_id))
+        due = sorted(
+            (t for t in self.store.timers.values() if t.due <= now), key=lambda t: (t.due, t.timer_id)
+        )
         self.claimed = due[:limit]
         return self.claimed
 

@@ -120,24 +120,28 @@ class Parking:
         """Parked messages, oldest first; without a state, all that still wait."""
         where = "state = $1" if state else "queue <> '' AND $1::text IS NULL"
         sql = f"SELECT * FROM parked WHERE {where} ORDER BY queue, place LIMIT $2"
-        return [PARKED.load(r) for r in await self.pool.fetch(sql, state, limit)]
+        return [PARKED.load(dict(r)) for r in await self.pool.fetch(sql, state, limit)]
 
     async def show(self, key: str) -> Parked | None:
         """One parked message with all that is known of it."""
         record = await self.pool.fetchrow("SELECT * FROM parked WHERE parked_key = $1", key)
-        return PARKED.load(record) if record else None
+        return PARKED.load(dict(record)) if record else None
 
     async def counts(self) -> dict[str, int]:
         """How many messages are parked, by state."""
-        records = await self.pool.fetch("SELECT state, count(*) AS n FROM parked WHERE queue <> '' GROUP BY state")
+        records = await self.pool.fetch(
+            "SELECT state, count(*) AS n FROM parked WHERE queue <> '' GROUP BY state"
+        )
         return {r["state"]: r["n"] for r in records}
 
     async def retry(self, lane: str) -> list[Outcome]:
         """Try the lane again from its oldest message on, in order, until one fails or all are done."""
         outcomes: list[Outcome] = []
         while True:
-            records = await self.pool.fetch("SELECT * FROM parked WHERE queue = $1 ORDER BY place LIMIT 200", lane)
-            batch = await self.turns.run([self._again(PARKED.load(r)) for r in records])
+            records = await self.pool.fetch(
+                "SELECT * FROM parked WHERE queue = $1 ORDER BY place LIMIT 200", lane
+            )
+            batch = await self.turns.run([self._again(PARKED.load(dict(r))) for r in records])
             outcomes += batch
             if len(records) < 200 or any(o.status not in (Status.DONE, Status.DUPLICATE) for o in batch):
                 return outcomes
@@ -170,16 +174,15 @@ class Parking:
     def _again(self, parked: Parked) -> Incoming:
         raw = Raw(parked.topic, parked.partition, parked.offset, b64decode(parked.key) or None,
                   tuple((k, b64decode(v)) for k, v in parked.headers), b64decode(parked.body))  # fmt: skip
-        if parked.door == Door.TIMER:
-            incoming = self._timer(parked, raw)
-        else:
-            incoming = self.decode(raw)
+        incoming = self._timer(parked, raw) if parked.door == Door.TIMER else self.decode(raw)
         incoming.door, incoming.lane, incoming.parked_key = Door.RETRY, parked.lane, parked.parked_key
         return incoming
 
     def _timer(self, parked: Parked, raw: Raw) -> Incoming:
         actor = Actor(kind=ActorKind.TIMER, name=parked.type)
-        envelope = Envelope(parked.message_id, parked.source, parked.type, parked.stream, parked.parked_at, actor)
+        envelope = Envelope(
+            parked.message_id, parked.source, parked.type, parked.stream, parked.parked_at, actor
+        )
         incoming = Incoming(envelope, Door.RETRY, parked.lane, raw=raw)
         try:
             incoming.message = TIMER_TYPES[parked.type].model_validate_json(raw.body)

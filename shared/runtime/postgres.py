@@ -117,7 +117,7 @@ class PostgresTransaction:
     async def save(self, changes: Changes) -> None:
         """See `Transaction.save`."""
         for rows, upserts in changes.upserts:
-            columns = [rows.dump(row) + [version] for row, version in upserts]
+            columns = [[*rows.dump(row), version] for row, version in upserts]
             self._all(await self.connection.execute(_upsert(rows), *_turned(columns)), len(upserts), rows)
         for rows, removes in changes.removes:
             self._all(await self.connection.execute(_delete(rows), *_turned(removes)), len(removes), rows)

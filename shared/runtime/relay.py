@@ -23,7 +23,9 @@ BATCH = 1000
 POLL = 0.1
 """Seconds between looks for what another replica committed; our own commits wake the relay at once."""
 
-_LOCK = 0x48414E44  # "HAND": the relay's advisory lock; a service has a database of its own, so one number serves
+_LOCK = (
+    0x48414E44  # "HAND": the relay's advisory lock; a service has a database of its own, so one number serves
+)
 _UNSENT = """
 SELECT o.position, l.stream, l.sequence, l.type, l.time, l.actor_kind, l.actor_name, l.correlation_id, l.causation_id,
        l.trace, l.data, p.personal
@@ -124,7 +126,9 @@ class Relay:
             raise failure
 
 
-_REFILL = "INSERT INTO outbox (position) SELECT position FROM event_log WHERE position > $1 ORDER BY position ON CONFLICT DO NOTHING"
+_REFILL = """
+INSERT INTO outbox (position) SELECT position FROM event_log WHERE position > $1 ORDER BY position ON CONFLICT DO NOTHING
+"""
 
 
 async def republish(pool: Pool, after: int = 0) -> int:

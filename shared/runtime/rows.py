@@ -23,7 +23,9 @@ class RowMap(Generic[R]):
     Raises TypeError when table and dataclass do not fit.
     """
 
-    def __init__(self, row: type[R], table: Table, *, groups: Mapping[str, tuple[str, int]] | None = None) -> None:
+    def __init__(
+        self, row: type[R], table: Table, *, groups: Mapping[str, tuple[str, int]] | None = None
+    ) -> None:
         self.table = table
         self.name = table.name
         self.groups = dict(groups or {})
@@ -55,7 +57,7 @@ class RowMap(Generic[R]):
         """Values in the order of `stored_columns`."""
         values = [_plain(getattr(row, c)) for c in self.columns]
         if self.has_doc:
-            doc = self.adapter.dump_python(row, mode="json", include=self._only_doc)  # type: ignore[arg-type]
+            doc = self.adapter.dump_python(row, mode="json", include=self._only_doc)
             values.append(orjson.dumps(doc).decode())
         return values
 

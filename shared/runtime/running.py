@@ -80,7 +80,9 @@ class Runtime:
             self._sample,
             *self.background,
         ]
-        self._tasks = [asyncio.create_task(loop(), name=getattr(loop, "__qualname__", "loop")) for loop in loops]
+        self._tasks = [
+            asyncio.create_task(loop(), name=getattr(loop, "__qualname__", "loop")) for loop in loops
+        ]
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
@@ -127,10 +129,8 @@ class Runtime:
 
     async def progress(self) -> dict[str, Any]:
         """How far the service is: what a driver of the clock waits for, and what ops look at."""
-        outbox, due = await self.pool.fetchrow(
-            "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM timers WHERE due <= $1)",
-            self.clock.now(),
-        )
+        outbox = await self.pool.fetchval("SELECT count(*) FROM outbox")
+        due = await self.pool.fetchval("SELECT count(*) FROM timers WHERE due <= $1", self.clock.now())
         return {
             "service": self.service.name,
             "clock": self.clock.now().isoformat(),
@@ -139,18 +139,23 @@ class Runtime:
             "timers_due": due,
             "parked": await self.parking.counts(),
             "topics": self.service.topics,
-            "applied": {f"{topic}/{partition}": n for (topic, partition), n in (await self.intake.progress()).items()},
+            "applied": {
+                f"{topic}/{partition}": n for (topic, partition), n in (await self.intake.progress()).items()
+            },
         }
 
     async def _sample(self) -> None:
         while True:
             with contextlib.suppress(Exception):  # a gauge that cannot be read now is read again soon
-                outbox = await self.pool.fetchrow(
-                    "SELECT count(*) AS n, min(l.time) AS oldest FROM outbox JOIN event_log l USING (position)"
+                unsent = await self.pool.fetchval("SELECT count(*) FROM outbox")
+                oldest = await self.pool.fetchval(
+                    "SELECT min(l.time) FROM outbox JOIN event_log l USING (position)"
                 )
-                age = (self.clock.now() - outbox["oldest"]).total_seconds() if outbox["oldest"] else 0.0
-                due = await self.pool.fetchval("SELECT count(*) FROM timers WHERE due <= $1", self.clock.now())
-                self.metrics.sample(outbox["n"], max(age, 0.0), due, await self.parking.counts(), self._lag())
+                age = (self.clock.now() - oldest).total_seconds() if oldest else 0.0
+                due = await self.pool.fetchval(
+                    "SELECT count(*) FROM timers WHERE due <= $1", self.clock.now()
+                )
+                self.metrics.sample(unsent, max(age, 0.0), due, await self.parking.counts(), self._lag())
             await asyncio.sleep(SAMPLE_SECONDS)
 
     def _lag(self) -> dict[tuple[str, int], int]:

@@ -49,7 +49,9 @@ class Changes:
     @property
     def empty(self) -> bool:
         """True when there is nothing to write."""
-        return not any((self.upserts, self.removes, self.added, self.timers_canceled, self.timers_set, self.entries))
+        return not any(
+            (self.upserts, self.removes, self.added, self.timers_canceled, self.timers_set, self.entries)
+        )
 
 
 class Transaction(Protocol):

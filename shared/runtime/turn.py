@@ -8,7 +8,7 @@ import asyncio
 import random
 import traceback
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -41,7 +41,9 @@ TRIES = 20
 """How often a turn runs again for a race before it gives up; each try waits a little longer."""
 
 _NO_RECORD = Raw("", 0, 0, None, (), b"")
-_REUSED = Refused("id_reused", "this id was used before for another message; send it with an id of its own", field="id")
+_REUSED = Refused(
+    "id_reused", "this id was used before for another message; send it with an id of its own", field="id"
+)
 
 
 class Turns(Generic[D]):
@@ -77,7 +79,9 @@ class Turns(Generic[D]):
             messages, _ = await self._again(lambda: _Turn(self, [], claim=1, unfit=True).run())
         return len(messages)
 
-    async def _again(self, attempt: Callable[[], Any]) -> Any:
+    async def _again(
+        self, attempt: Callable[[], Awaitable[tuple[list[Incoming], list[Outcome]]]]
+    ) -> tuple[list[Incoming], list[Outcome]]:
         for tries in range(TRIES):
             try:
                 return await attempt()
@@ -85,14 +89,16 @@ class Turns(Generic[D]):
                 if tries == TRIES - 1:  # never a race: two rows of this very turn exclude each other
                     raise Unfit(str(reason)) from reason
                 log.debug("turn runs again", service=self.service.name, reason=str(reason))
-                await asyncio.sleep(random.uniform(0, 0.002 * 2 ** min(tries, 7)))
+                await asyncio.sleep(random.uniform(0, 0.002 * 2 ** min(tries, 7)))  # noqa: S311  spreads retries, no secret
         raise AssertionError("unreachable")
 
 
 class _Turn(Generic[D]):
     """One attempt at one turn; thrown away when it must run again."""
 
-    def __init__(self, turns: Turns[D], messages: list[Incoming], *, claim: int = 0, unfit: bool = False) -> None:
+    def __init__(
+        self, turns: Turns[D], messages: list[Incoming], *, claim: int = 0, unfit: bool = False
+    ) -> None:
         self.turns = turns
         self.service = turns.service
         self.messages = messages
@@ -146,7 +152,7 @@ class _Turn(Generic[D]):
                     want = next(needs)
                 except StopIteration:
                     continue
-                except Exception:
+                except Exception:  # noqa: S112  met again, and answered, when the message is handled
                     continue
                 wants += want if isinstance(want, tuple) else (want,)
                 going.append(needs)
@@ -263,16 +269,18 @@ class _Turn(Generic[D]):
             self.books.inbox.put(Seen(_seen_key(incoming), incoming.digest, self.now, status, answer))
 
     def _refuse(self, incoming: Incoming, refused: Refused, *, remember: bool) -> Outcome:
-        what = {"code": refused.code, "detail": refused.detail, "field": refused.field}
         if remember:
-            self._remember(incoming, Status.REFUSED, what | {"status": refused.status})
+            names = ("code", "detail", "field", "status")
+            self._remember(incoming, Status.REFUSED, {name: getattr(refused, name) for name in names})
         if incoming.door is not Door.HTTP and self.service.refused is not None:
             envelope = incoming.envelope
             refusal = self.service.refused(
                 refused=incoming.claimed_id or envelope.id,
                 refused_source=envelope.source,
                 refused_type=envelope.type,
-                **what,
+                code=refused.code,
+                detail=refused.detail,
+                field=refused.field,
             )
             self.desk.publish(refusal)
         self._unpark(incoming)
@@ -290,14 +298,18 @@ class _Turn(Generic[D]):
             return Outcome(Status.FAILED, error=error)
         return self._park(incoming, ParkedState.FAILED, _reason(error), error)
 
-    def _park(self, incoming: Incoming, state: ParkedState, reason: str, error: Exception | None = None) -> Outcome:
+    def _park(
+        self, incoming: Incoming, state: ParkedState, reason: str, error: Exception | None = None
+    ) -> Outcome:
         envelope, raw = incoming.envelope, incoming.raw or _NO_RECORD
         before = self.books.parked.get(incoming.parked_key) if incoming.parked_key else None
         key = _parked_key(incoming)
         if before is None and self.books.parked.known.get(key):
             return Outcome(Status.DUPLICATE)
         where = (
-            "".join(traceback.format_exception(error, limit=-12)) if error and not isinstance(error, Refused) else ""
+            "".join(traceback.format_exception(error, limit=-12))
+            if error and not isinstance(error, Refused)
+            else ""
         )
         self.books.parked.put(
             replace(before, state=state, reason=reason, traceback=where, tries=before.tries + 1)
@@ -404,4 +416,8 @@ def _reason(error: Exception) -> str:
 
 def _where(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].name} ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else "the edge"
+    return (
+        f"{frames[-1].name} ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})"
+        if frames
+        else "the edge"
+    )

@@ -35,7 +35,12 @@ class Shop:
         self.order_id = oid(number)
 
     async def placed(
-        self, items: tuple[OrderLine, ...] = (), *, total: int | None = None, cod: bool = False, paid: bool = True
+        self,
+        items: tuple[OrderLine, ...] = (),
+        *,
+        total: int | None = None,
+        cod: bool = False,
+        paid: bool = True,
     ) -> None:
         """An order: 2 × TEA at 50.00 unless said otherwise; paid unless it is COD."""
         items = items or lines(("TEA", 2, 5000))
@@ -84,7 +89,9 @@ class Shop:
             orders.CancelRefused(order_id=self.order_id, reason="already shipped", paid=money(paid))
         )
 
-    async def asks(self, reason: aftersales.ReturnReason = aftersales.ReturnReason.CHANGED_MIND, **pieces: int) -> Outcome:
+    async def asks(
+        self, reason: aftersales.ReturnReason = aftersales.ReturnReason.CHANGED_MIND, **pieces: int
+    ) -> Outcome:
         """The buyer asks to send pieces back."""
         event = ReturnAsked(
             source=SOURCE, external_number=self.number, lines=goods(**(pieces or {"TEA": 2})), reason=reason
@@ -95,7 +102,9 @@ class Shop:
         """Goods are at the dock."""
         return (await self.bench.hear(warehouse.ReturnReceived(order_id=self.order_id, case_id=case_id)))[0]
 
-    async def inspected(self, case_id: str, condition: Condition = Condition.AS_NEW, **pieces: int) -> Outcome:
+    async def inspected(
+        self, case_id: str, condition: Condition = Condition.AS_NEW, **pieces: int
+    ) -> Outcome:
         """The dock looked at them."""
         found = tuple(
             InspectedLine(sku=s, quantity=n, condition=condition, restocked=condition is Condition.AS_NEW)

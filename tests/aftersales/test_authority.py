@@ -42,7 +42,9 @@ async def test_nobody_decides_about_their_own_request(shop: Shop, actor: Actor, 
     case_id = await refund(shop, 100)
     assert code(await shop.bench.ask(command(case_id=case_id, **parts), actor=actor)) == ("no_authority", 403)
     assert shop.case().state == "awaiting_approval"
-    assert (await shop.bench.ask(command(case_id=case_id, **parts), actor=COLLEAGUE)).answer["state"] == "closed"
+    assert (await shop.bench.ask(command(case_id=case_id, **parts), actor=COLLEAGUE)).answer[
+        "state"
+    ] == "closed"
 
 
 @pytest.mark.requirement("A3")
@@ -53,7 +55,9 @@ async def test_the_back_office_does_not_approve_its_own_request_either(shop: Sho
 
 @pytest.mark.requirement("A3")
 @pytest.mark.parametrize(("amount", "agent_may"), [(100_000, True), (100_001, False)])
-async def test_above_an_agents_limit_the_back_office_decides(shop: Shop, amount: int, agent_may: bool) -> None:
+async def test_above_an_agents_limit_the_back_office_decides(
+    shop: Shop, amount: int, agent_may: bool
+) -> None:
     case_id = await refund(shop, amount)
     outcome = await shop.bench.ask(ApproveCase(case_id=case_id), actor=COLLEAGUE)
     if not agent_may:
@@ -103,7 +107,10 @@ async def test_a_refund_is_between_one_and_what_was_paid(shop: Shop, amount: int
 
 async def test_cases_and_orders_that_do_not_exist_are_not_found(shop: Shop) -> None:
     assert code(await shop.bench.ask(ApproveCase(case_id="nothing"))) == ("unknown_case", 404)
-    assert code(await shop.bench.ask(OpenRefund(order_id="nothing", amount=1, reason="x"))) == ("unknown_order", 404)
+    assert code(await shop.bench.ask(OpenRefund(order_id="nothing", amount=1, reason="x"))) == (
+        "unknown_order",
+        404,
+    )
 
 
 @pytest.mark.requirement("A2")

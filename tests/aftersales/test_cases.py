@@ -3,7 +3,14 @@
 import pytest
 
 from services.aftersales.handlers.asked import ApproveCase, OpenReturn, RejectCase
-from shared.events.aftersales import CaseClosed, CaseKind, CaseRejected, RejectReason, ReturnAuthorized, ReturnReason
+from shared.events.aftersales import (
+    CaseClosed,
+    CaseKind,
+    CaseRejected,
+    RejectReason,
+    ReturnAuthorized,
+    ReturnReason,
+)
 from shared.events.inbox import ReturnAsked
 from shared.events.orders import OrderCanceled, OrderExpired
 from shared.events.warehouse import Condition
@@ -32,7 +39,11 @@ async def test_asked_authorized_received_inspected_refunded_closed(shop: Shop) -
     await shop.received(shop.case().case_id)
     assert (shop.case().state, shop.case().custody) == ("waiting_warehouse", "received")
     await shop.inspected(shop.case().case_id)
-    assert (shop.case().state, shop.case().custody, shop.case().refund) == ("closed", "inspected", "requested")
+    assert (shop.case().state, shop.case().custody, shop.case().refund) == (
+        "closed",
+        "inspected",
+        "requested",
+    )
     assert shop.told() == ["CaseOpened", "CaseApproved", "ReturnAuthorized", "RefundRequested", "CaseClosed"]
     assert shop.refunds == [10000]
 
@@ -99,7 +110,11 @@ async def test_what_the_dock_finds_decides_about_the_money(
 async def test_goods_that_do_not_come_back_in_time_end_the_case(shop: Shop) -> None:
     await shop.asks()
     await shop.bench.pass_time(14 * DAY)
-    assert (shop.case().state, shop.case().custody, shop.case().refund) == ("closed", "not_returned", "denied")
+    assert (shop.case().state, shop.case().custody, shop.case().refund) == (
+        "closed",
+        "not_returned",
+        "denied",
+    )
     assert shop.refunds == []
 
 
@@ -207,7 +222,7 @@ async def test_a_late_cancel_while_a_return_is_open_takes_only_what_is_left(shop
 async def test_the_same_pieces_are_returned_once(shop: Shop) -> None:
     assert (await shop.asks(TEA=2)).refusal is None
     for pieces in ({"TEA": 1}, {"TEA": 2}, {"JAM": 1}):
-        outcome = await shop.asks(**pieces)
+        outcome = await shop.asks(ReturnReason.OTHER, **pieces)
         assert outcome.refusal is not None
         assert outcome.refusal.code == "not_returnable"
     assert shop.told().count("CaseOpened") == 1
@@ -216,9 +231,7 @@ async def test_the_same_pieces_are_returned_once(shop: Shop) -> None:
 @pytest.mark.requirement("A2")
 async def test_one_request_handed_in_twice_is_one_case(shop: Shop) -> None:
 
-    asked = ReturnAsked(
-        source=SOURCE, external_number="T-1", lines=goods(TEA=1), reason=ReturnReason.OTHER
-    )
+    asked = ReturnAsked(source=SOURCE, external_number="T-1", lines=goods(TEA=1), reason=ReturnReason.OTHER)
     first = await shop.bench.outside(asked, id="r-1")
     again = await shop.bench.outside(asked, id="r-1")
     assert again.answer == first.answer

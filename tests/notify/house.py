@@ -70,7 +70,8 @@ class House:
     async def messages(self) -> list[Message]:
         """All messages, by template."""
         return sorted(
-            (MESSAGES.load(r) for r in await self.read(messages.select())), key=lambda m: (m.template, m.audience)
+            (MESSAGES.load(r) for r in await self.read(messages.select())),
+            key=lambda m: (m.template, m.audience),
         )
 
     def client(self, actor: Actor) -> httpx.AsyncClient:

@@ -57,12 +57,16 @@ def anomaly(order_id: str = ORDER) -> orders.PaymentAnomalyFound:
 
 def parked(kind: Any = orders.OrderEventParked, service: str = "orders") -> Any:
     """A service set a message aside."""
-    return kind(service=service, parked_id="x", parked_type="t", parked_stream="order/1", reason="KeyError in tell")
+    return kind(
+        service=service, parked_id="x", parked_type="t", parked_stream="order/1", reason="KeyError in tell"
+    )
 
 
 def escalated() -> orders.OrderEscalated:
     """A deadline was missed."""
-    return orders.OrderEscalated(order_id=ORDER, overdue=orders.Overdue.SHIP_BY, due=START, held_by="warehouse")
+    return orders.OrderEscalated(
+        order_id=ORDER, overdue=orders.Overdue.SHIP_BY, due=START, held_by="warehouse"
+    )
 
 
 def for_buyers() -> dict[str, Event]:
@@ -82,8 +86,13 @@ def for_buyers() -> dict[str, Event]:
             order_id=ORDER, case_id="c-1", lines=lines_back, return_by=LATER
         ),
         "return_received": warehouse.ReturnReceived(order_id=ORDER, case_id="c-1"),
-        "refund_requested": aftersales.RefundRequested(order_id=ORDER, case_id="c-1", amount=MONEY, reason="return"),
+        "refund_requested": aftersales.RefundRequested(
+            order_id=ORDER, case_id="c-1", amount=MONEY, reason="return"
+        ),
         "case_rejected": aftersales.CaseRejected(
-            order_id=ORDER, case_id="c-1", reason=aftersales.RejectReason.NOT_AS_AGREED, detail="not as agreed"
+            order_id=ORDER,
+            case_id="c-1",
+            reason=aftersales.RejectReason.NOT_AS_AGREED,
+            detail="not as agreed",
         ),
     }

@@ -83,7 +83,9 @@ async def test_webhooks_are_signed_and_named_by_the_event_each_time() -> None:
 
 
 @pytest.mark.requirement("N6")
-@pytest.mark.parametrize(("status", "outcome"), [(500, TryLater), (429, TryLater), (302, TryLater), (410, GiveUp)])
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(500, TryLater), (429, TryLater), (302, TryLater), (410, GiveUp)]
+)
 async def test_what_an_endpoint_answers_decides_whether_it_is_asked_again(
     status: int, outcome: type[Exception]
 ) -> None:
@@ -104,7 +106,9 @@ async def test_what_an_endpoint_answers_decides_whether_it_is_asked_again(
         ('[[webhook]]\nname="e"\nurl="http://x"\nsecret="SECRET"\nevents=["*"]\n' * 2, "same name"),
     ],
 )
-def test_a_wrong_webhooks_file_is_a_sentence_without_secrets(tmp_path: Path, content: str, complaint: str) -> None:
+def test_a_wrong_webhooks_file_is_a_sentence_without_secrets(
+    tmp_path: Path, content: str, complaint: str
+) -> None:
     file = tmp_path / "webhooks.toml"
     file.write_text(content.replace("SECRET", SECRET))
     with pytest.raises(ValueError, match=complaint) as refusal:

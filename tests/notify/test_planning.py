@@ -69,7 +69,9 @@ async def test_an_event_read_again_makes_no_second_message() -> None:
     await bench.turns.run(read)
     before = sorted(m.message_id for m in planned(bench))
     await bench.turns.run(read)
-    bench.store.tables["cursors"].clear()  # as after a database was restored and its topics are read from the start
+    bench.store.tables[
+        "cursors"
+    ].clear()  # as after a database was restored and its topics are read from the start
     await bench.turns.run(read)
     assert sorted(m.message_id for m in planned(bench)) == before
     assert bench.store.rows("parked") == []
@@ -88,7 +90,10 @@ async def test_messages_hold_nothing_personal() -> None:
     bench = Bench(service(Routing(webhooks=HOOKS)))
     await bench.hear(placed(), *for_buyers().values())
     stored = json.dumps([m.facts for m in planned(bench)], ensure_ascii=False)
-    assert all(part not in stored for part in (PERSONAL.contact.name, PERSONAL.contact.phone, PERSONAL.address.street))
+    assert all(
+        part not in stored
+        for part in (PERSONAL.contact.name, PERSONAL.contact.phone, PERSONAL.address.street)
+    )
 
 
 @pytest.mark.requirement("N1")

@@ -29,14 +29,20 @@ async def states(home: House) -> dict[str, str]:
 
 
 @pytest.mark.requirement("N1")
-async def test_every_buyer_message_leaves_once_in_the_buyers_language_and_with_their_name(home: House) -> None:
+async def test_every_buyer_message_leaves_once_in_the_buyers_language_and_with_their_name(
+    home: House,
+) -> None:
     await home.hear(placed(), *for_buyers().values())
     box = Box()
     sender = home.sender(file=box)
     await sender._send_due("file", box)
     await sender._send_due("file", box)
     assert len(box.letters) == len(for_buyers())
-    assert all("T-1" in letter.subject + letter.body for letter in box.letters if "delivered" not in letter.event_type)
+    assert all(
+        "T-1" in letter.subject + letter.body
+        for letter in box.letters
+        if "delivered" not in letter.event_type
+    )
     assert all(letter.body.startswith("Dear 王芳") for letter in box.letters)
     assert {letter.recipient for letter in box.letters} == {"wang@example.org"}
     assert {m.state for m in await home.messages() if m.audience == "buyer"} == {MessageState.SENT}
@@ -159,7 +165,9 @@ async def test_the_log_over_http_holds_no_address_and_no_text(home: House) -> No
     await home.hear(placed(), shipped())
     for actor in (AGENT, SUPERVISOR):
         async with home.client(actor) as client:
-            answer = await client.get("/v1/messages", params={"order_id": "0b8f0c1e-order", "state": "planned"})
+            answer = await client.get(
+                "/v1/messages", params={"order_id": "0b8f0c1e-order", "state": "planned"}
+            )
             assert answer.status_code == 200
             assert {m["template"] for m in answer.json()} == {"shipped", "event"}
             assert all(part not in answer.text for part in ("王芳", "example.org", "13800000000"))

@@ -26,7 +26,9 @@ def values(template: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.requirement("N4")
 @pytest.mark.parametrize("locale", Locale)
 @pytest.mark.parametrize("template", BUYER)
-def test_every_message_exists_in_each_language_with_the_shops_courtesies(template: str, locale: Locale) -> None:
+def test_every_message_exists_in_each_language_with_the_shops_courtesies(
+    template: str, locale: Locale
+) -> None:
     text = Texts("Tea House", "Asia/Shanghai").render(template, locale, values(template))
     opening, closing = ("Dear 王芳", "With kind regards, Tea House")
     if locale is Locale.ZH_CN:
@@ -45,7 +47,9 @@ def test_absolute_promises_are_found(text: str) -> None:
 
 
 @pytest.mark.requirement("N4")
-@pytest.mark.parametrize("text", ["预计明天送达", "We expect it on Friday", "a compromise", "收到后请检查商品"])
+@pytest.mark.parametrize(
+    "text", ["预计明天送达", "We expect it on Friday", "a compromise", "收到后请检查商品"]
+)
 def test_plain_words_are_no_promise(text: str) -> None:
     assert promise_in(text) is None
 
@@ -53,7 +57,11 @@ def test_plain_words_are_no_promise(text: str) -> None:
 @pytest.mark.requirement("N4")
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [("Hello\nit is guaranteed", "promises too much"), ("Hello\n{% if %}", "is broken"), (None, "is missing")],
+    [
+        ("Hello\nit is guaranteed", "promises too much"),
+        ("Hello\n{% if %}", "is broken"),
+        (None, "is missing"),
+    ],
 )
 def test_a_wrong_template_ends_the_start_with_a_sentence(
     tmp_path: Path, content: str | None, complaint: str
@@ -80,7 +88,9 @@ def test_templates_run_in_a_sandbox_and_name_only_what_there_is(
 
 
 def test_what_a_buyer_is_called_is_never_a_template() -> None:
-    text = Texts("Tea House", "Asia/Shanghai").render("shipped", Locale.EN, values("shipped", name="{{ 7 * 7 }}"))
+    text = Texts("Tea House", "Asia/Shanghai").render(
+        "shipped", Locale.EN, values("shipped", name="{{ 7 * 7 }}")
+    )
     assert "{{ 7 * 7 }}" in text.body
 
 

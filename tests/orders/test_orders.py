@@ -1,6 +1,7 @@
 """The orders service as a whole, in memory: each test is named as the rule that it holds."""
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -397,7 +398,7 @@ async def test_every_change_is_an_event_that_says_who_when_and_why(bench: Bench[
     entries = bench.store.event_log
     assert [e.sequence for e in entries] == list(range(1, len(entries) + 1))
     assert all(e.actor_name == "shop" and e.causation_id and e.time == START for e in entries)
-    assert all(after.previous == before.hash for before, after in zip(entries, entries[1:], strict=False))
+    assert all(after.previous == before.hash for before, after in pairwise(entries))
 
 
 @pytest.mark.requirement("O14")

@@ -115,7 +115,11 @@ def test_the_token_stands_in_the_authorization_header():
         assert refusal.value.code == "token_missing"
 
 
-@pytest.mark.parametrize("text", ["", "short", "!" * 43, PUBLIC + "AAAA", PUBLIC[:-1] + "!"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "short", "!" * 43, PUBLIC + "AAAA", PUBLIC[:-1] + "!"],
+    ids=["none", "short", "signs", "long", "sign"],
+)
 def test_a_key_that_is_none_is_said_to_be_none(text: str):
     with pytest.raises(ValueError, match="32 bytes in Base64url"):
         Tokens(text)

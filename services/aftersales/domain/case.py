@@ -1,5 +1,6 @@
 """A case: what is asked, where the goods are, what happens to the money (A1, A2, A3). Three axes, kept apart."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -7,7 +8,7 @@ from enum import StrEnum
 from shared.events.aftersales import CaseApproved, CaseClosed, CaseKind, CaseRejected, ReturnAuthorized
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived
 from shared.lifecycle import lifecycle
-from shared.values import Actor, OrderLine, Role, SkuQuantity
+from shared.values import Actor, ActorKind, OrderLine, Role, SkuQuantity
 
 
 class CaseState(StrEnum):
@@ -131,17 +132,18 @@ class KnownOrder:
     def worth(self, lines: tuple[SkuQuantity, ...]) -> int:
         """What the buyer paid for these pieces: their share of what was paid, dearest first where prices differ."""
         goods = sum(line.quantity * line.unit_price for line in self.lines)
-        wanted = {line.sku: 0 for line in lines}
-        for line in lines:
-            wanted[line.sku] += line.quantity
+        wanted: Counter[str] = Counter()
+        for piece in lines:
+            wanted[piece.sku] += piece.quantity
         value = 0
         for line in sorted(self.lines, key=lambda one: -one.unit_price):
-            part = min(line.quantity, wanted.get(line.sku, 0))
-            wanted[line.sku] = wanted.get(line.sku, 0) - part
+            part = min(line.quantity, wanted[line.sku])
+            wanted[line.sku] -= part
             value += part * line.unit_price
-        if goods == 0 or value == goods:
-            return min(self.paid, self.total) if value == goods else 0
-        return min(value, self.paid)
+        if value == goods:
+            return min(self.paid, self.total)
+        # a discount is shared by all pieces; fees for delivery go back only with everything
+        return min(value * min(self.total, goods) // goods, self.paid)
 
     def refundable(self, amount: int) -> int:
         """At most what was paid and not yet given back."""
@@ -159,7 +161,9 @@ def within_window(known: KnownOrder, now: datetime, window: timedelta) -> bool:
 
 
 def may_approve(case: Case, actor: Actor, limit: int) -> str | None:
-    """Why this actor may not approve the case, or None (A3): nobody their own, above the limit the back office."""
+    """Why this actor may not approve the case, or None (A3): only people, nobody their own, above the limit the back office."""
+    if actor.kind is not ActorKind.OPERATOR:
+        return "only a person of the shop grants or refuses a case"
     if case.opened_by == str(actor):
         return "nobody approves their own request; ask a colleague"
     if case.amount > limit and not actor.role.includes(Role.BACK_OFFICE):

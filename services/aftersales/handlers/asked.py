@@ -56,7 +56,7 @@ def opened(command: OpenReturn, desk: AftersalesDesk) -> dict[str, str]:
 def _return(
     known: KnownOrder | None, lines: tuple[SkuQuantity, ...], reason: ReturnReason, desk: AftersalesDesk
 ) -> dict[str, str]:
-    if known is None:
+    if known is None or not known.placed:
         raise Refused("unknown_order", "there is no such order", field="external_number", status=404)
     if known.delivered_at is None:
         raise Refused("not_delivered", "the order has not been delivered; cancel it instead")
@@ -86,7 +86,7 @@ def _merged(lines: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
 def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
     """Money back without goods; always approved by somebody else (A3)."""
     known = desk.orders.get(command.order_id)
-    if known is None:
+    if known is None or not known.placed:
         raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
     most = known.paid - known.refunded
     if not 0 < command.amount <= most:

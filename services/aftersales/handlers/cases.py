@@ -104,7 +104,9 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
     for line in case.lines:
         if line in claimed:
             claimed.remove(line)
-    desk.orders.put(replace(known, claimed=tuple(claimed)))
+    # a whole parcel that was given up may still come back: then that is a case again
+    whole = known.whole_comes_back and case.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
+    desk.orders.put(replace(known, claimed=tuple(claimed), whole_comes_back=whole))
     return close(noted(case, desk.now, desk.actor, f"rejected: {reason}"), desk)
 
 

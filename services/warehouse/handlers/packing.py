@@ -1,4 +1,4 @@
-"""Packing with courier choice and label, and the hand-over: a parcel leaves once, and never for a canceled order (W5, W6, W7)."""
+"""Packing with courier choice and label, and the hand-over: a parcel leaves once, never for a canceled order (W5, W6, W7)."""
 
 from dataclasses import replace
 from datetime import timedelta
