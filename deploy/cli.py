@@ -5,7 +5,7 @@ A command is a function in a file of `deploy/commands`, a group of commands a fi
 
 import typer
 
-from deploy.commands import demo, docs, env, replay, setup, token, up
+from deploy.commands import demo, docs, env, log, parked, replay, setup, token, up
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +26,8 @@ for command in (
 ):
     app.command()(command)
 
+app.add_typer(log.app, name="log", help="The event logs: verify their chains, fill topics again.")
+app.add_typer(parked.app, name="parked", help="Messages set aside: list, show, mend, retry, skip.")
 app.add_typer(token.app, name="token", help="Tokens for people, devices and systems.")
 
 if __name__ == "__main__":

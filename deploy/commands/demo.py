@@ -52,14 +52,14 @@ def demo(
             console.print("Starting PostgreSQL, the broker and the four services …")
             with Stack() as stack:
                 console.print("All services are ready. The shop opens.")
-                well = asyncio.run(play(embedded(stack), orders, seed, _Killer(stack) if kill else None))
+                well = asyncio.run(play(embedded(stack), orders, seed, Killer(stack) if kill else None))
         except EmbeddedError as error:
             console.print(f"[bold red]{error}")
             raise typer.Exit(1) from None
     raise typer.Exit(0 if well else 1)
 
 
-class _Killer:
+class Killer:
     """Kills one service after the other while the day goes on."""
 
     def __init__(self, stack: Stack) -> None:
@@ -77,7 +77,7 @@ class _Killer:
                 await asyncio.sleep(0.1)
 
 
-async def play(target: Target, orders: int, seed: int, killer: _Killer | None = None) -> bool:
+async def play(target: Target, orders: int, seed: int, killer: Killer | None = None) -> bool:
     """Play the day; True when every order ended as its story goes and all invariants hold."""
     began = time.monotonic()
     run = datetime.now(UTC).strftime("%m%d-%H%M%S")
@@ -109,7 +109,7 @@ async def play(target: Target, orders: int, seed: int, killer: _Killer | None = 
     return ended and not wrong and not day.failures and holding == len(checks)
 
 
-async def _show(day: Day, orders: int, killer: _Killer | None) -> bool:
+async def _show(day: Day, orders: int, killer: Killer | None) -> bool:
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=console)
     bars = {

@@ -1,6 +1,5 @@
 """Tokens: who may do what is signed here, with a key that no service has."""
 
-import os
 import sys
 from datetime import timedelta
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from deploy.access import private_key
 from shared.runtime.auth import create_token, new_key_pair
 from shared.values import Actor, ActorKind, Role
 
@@ -32,13 +32,13 @@ def create(
     device: Annotated[str | None, typer.Option(help="The scanner that an operator signs in at")] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is valid")] = 30,
 ) -> None:
-    """Make a token. Needs HANDOVER_TOKEN_PRIVATE_KEY."""
+    """Make a token, with the key of HANDOVER_TOKEN_PRIVATE_KEY or, where there is none, of `make up` in this folder."""
     try:
         kind = ActorKind(as_)
         if kind in (ActorKind.TIMER, ActorKind.SERVICE):
             raise ValueError(f"--as must be operator, device or system, not {as_}")
         actor = Actor(kind=kind, name=name, role=Role(role), device=device)
-        print(create_token(os.environ.get("HANDOVER_TOKEN_PRIVATE_KEY", ""), actor, timedelta(days=days)))
+        print(create_token(private_key(), actor, timedelta(days=days)))
     except ValidationError as error:
         for one in error.errors(include_url=False, include_input=False):
             print(f"--{one['loc'][0]}: {one['msg']}", file=sys.stderr)

@@ -1,0 +1,74 @@
+"""How commands reach a running system: by environment, or by the folder in which `make up` keeps its own."""
+
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from deploy.provision import SERVICES, database_of, user_of
+from shared.runtime.auth import create_token
+from shared.values import Actor, ActorKind, Role
+
+FOLDER = Path(".handover")
+PORTS = {"orders": 8101, "warehouse": 8102, "aftersales": 8103, "notify": 8104}
+
+
+def wrong(sentence: str) -> typer.Exit:
+    """Say what is wrong; raise what this returns to end the command with status 2."""
+    print(sentence, file=sys.stderr)
+    return typer.Exit(2)
+
+
+def named(service: str | None) -> list[str]:
+    """The services that a command is for. Ends it with a sentence when there is none of that name."""
+    if service is not None and service not in SERVICES:
+        raise wrong(f"There is no service {service!r}; take one of {', '.join(SERVICES)}.")
+    return [service] if service else list(SERVICES)
+
+
+def private_key() -> str:
+    """The key that makes tokens: HANDOVER_TOKEN_PRIVATE_KEY, or that of `make up` in this folder."""
+    key = os.environ.get("HANDOVER_TOKEN_PRIVATE_KEY") or _keys().get("token_private_key")
+    if not key:
+        raise wrong(
+            "Set HANDOVER_TOKEN_PRIVATE_KEY, or run this where `make up` keeps its data in .handover."
+        )
+    return str(key)
+
+
+def administrator_token() -> str:
+    """A token for ops: HANDOVER_TOKEN, or one made for this command."""
+    actor = Actor(kind=ActorKind.OPERATOR, name=os.environ.get("USER") or "ops", role=Role.ADMINISTRATOR)
+    return os.environ.get("HANDOVER_TOKEN") or create_token(private_key(), actor, timedelta(minutes=10))
+
+
+def service_url(service: str) -> str:
+    """Where a service answers: HANDOVER_<SERVICE>_URL, or the port of HANDOVER_<SERVICE>_PORT on this machine."""
+    name = service.upper()
+    port = os.environ.get(f"HANDOVER_{name}_PORT", PORTS[service])
+    return os.environ.get(f"HANDOVER_{name}_URL") or f"http://127.0.0.1:{port}"
+
+
+def database_url(service: str) -> str:
+    """A service's database: HANDOVER_<SERVICE>_DATABASE_URL, or made of HANDOVER_<SERVICE>_PASSWORD or the folder's keys."""
+    name = service.upper()
+    if url := os.environ.get(f"HANDOVER_{name}_DATABASE_URL"):
+        return url
+    user = user_of(service)
+    password = os.environ.get(f"HANDOVER_{name}_PASSWORD") or _keys().get("passwords", {}).get(user)
+    if not password:
+        raise wrong(
+            f"Set HANDOVER_{name}_DATABASE_URL, or run this where `make up` keeps its data in .handover."
+        )
+    port = os.environ.get("HANDOVER_POSTGRES_PORT", "25432")
+    return f"postgresql://{user}:{password}@127.0.0.1:{port}/{database_of(service)}"
+
+
+def _keys() -> dict[str, Any]:
+    file = FOLDER / "keys.json"
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return found

@@ -1,0 +1,55 @@
+"""The event logs: verify their chains, fill topics again from them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from deploy.access import database_url, named, wrong
+from shared.runtime.postgres import UNAVAILABLE, Pool, make_pool
+from shared.runtime.relay import republish as refill
+from shared.runtime.verify import Verdict
+from shared.runtime.verify import verify as verify_log
+
+app = typer.Typer(no_args_is_help=True)
+Service = Annotated[str | None, typer.Option(help="orders, warehouse, aftersales or notify; all without it")]
+T = TypeVar("T")
+
+
+@app.command()
+def verify(
+    service: Service = None,
+    stream: Annotated[str | None, typer.Option(help="One stream, for example order/<order id>")] = None,
+) -> None:
+    """Compute every hash chain anew and say where the first break is. Ends with 1 when there is one (O12)."""
+    whole = True
+    for name in named(service):
+        verdict: Verdict = _with_pool(name, lambda pool: verify_log(pool, stream))
+        print(f"{name}: {verdict.events} events in {verdict.streams} streams, {len(verdict.breaks)} broken.")
+        for broken in verdict.breaks:
+            print(f"  {broken.stream} breaks at event {broken.sequence}: {broken.why}.")
+        whole = whole and not verdict.breaks
+    raise typer.Exit(0 if whole else 1)
+
+
+@app.command()
+def republish(
+    service: Service = None,
+    after: Annotated[int, typer.Option(min=0, help="Only events after this position of the log")] = 0,
+) -> None:
+    """Send what the logs hold again, to fill lost or rebuilt topics; consumers skip what they know."""
+    for name in named(service):
+        count = _with_pool(name, lambda pool: refill(pool, after))
+        print(f"{name}: {count} events will be sent again.")
+
+
+def _with_pool(service: str, work: Callable[[Pool], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with make_pool(database_url(service)) as pool:
+            return await work(pool)
+
+    try:
+        return asyncio.run(run())
+    except UNAVAILABLE as away:
+        raise wrong(f"The database of {service} cannot be reached: {type(away).__name__}.") from None

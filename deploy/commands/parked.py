@@ -1,0 +1,92 @@
+"""Messages that were set aside: list, show, mend, retry, skip (X2)."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.access import administrator_token, named, service_url, wrong
+
+app = typer.Typer(no_args_is_help=True)
+console = Console()
+Name = Annotated[str, typer.Argument(help="orders, warehouse, aftersales or notify")]
+Key = Annotated[str, typer.Argument(help="The key that `handover parked list` shows")]
+Why = Annotated[str, typer.Option("--reason", help="Why; kept for the record")]
+
+
+@app.command("list")
+def list_parked(
+    service: Annotated[str | None, typer.Option(help="One service; all without it")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="failed, queued, gap or skipped; all that wait without it")
+    ] = None,
+) -> None:
+    """What is set aside, oldest first; the first of a lane is what the others wait for."""
+    for name in named(service):
+        rows: list[dict[str, Any]] = _ask("GET", name, "/ops/parked" + (f"?state={state}" if state else ""))
+        if not rows:
+            console.print(f"{name}: nothing is parked.")
+            continue
+        table = Table(title=name, title_justify="left")
+        for column in ("state", "type", "stream", "reason", "tries", "key"):
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(
+                row["state"], row["type"], row["stream"], row["reason"], str(row["tries"]), row["key"]
+            )
+        console.print(table)
+
+
+@app.command()
+def show(service: Name, key: Key) -> None:
+    """One message whole: headers, body, traceback. It may hold personal data."""
+    console.print_json(json.dumps(_ask("GET", named(service)[0], f"/ops/parked/{key}")))
+
+
+@app.command()
+def retry(service: Name, key: Key) -> None:
+    """Try the lane of this message again, in order, until one fails."""
+    answer = _ask("POST", named(service)[0], f"/ops/parked/{key}/retry")
+    console.print(f"{answer['done']} done, {answer['still_parked']} still parked.")
+
+
+@app.command()
+def skip(service: Name, key: Key, reason: Why) -> None:
+    """Give a message up; those behind it go on."""
+    _ask("POST", named(service)[0], f"/ops/parked/{key}/skip", {"reason": reason})
+    console.print("Skipped; the messages behind it go on.")
+
+
+@app.command()
+def mend(
+    service: Name,
+    key: Key,
+    body: Annotated[
+        Path, typer.Option("--body", exists=True, dir_okay=False, help="File with the corrected JSON body")
+    ],
+    reason: Why,
+) -> None:
+    """Replace the body of a message by a corrected one; then retry it."""
+    try:
+        corrected = json.loads(body.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise wrong(f"{body} is not JSON: {error}") from None
+    _ask("POST", named(service)[0], f"/ops/parked/{key}/mend", {"body": corrected, "reason": reason})
+    console.print(f"Mended. Now: handover parked retry {service} {key}")
+
+
+def _ask(method: str, service: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    url = service_url(service)
+    headers = {"authorization": f"Bearer {administrator_token()}"}
+    try:
+        answer = httpx.request(method, f"{url}{path}", headers=headers, json=body, timeout=60)
+    except httpx.TransportError as error:
+        raise wrong(f"{service} does not answer at {url}: {type(error).__name__}.") from None
+    if not answer.is_success:
+        problem = answer.json()
+        raise wrong(f"{service} refused: {problem.get('detail', answer.status_code)}")
+    return answer.json()
