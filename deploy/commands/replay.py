@@ -140,15 +140,13 @@ def _reconcile(histories: list[History], found: dict[str, tuple[str, str]], most
         console.print(
             f"{h.order_id} ({h.status}): files {outcome}{f', {why}' if why else ''}; system {stands}, {behind}"
         )
-    dirty = Counter(
-        why.split(" paid ")[0] if why.startswith("paid") else why for _, why in told.values() if why
-    )
     surprises = Table(title="Decided by rule, where the files are not clean", title_justify="left")
     surprises.add_column("what the files hold")
     surprises.add_column("orders", justify="right")
-    for why, count in Counter(
-        "payments do not add up" if w.startswith("paid") else w for w in dirty.elements()
-    ).items():
+    why_told = (
+        "payments do not add up" if why.startswith("paid") else why for _, why in told.values() if why
+    )
+    for why, count in Counter([*why_told, *(dirt for h in histories for dirt in h.dirt)]).items():
         surprises.add_row(why, str(count))
     console.print(surprises)
     return not any(stands == "lost" for stands, _ in found.values()) and all(

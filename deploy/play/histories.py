@@ -80,6 +80,20 @@ class History:
         last = max(filter(None, (self.placed_at, self.approved_at, self.shipped_at, self.delivered_at)))
         return last + timedelta(days=1)
 
+    @property
+    def dirt(self) -> list[str]:
+        """What cannot have happened as the files have it, and what is taken instead."""
+        found = []
+        if self.carrier_at and self.approved_at and self.carrier_at < self.approved_at:
+            found.append("collected before the payment was approved: taken to leave when it was")
+        if self.carrier_at and not self.approved_at:
+            found.append("collected without an approved payment: never released, so it cannot leave")
+        if self.delivered_at and not self.carrier_at:
+            found.append("delivered without a date of collection: taken to leave the day before")
+        if self.delivered_at and self.carrier_at and self.delivered_at < self.carrier_at:
+            found.append("delivered before it was collected: taken to arrive when it left")
+        return found
+
 
 def read(folder: Path) -> list[History]:
     """All histories of a folder, by time of purchase. Raises HistoriesError."""
