@@ -45,6 +45,11 @@ Minor = Annotated[int, Field(ge=0, le=MAX_MINOR, strict=True)]
 """An amount in minor units of the order's currency."""
 
 Quantity = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+"""Pieces of one line or one scan."""
+
+MAX_PIECES = 1_000_000_000
+Pieces = Annotated[int, Field(ge=1, le=MAX_PIECES, strict=True)]
+"""Pieces of one SKU added up: an order may have many full lines of it."""
 
 
 class Value(BaseModel):
@@ -79,7 +84,12 @@ class Contact(Value):
 
     name: Name
     phone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 \-]{4,24}$")]
-    email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    email: (
+        Annotated[
+            str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_printable)
+        ]
+        | None
+    ) = None
 
 
 class Personal(Value):
@@ -103,7 +113,7 @@ class SkuQuantity(Value):
     """Pieces of one SKU."""
 
     sku: Code
-    quantity: Quantity
+    quantity: Pieces
 
 
 class PaymentMethod(StrEnum):

@@ -17,6 +17,7 @@ class EmbeddedBroker:
     """
 
     idempotent = False
+    session_ms = 2000  # it lets members go only after their session, also those that left properly
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder.resolve()

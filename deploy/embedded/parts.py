@@ -44,3 +44,7 @@ class Broker(Server, Protocol):
     @property
     def idempotent(self) -> bool:
         """Whether it takes idempotent producers."""
+
+    @property
+    def session_ms(self) -> int:
+        """How long a consumer may give no sign of life."""

@@ -212,7 +212,7 @@ class Stack:
             "HANDOVER_KAFKA_IDEMPOTENT": str(self.broker.idempotent).lower(),
             # the embedded broker does not wake a fetch that waits: this is the latency of every hop
             "HANDOVER_KAFKA_FETCH_WAIT_MS": "20",
-            "HANDOVER_KAFKA_SESSION_MS": "2000",  # this broker waits for it even when a member left properly
+            "HANDOVER_KAFKA_SESSION_MS": str(self.broker.session_ms),
             "HANDOVER_HTTP_HOST": "127.0.0.1",
             "HANDOVER_HTTP_PORT": str(self.ports[service]),
             "HANDOVER_TOKEN_PUBLIC_KEY": self.keys.token_public_key,

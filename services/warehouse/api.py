@@ -11,11 +11,13 @@ from services.warehouse import documents, queries
 from services.warehouse.domain.courier import Couriers
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState
 from services.warehouse.domain.shipment import Shipment
+from services.warehouse.domain.stock import shelves_for
 from services.warehouse.handlers.stock import RegisterSku
+from shared.events.inbox import Barcode
 from shared.runtime.http import Anyone, BackOffice
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Text
+from shared.values import Code, Text
 
 
 class SkuDetails(BaseModel):
@@ -23,7 +25,10 @@ class SkuDetails(BaseModel):
 
     name: Text
     weight_grams: int = Field(0, ge=0, le=1_000_000)
-    barcodes: tuple[str, ...] = Field((), max_length=50)
+    barcodes: tuple[Barcode, ...] = Field((), max_length=50)
+
+
+TO_PICK = (FulfillmentState.ALLOCATED, FulfillmentState.PICKING)
 
 
 def shown(work: Fulfillment) -> dict[str, Any]:
@@ -66,32 +71,35 @@ def router(runtime: Runtime) -> APIRouter:
         return [shown(work) for work in await queries.listing(runtime.read, state=state, limit=limit)]
 
     @routes.get("/fulfillments/{order_id}")
-    async def get_fulfillment(order_id: str, asked: Anyone) -> dict[str, Any]:
-        """The work on one order: what is picked, checked, packed, and what is left."""
-        return shown(await one(order_id))
+    async def get_fulfillment(order_id: Code, asked: Anyone) -> dict[str, Any]:
+        """The work on one order: what is picked, checked, packed, what is left, and the shelves that it lies on (W3)."""
+        work = await one(order_id)
+        left = work.left_to_pick() if work.state in TO_PICK else {}
+        found = {level.sku: level for level in await queries.stock_of(runtime.read, *left)}
+        return shown(work) | {"shelves": {s: shelves_for(found[s], n) for s, n in left.items() if s in found}}
 
     @routes.get("/stock/{sku:path}")
-    async def get_stock(sku: str, asked: Anyone) -> dict[str, Any]:
+    async def get_stock(sku: Code, asked: Anyone) -> dict[str, Any]:
         """On hand, allocated and available of a SKU, where it lies, and its newest moves (W1)."""
-        level = await queries.stock(runtime.read, sku)
+        level = next(iter(await queries.stock_of(runtime.read, sku)), None)
         if level is None:
-            raise Refused("unknown_sku", "nothing of this SKU was ever received", field="sku", status=404)
+            raise Refused("unknown_sku", "nobody ever received or wanted this SKU", field="sku", status=404)
         entries = await queries.last_moves(runtime.read, sku)
         return asdict(level) | {"available": level.available, "moves": entries}
 
     @routes.put("/skus/{sku:path}")
-    async def register_sku(sku: str, body: SkuDetails, asked: BackOffice) -> Any:
+    async def register_sku(sku: Code, body: SkuDetails, asked: BackOffice) -> Any:
         """Make a SKU's name, weight and barcodes known (W12)."""
         return await asked.do(RegisterSku(sku=sku, **dict(body)))
 
     @routes.get("/shipments/{shipment_id}")
-    async def get_shipment(shipment_id: str, asked: Anyone) -> dict[str, Any]:
+    async def get_shipment(shipment_id: Code, asked: Anyone) -> dict[str, Any]:
         """One parcel: contents, courier, where it is (W7, W11)."""
         shipment = await parcel(shipment_id)
         return asdict(shipment) | {"lines": [line.model_dump() for line in shipment.lines]}
 
     @routes.get("/shipments/{shipment_id}/label.pdf", response_class=Response)
-    async def get_label(shipment_id: str, asked: Anyone) -> Response:
+    async def get_label(shipment_id: Code, asked: Anyone) -> Response:
         """The courier label 快递单 (W5)."""
         shipment = await parcel(shipment_id)
         work = await one(shipment.order_id)
@@ -102,7 +110,7 @@ def router(runtime: Runtime) -> APIRouter:
         return Response(pdf, media_type="application/pdf")
 
     @routes.get("/shipments/{shipment_id}/note.pdf", response_class=Response)
-    async def get_note(shipment_id: str, asked: Anyone) -> Response:
+    async def get_note(shipment_id: Code, asked: Anyone) -> Response:
         """The shipping note 发货单 (W5)."""
         shipment = await parcel(shipment_id)
         return Response(

@@ -89,10 +89,17 @@ class WarehouseDesk(Desk):
         return self.actor.name
 
     def sku_of(self, barcode: str) -> str:
-        """The SKU that a barcode names. Raises Refused when nobody knows it."""
+        """The SKU that a barcode names; one that nobody registered is a SKU itself when it looks like one.
+
+        Raises Refused for any other.
+        """
         for key in keys(barcode):
             if (known := self.barcodes.get(key)) is not None:
                 return known.sku
+        if not looks_like_sku(barcode):
+            raise Refused(
+                "unknown_barcode", "no SKU has this barcode; register it first", field="barcode", status=404
+            )
         return barcode.strip()
 
     def work(self, order_id: str) -> Fulfillment:
@@ -143,9 +150,10 @@ def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
 
 
 def order_and_scanned(message: Any, desk: WarehouseDesk) -> Wants:
-    """The work on an order, and the SKU that was scanned."""
-    yield desk.fulfillments.want(message.order_id), desk.barcodes.want(*keys(message.barcode))
+    """The work on an order with its stock, and the SKU that was scanned."""
+    yield desk.barcodes.want(*keys(message.barcode))
     yield desk.levels.want(*possible_skus(message.barcode, desk))
+    yield from order_and_stock(message, desk)
 
 
 def scanned_stock(message: Any, desk: WarehouseDesk) -> Wants:

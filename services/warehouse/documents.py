@@ -1,22 +1,36 @@
-"""Paper of the warehouse: the courier label 快递单 and the shipping note 发货单, as PDF with barcode (W5)."""
+"""Paper of the warehouse: the courier label 快递单 and the shipping note 发货单, as PDF with barcode (W5).
 
+Latin text is in Bitstream Vera, which travels in the PDF. Chinese is in STSong-Light, one of the standard Asian fonts of PDF,
+which is named and not embedded: whoever prints needs a PDF reader with its Asian font pack, or any Chinese font installed.
+"""
+
+from collections.abc import Iterator
 from io import BytesIO
+from itertools import groupby
+from math import inf
 
 from reportlab.graphics.barcode import code128
 from reportlab.lib.pagesizes import A5
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.shipment import Shipment
 
-FONT = "STSong-Light"
+LATIN, CHINESE = "Vera", "STSong-Light"
+SMALLEST = 5.0
+"""Points below which text is not made smaller to fit."""
+
 LABEL = (100 * mm, 150 * mm)
 """The size of the label rolls that couriers use."""
 
-pdfmetrics.registerFont(UnicodeCIDFont(FONT))
+_vera = TTFont(LATIN, "Vera.ttf")
+_LATIN_HAS = frozenset(_vera.face.charToGlyph)
+pdfmetrics.registerFont(_vera)
+pdfmetrics.registerFont(UnicodeCIDFont(CHINESE))
 
 
 def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
@@ -28,7 +42,8 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
     page = Canvas(out, pagesize=LABEL)
     page.setTitle(f"Label {shipment.tracking_number}")
     width, height = LABEL
-    _text(page, 6 * mm, height - 12 * mm, courier_name, 16)
+    most = width - 12 * mm
+    _text(page, 6 * mm, height - 12 * mm, courier_name, 16, most)
     barcode = code128.Code128(shipment.tracking_number, barHeight=22 * mm, barWidth=0.42 * mm)
     barcode.drawOn(page, max((width - barcode.width) / 2, 2 * mm), height - 42 * mm)
     _text(page, 6 * mm, height - 49 * mm, shipment.tracking_number, 13)
@@ -37,16 +52,20 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
     lines = [
         f"收 To: {contact.name}   {contact.phone}",
         f"{address.region} {address.city}",
-        *_wrapped(" ".join(street), 24),
+        " ".join(street),
         f"{address.postcode} {address.country}",
     ]
-    for row, line in enumerate(lines):
-        _text(page, 6 * mm, height - (61 + 9 * row) * mm, line, 13)
+    for size in (13, 11, 9, 7.5, 6, 5):  # the largest that the whole address fits in
+        rows = [row for line in lines for row in _wrapped(line, size, most)]
+        if len(rows) * size * 1.7 <= 50 * mm:
+            break
+    for place, row in enumerate(rows):
+        _text(page, 6 * mm, height - 61 * mm - place * size * 1.7, row, size)
     foot = [f"重量 Weight: {shipment.weight_grams / 1000:.2f} kg", f"单号 Order: {work.external_number}"]
     if shipment.cod_due:
         foot.insert(0, f"代收货款 COD: {shipment.cod_due / 100:.2f} {work.currency}")
     for row, line in enumerate(reversed(foot)):
-        _text(page, 6 * mm, (8 + 9 * row) * mm, line, 13)
+        _text(page, 6 * mm, (8 + 9 * row) * mm, line, 13, most)
     page.save()
     return out.getvalue()
 
@@ -57,12 +76,15 @@ def shipping_note(shipment: Shipment, work: Fulfillment) -> bytes:
     out = BytesIO()
     page = Canvas(out, pagesize=A5)
     page.setTitle(f"Shipping note {work.external_number}")
-    _, height = A5
+    width, height = A5
+    most = width - 30 * mm
     _text(page, 15 * mm, height - 20 * mm, "发货单 Shipping note", 18)
-    _text(page, 15 * mm, height - 29 * mm, f"订单 Order: {work.external_number}", 11)
-    _text(page, 15 * mm, height - 36 * mm, f"快递单号 Parcel: {shipment.tracking_number}", 11)
+    _text(page, 15 * mm, height - 29 * mm, f"订单 Order: {work.external_number}", 11, 70 * mm)
+    _text(page, 15 * mm, height - 36 * mm, f"快递单号 Parcel: {shipment.tracking_number}", 11, 70 * mm)
+    barcode = code128.Code128(shipment.tracking_number, barHeight=12 * mm, barWidth=0.25 * mm)
+    barcode.drawOn(page, width - 12 * mm - barcode.width, height - 36 * mm)
     if work.personal is not None:
-        _text(page, 15 * mm, height - 43 * mm, f"收件人 To: {work.personal.contact.name}", 11)
+        _text(page, 15 * mm, height - 43 * mm, f"收件人 To: {work.personal.contact.name}", 11, most)
     top = height - 56 * mm
     for x, title in ((15, "货号 SKU"), (60, "品名 Article"), (120, "数量 Qty")):
         _text(page, x * mm, top, title, 10)
@@ -72,31 +94,48 @@ def shipping_note(shipment: Shipment, work: Fulfillment) -> bytes:
         if row < 20 * mm:
             page.showPage()
             row = height - 20 * mm
-        _text(page, 15 * mm, row, line.sku[:22], 10)
-        _text(page, 60 * mm, row, names.get(line.sku, "")[:30], 10)
+        _text(page, 15 * mm, row, line.sku, 10, 43 * mm)
+        _text(page, 60 * mm, row, names.get(line.sku, ""), 10, 58 * mm)
         _text(page, 120 * mm, row, str(line.quantity), 10)
         row -= 7 * mm
     if work.remark:
-        for part in _wrapped(f"备注 Remark: {work.remark}", 48):
+        for part in _wrapped(f"备注 Remark: {work.remark}", 10, most):
             row -= 6 * mm
+            if row < 15 * mm:
+                page.showPage()
+                row = height - 20 * mm
             _text(page, 15 * mm, row, part, 10)
     page.save()
     return out.getvalue()
 
 
-def _text(page: Canvas, x: float, y: float, text: str, size: int) -> None:
-    page.setFont(FONT, size)
-    page.drawString(x, y, text)
+def _text(page: Canvas, x: float, y: float, text: str, size: float, most: float = inf) -> None:
+    """Draw a line of text, smaller where it would be wider than `most` points."""
+    while size > SMALLEST and _width(text, size) > most:
+        size -= 0.5
+    for font, run in _runs(text):
+        page.setFont(font, size)
+        page.drawString(x, y, run)
+        x += pdfmetrics.stringWidth(run, font, size)
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width` columns; a Chinese character takes two."""
-    lines, line, used = [], "", 0
+def _runs(text: str) -> Iterator[tuple[str, str]]:
+    """The text in runs of one font: the embedded one wherever it has the characters."""
+    for has, run in groupby(text, lambda char: ord(char) in _LATIN_HAS):
+        yield (LATIN if has else CHINESE), "".join(run)
+
+
+def _width(text: str, size: float) -> float:
+    return sum(pdfmetrics.stringWidth(run, font, size) for font, run in _runs(text))
+
+
+def _wrapped(text: str, size: float, most: float) -> list[str]:
+    """Lines of at most `most` points."""
+    lines, line = [], ""
     for char in text:
-        columns = 2 if ord(char) > 0x2E7F else 1
-        if used + columns > width * 2 - 10:
+        if line and _width(line + char, size) > most:
             lines.append(line)
-            line, used = "", 0
-        line += char
-        used += columns
+            line = char.lstrip()
+        else:
+            line += char
     return [*lines, line]

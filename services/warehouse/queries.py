@@ -37,10 +37,10 @@ async def shipment(read: Read, shipment_id: str) -> Shipment | None:
     return SHIPMENTS.load(records[0]) if records else None
 
 
-async def stock(read: Read, sku: str) -> Level | None:
-    """The level of one SKU, or None."""
-    records = await read(select(levels).where(levels.c.sku == sku))
-    return LEVELS.load(records[0]) if records else None
+async def stock_of(read: Read, *skus: str) -> list[Level]:
+    """The levels of SKUs, those that have one."""
+    records = await read(select(levels).where(levels.c.sku.in_(skus))) if skus else []
+    return [LEVELS.load(record) for record in records]
 
 
 async def last_moves(read: Read, sku: str, limit: int = 50) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ An order is named by (source, external number), a parcel by (courier, tracking n
 
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shared.events.aftersales import ReturnReason
 from shared.events.base import Event
@@ -130,7 +130,19 @@ class ReturnAsked(Event, type="aftersales.inbox.return_asked.v1", subject="exter
 # --- scans.inbox: scanners. The CloudEvents id is the scan id made on the device (W12); operator and device come from the
 # token. Stream: what the scan is about, so that the scans of one order stay in order. ---------------------------
 
-Barcode = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+GROUP_SEPARATOR = "\x1d"
+"""Ends a field of variable length in GS1-128; the one control character that a good scanner sends."""
+
+
+def _readable(value: str) -> str:
+    if any(
+        (ord(c) < 32 and c != GROUP_SEPARATOR) or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF for c in value
+    ):
+        raise ValueError("control characters other than the group separator are not allowed")
+    return value
+
+
+Barcode = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_readable)]
 """What the scanner read, as it read it: EAN-13, GS1-128, a Digital Link, or our own code."""
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from shared.events.base import Event, EventParked, MessageRefused
-from shared.values import Code, DeliveryMethod, Minor, Quantity, SkuQuantity, Text, Time
+from shared.values import Code, DeliveryMethod, Minor, Pieces, Quantity, SkuQuantity, Text, Time
 
 
 class TrackingStatus(StrEnum):
@@ -53,7 +53,7 @@ class StockScrapped(Event, type="warehouse.stock_scrapped.v1", subject="sku"):
     """Pieces were found unfit and taken off the shelf (W3, W8)."""
 
     sku: Code
-    quantity: Quantity
+    quantity: Pieces
     reason: Text
 
 

@@ -55,6 +55,8 @@ def text_headers(raw: Raw) -> dict[str, str]:
             headers[name] = value.decode()
         except (UnicodeDecodeError, AttributeError):
             raise Malformed(f"header {name!r} is null or not UTF-8") from None
+        if "\x00" in headers[name] or "\x00" in name:
+            raise Malformed("a header holds a null character")
     return headers
 
 

@@ -64,7 +64,7 @@ class Turns(Generic[D]):
             return (await self._again(lambda: _Turn(self, list(messages)).run()))[1]
         except Unfit as unfit:
             if len(messages) == 1:
-                message = replace(messages[0], error=unfit)
+                message = _storable(messages[0], unfit)
                 return (await self._again(lambda: _Turn(self, [message]).run()))[1]
             half = len(messages) // 2
             return await self.run(messages[:half]) + await self.run(messages[half:])
@@ -275,7 +275,7 @@ class _Turn(Generic[D]):
         if incoming.door is not Door.HTTP and self.service.refused is not None:
             envelope = incoming.envelope
             refusal = self.service.refused(
-                refused=incoming.claimed_id or envelope.id,
+                refused=_text(incoming.claimed_id or envelope.id),
                 refused_source=envelope.source,
                 refused_type=envelope.type,
                 code=refused.code,
@@ -301,13 +301,13 @@ class _Turn(Generic[D]):
     def _park(
         self, incoming: Incoming, state: ParkedState, reason: str, error: Exception | None = None
     ) -> Outcome:
-        envelope, raw = incoming.envelope, incoming.raw or _NO_RECORD
+        envelope, raw, reason = incoming.envelope, incoming.raw or _NO_RECORD, _text(reason)
         before = self.books.parked.get(incoming.parked_key) if incoming.parked_key else None
         key = _parked_key(incoming)
         if before is None and self.books.parked.known.get(key):
             return Outcome(Status.DUPLICATE)
         where = (
-            "".join(traceback.format_exception(error, limit=-12))
+            _text("".join(traceback.format_exception(error, limit=-12)))
             if error and not isinstance(error, Refused)
             else ""
         )
@@ -320,7 +320,7 @@ class _Turn(Generic[D]):
                 type=envelope.type, stream=envelope.stream, sequence=envelope.sequence, message_id=envelope.id,
                 source=envelope.source, door=incoming.door, topic=raw.topic, partition=raw.partition,
                 offset=raw.offset, key=b64encode(raw.key or b"").decode(),
-                headers=tuple((k, b64encode(v or b"").decode()) for k, v in raw.headers),
+                headers=tuple((_text(k), b64encode(v or b"").decode()) for k, v in raw.headers),
                 body=b64encode(raw.body).decode(), reason=reason, traceback=where, tries=1,
             )
         )  # fmt: skip
@@ -401,6 +401,20 @@ def _seen_key(incoming: Incoming) -> str:
 
 def _parked_key(incoming: Incoming) -> str:
     return incoming.parked_key or f"{incoming.lane} {incoming.envelope.source} {incoming.envelope.id}"
+
+
+def _storable(incoming: Incoming, error: Unfit) -> Incoming:
+    """The message as it can always be parked: whatever the database refused in its names is replaced."""
+    said = incoming.envelope
+    envelope = replace(
+        said, id=_text(said.id), source=_text(said.source), type=_text(said.type), stream=_text(said.stream)
+    )
+    return replace(incoming, envelope=envelope, lane=_text(incoming.lane), error=error)
+
+
+def _text(value: str) -> str:
+    """Text that PostgreSQL can hold: no NUL, no lone surrogate."""
+    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _jsonable(answer: Any) -> Any:

@@ -52,6 +52,7 @@ class ContainerKafka(ContainerPart):
     """A real Kafka node, in KRaft mode."""
 
     idempotent = True
+    session_ms = 10_000
 
     def __init__(self, port: int) -> None:
         # inside and outside are the same port, so that the address it tells clients holds for both

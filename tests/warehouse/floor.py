@@ -150,3 +150,5 @@ class Floor:
             assert level.allocated == sum(m.allocated for m in own)
             assert 0 <= level.allocated <= level.on_hand
             assert all(n > 0 for n in level.locations.values())
+            assert level.waiting == sum(b.sku == level.sku for b in self.bench.store.rows("backorders"))
+            assert not level.offering, "everything is settled here"

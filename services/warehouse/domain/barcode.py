@@ -1,11 +1,13 @@
 """What a scanner read, as the keys under which a SKU may be known (W3, W12)."""
 
-import re
 from functools import lru_cache
 
 from biip import ParseError, parse
+from pydantic import TypeAdapter, ValidationError
 
-_SKU = re.compile(r"^[\w][\w.:@/+\-]{0,99}$")
+from shared.values import Code
+
+_SKU = TypeAdapter(Code)
 
 
 @lru_cache(maxsize=10_000)
@@ -28,4 +30,8 @@ def _gtin(text: str) -> str | None:
 
 def looks_like_sku(barcode: str) -> bool:
     """True when the text can itself be a SKU code."""
-    return bool(_SKU.match(barcode.strip()))
+    try:
+        _SKU.validate_python(barcode.strip())
+    except ValidationError:
+        return False
+    return True

@@ -65,9 +65,13 @@ class Courier(BaseModel):
         """The first of its areas that holds the address."""
         return next((area for area in self.areas if area.holds(address)), None)
 
+    def has(self, n: int) -> bool:
+        """True while the n-th tracking number lies in the range."""
+        return n <= self.number_last
+
     def number(self, n: int) -> str:
         """The n-th tracking number: prefix, digits, check digit (Luhn). Raises ValueError when the range is used up."""
-        if n > self.number_last:
+        if not self.has(n):
             raise ValueError(
                 f"{self.code} has no tracking numbers left; extend number_last in the couriers file"
             )

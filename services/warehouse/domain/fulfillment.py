@@ -12,11 +12,12 @@ from shared.events.inbox import (
     PickScanned,
     PickStartScanned,
 )
-from shared.events.orders import CancelRequested, OrderReleased
+from shared.events.orders import CancelRequested, OrderCanceled, OrderReleased
 from shared.events.warehouse import (
     CheckDifference,
     Difference,
     FulfillmentAllocated,
+    FulfillmentBackordered,
     FulfillmentCheckFailed,
     FulfillmentPacked,
     FulfillmentPicked,
@@ -50,6 +51,8 @@ FULFILLMENT = lifecycle(
     # while                  this happens            becomes
     (S.OPEN, FulfillmentAllocated, S.ALLOCATED),
     (S.BACKORDERED, FulfillmentAllocated, S.ALLOCATED),
+    # from picking: pieces turned out damaged, and none are left in their place
+    ((S.OPEN, S.PICKING), FulfillmentBackordered, S.BACKORDERED),
     (S.ALLOCATED, PickStartScanned, S.PICKING),
     (S.PICKING, PickScanned, S.PICKING),
     (S.PICKING, FulfillmentPicked, S.PICKED),
@@ -60,10 +63,13 @@ FULFILLMENT = lifecycle(
     (S.CHECKED, FulfillmentPacked, S.PACKED),
     (S.PACKED, ShipmentShipped, S.SHIPPED),
     (BEFORE_LEAVING, CancelRequested, S.CANCELED),
+    (BEFORE_LEAVING, OrderCanceled, S.CANCELED),  # ended by after-sales after some of its parcels left
     (S.CANCELED, OrderReleased, S.OPEN),
     overtaken=[
         (S.CANCELED, CancelRequested),
         (S.SHIPPED, CancelRequested),  # answered with a refusal: the parcel has left
+        (S.SHIPPED, OrderCanceled),
+        (S.CANCELED, OrderCanceled),
     ],
 )
 

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.events.inbox import HandOverScanned
 from shared.events.orders import CancelRequested
-from shared.events.warehouse import ShipmentDelivered, ShipmentReturned, TrackingStatus
+from shared.events.warehouse import ShipmentDelivered, ShipmentReturned, ShipmentShipped, TrackingStatus
 from shared.lifecycle import lifecycle
 from shared.values import SkuQuantity
 
@@ -26,17 +25,17 @@ SHIPMENT = lifecycle(
     "shipment",
     P,
     # while           this happens      becomes
-    (P.READY, HandOverScanned, P.SHIPPED),
+    (P.READY, ShipmentShipped, P.SHIPPED),
     (P.READY, CancelRequested, P.CANCELED),
-    ((P.READY, P.SHIPPED), ShipmentDelivered, P.DELIVERED),
-    ((P.READY, P.SHIPPED), ShipmentReturned, P.RETURNED),
+    (P.SHIPPED, ShipmentDelivered, P.DELIVERED),
+    (P.SHIPPED, ShipmentReturned, P.RETURNED),
     overtaken=[
         ((P.SHIPPED, P.DELIVERED, P.RETURNED, P.CANCELED), CancelRequested),
         ((P.DELIVERED, P.RETURNED, P.CANCELED), ShipmentDelivered),
         ((P.DELIVERED, P.RETURNED, P.CANCELED), ShipmentReturned),
     ],
 )
-"""A second hand-over is not in the table: it is refused."""
+"""A parcel leaves by a hand-over scan or by its courier's word; a second time is not in the table: it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,18 @@ _RANK = {
     TrackingStatus.DELIVERED: 9,
 }
 """The first end stands for good; on the way the newest report stands; what comes before the way never undoes it."""
+
+WITH_COURIER = frozenset(
+    {
+        TrackingStatus.IN_TRANSIT,
+        TrackingStatus.OUT_FOR_DELIVERY,
+        TrackingStatus.AVAILABLE_FOR_PICKUP,
+        TrackingStatus.DELIVERY_ATTEMPTED,
+        TrackingStatus.DELIVERED,
+        TrackingStatus.RETURN_TO_SENDER,
+    }
+)
+"""Reports that prove that the courier has, or had, the parcel. An exception may also be one of paper."""
 
 KEPT_REPORTS = 40
 

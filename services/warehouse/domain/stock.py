@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.values import SkuQuantity
@@ -50,6 +50,12 @@ class Level:
     depleted: bool = False
     """True from the moment nothing is available until something is again (W2)."""
     locations: dict[str, int] = field(default_factory=dict)
+    waiting: int = 0
+    """Orders that wait for the SKU."""
+    last_queued: datetime | None = None
+    """The place that was given last in the queue of those who wait."""
+    offering: bool = False
+    """True while pieces that came free are being offered to those who wait: newcomers queue behind them (W2)."""
 
     @property
     def available(self) -> int:
@@ -106,14 +112,31 @@ class Short:
     missing: tuple[SkuQuantity, ...]
 
 
+def queue(level: Level, since: datetime) -> tuple[Level, datetime]:
+    """One more order waits: the level after, and its place in the queue, behind all who came before it (W2)."""
+    if level.last_queued is not None:
+        since = max(since, level.last_queued + timedelta(microseconds=1))
+    return replace(level, waiting=level.waiting + 1, last_queued=since), since
+
+
 def reserve(
-    levels: Mapping[str, Level], wanted: Mapping[str, int], order_id: str, actor: str, now: datetime
+    levels: Mapping[str, Level],
+    wanted: Mapping[str, int],
+    order_id: str,
+    actor: str,
+    now: datetime,
+    *,
+    offered: str | None = None,
 ) -> Reserved | Short:
-    """Reserve all that an order wants, or nothing (W2)."""
+    """Reserve all that an order wants, or nothing (W2).
+
+    `offered` is the SKU whose turn of those who wait this is; others that are being offered cannot be had now.
+    """
+    free = {s: 0 if level.offering and s != offered else level.available for s, level in levels.items()}
     missing = tuple(
-        SkuQuantity(sku=sku, quantity=count - levels[sku].available)
+        SkuQuantity(sku=sku, quantity=count - free[sku])
         for sku, count in sorted(wanted.items())
-        if levels[sku].available < count
+        if free[sku] < count
     )
     if missing:
         return Short(missing)
@@ -130,3 +153,19 @@ def shelf_for(level: Level, quantity: int) -> str | None:
         (count, place) for place, count in level.locations.items() if place != STAGING and count >= quantity
     ]
     return max(shelves)[1] if shelves else None
+
+
+def shelves_for(level: Level, quantity: int) -> dict[str, int]:
+    """Where so many pieces are, and how many from each: one shelf when one has them all, else the fullest first.
+
+    Fewer than asked for when the shelves do not hold so many.
+    """
+    if (one := shelf_for(level, quantity)) is not None:
+        return {one: quantity}
+    found: dict[str, int] = {}
+    for count, place in sorted(((n, place) for place, n in level.locations.items()), reverse=True):
+        part = 0 if place == STAGING else min(count, quantity)
+        if part:
+            found[place] = part
+            quantity -= part
+    return found

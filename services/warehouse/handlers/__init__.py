@@ -1,6 +1,12 @@
 """What each event, scan and timer does; CONSUMES is all that the warehouse hears."""
 
-from services.warehouse.desk import WarehouseDesk, order_and_scanned, order_and_stock, parcel, scanned_stock
+from services.warehouse.desk import (
+    WarehouseDesk,
+    order_and_scanned,
+    order_and_stock,
+    parcel,
+    scanned_stock,
+)
 from services.warehouse.domain.courier import Couriers
 from services.warehouse.handlers import allocation, packing, picking, returns, stock, tracking
 from shared.events import aftersales, inbox, orders, warehouse
@@ -10,6 +16,7 @@ CONSUMES = (
     # from orders and after-sales
     on(orders.OrderReleased, allocation.allocate, order_and_stock),
     on(orders.CancelRequested, allocation.cancel, order_and_stock),
+    on(orders.OrderCanceled, allocation.ended, order_and_stock),
     on(aftersales.ReturnAuthorized, returns.expect, returns.case),
     # from scanners
     on(inbox.StockScanned, stock.receive, scanned_stock),

@@ -1,13 +1,20 @@
 """Released orders get their stock, or wait for it in turn; canceled ones give it back (W2, W6, O10)."""
 
+from collections import Counter
 from dataclasses import replace
 
 from services.warehouse.desk import Wants, WarehouseDesk
-from services.warehouse.domain.fulfillment import FULFILLMENT, Fulfillment, FulfillmentState, opened
-from services.warehouse.domain.shipment import SHIPMENT, ShipmentState
-from services.warehouse.domain.stock import MoveKind, Reserved, Short, reserve
+from services.warehouse.domain.fulfillment import (
+    FULFILLMENT,
+    Fulfillment,
+    FulfillmentState,
+    opened,
+    take_off,
+)
+from services.warehouse.domain.shipment import SHIPMENT
+from services.warehouse.domain.stock import Move, MoveKind, Reserved, Short, queue, reserve
 from services.warehouse.tables import Backorder
-from shared.events.orders import CancelRequested, OrderReleased
+from shared.events.orders import CancelRequested, OrderCanceled, OrderReleased
 from shared.events.warehouse import (
     FulfillmentAllocated,
     FulfillmentBackordered,
@@ -24,6 +31,14 @@ class Reallocate(Timer, name="warehouse.reallocate"):
     """Stock of a SKU came free: serve the orders that wait for it, oldest first. Due at once."""
 
     sku: str
+
+
+def offer(sku: str, desk: WarehouseDesk) -> None:
+    """Pieces came free: they are for who waits; until these were asked, newcomers queue behind them (W2)."""
+    level = desk.level(sku)
+    if level.waiting:
+        desk.levels.put(replace(level, offering=True))
+        desk.timers.set(Reallocate(sku=sku), desk.now)
 
 
 def allocate(event: OrderReleased, desk: WarehouseDesk) -> None:
@@ -45,11 +60,11 @@ def allocate(event: OrderReleased, desk: WarehouseDesk) -> None:
     serve(opened(event, desk.now), desk)
 
 
-def serve(work: Fulfillment, desk: WarehouseDesk) -> bool:
-    """Reserve all that an order wants, or let it wait; True when it was reserved."""
+def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: str | None = None) -> bool:
+    """Reserve all that an order wants, or let it wait; True when it was reserved. `offered` as in `reserve`."""
     wanted = work.wanted()
     levels = {sku: desk.level(sku) for sku in wanted}
-    match reserve(levels, wanted, work.order_id, str(desk.actor), desk.now):
+    match reserve(levels, wanted, work.order_id, str(desk.actor), desk.now, offered=offered):
         case Reserved(_, moves):
             desk.move(*moves)
             after = FULFILLMENT.next(work.state, FulfillmentAllocated)
@@ -60,14 +75,38 @@ def serve(work: Fulfillment, desk: WarehouseDesk) -> bool:
             return True
         case Short(missing):
             if work.state is not FulfillmentState.BACKORDERED:
-                desk.fulfillments.put(replace(work, state=FulfillmentState.BACKORDERED))
-                for sku in sorted(wanted):
-                    desk.backorders.put(
-                        Backorder(f"{work.order_id}/{sku}", sku, work.order_id, work.released_at)
-                    )
-                event = FulfillmentBackordered(order_id=work.order_id, missing=missing, expected_at=None)
-                desk.publish(event)
+                wait(work, missing, desk)
             return False
+
+
+def wait(
+    work: Fulfillment, missing: tuple[SkuQuantity, ...], desk: WarehouseDesk, *, first: bool = False
+) -> None:
+    """Let an order wait for all its SKUs, behind those who came before it; `first` when it had its stock already."""
+    after = FULFILLMENT.next(work.state, FulfillmentBackordered)
+    assert after is not None
+    desk.fulfillments.put(replace(work, state=after))
+    for sku in sorted(work.wanted()):
+        level, since = queue(desk.level(sku), work.released_at)
+        desk.levels.put(level)
+        since = work.released_at if first else since
+        desk.backorders.put(Backorder(f"{work.order_id}/{sku}", sku, work.order_id, since))
+    desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=missing, expected_at=None))
+
+
+def fall_short(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> Fulfillment:
+    """Pieces of the order turned out damaged and none are left in their place: it gives back what it has, they are
+    scrapped, and it waits again, before all that were released after it (W2, W3, W4)."""
+    give_back(work, desk)
+    desk.move(*scrapped)
+    levels = {sku: desk.level(sku) for sku in work.wanted()}
+    missing = tuple(
+        SkuQuantity(sku=sku, quantity=count - levels[sku].available)
+        for sku, count in sorted(work.wanted().items())
+        if levels[sku].available < count
+    )
+    wait(replace(work, picks=(), picker=None, checker=None, counted=()), missing, desk, first=True)
+    return desk.fulfillments[work.order_id]
 
 
 def waiting_for(timer: Reallocate, desk: WarehouseDesk) -> Wants:
@@ -84,16 +123,23 @@ def waiting_for(timer: Reallocate, desk: WarehouseDesk) -> Wants:
 
 
 def reallocate(timer: Reallocate, desk: WarehouseDesk) -> None:
-    """First come, first served: the oldest waiting orders that can be served whole (W2)."""
+    """First come, first served: the oldest waiting orders that can be served whole (W2).
+
+    One look takes the hundred that wait longest; it is taken again for as long as one of them was served.
+    """
     served = 0
     for waiting in desk.backorders.group("sku", timer.sku):
         if desk.level(timer.sku).available == 0:
-            return
+            break
         work = desk.fulfillments[waiting.order_id]
-        if work.state is FulfillmentState.BACKORDERED and serve(work, desk):
+        if work.state is FulfillmentState.BACKORDERED and serve(work, desk, offered=timer.sku):
             served += 1
             stop_waiting(work, desk)
-    if served and desk.backorders.more("sku", timer.sku):
+    level = desk.level(timer.sku)
+    again = bool(served and level.available and desk.backorders.more("sku", timer.sku))
+    if level.offering != again:
+        desk.levels.put(replace(level, offering=again))
+    if again:
         desk.timers.set(timer, desk.now)
 
 
@@ -102,6 +148,8 @@ def stop_waiting(work: Fulfillment, desk: WarehouseDesk) -> None:
     for sku in work.wanted():
         if desk.backorders.get(f"{work.order_id}/{sku}") is not None:
             desk.backorders.remove(f"{work.order_id}/{sku}")
+            level = desk.level(sku)
+            desk.levels.put(replace(level, waiting=level.waiting - 1))
 
 
 def cancel(event: CancelRequested, desk: WarehouseDesk) -> None:
@@ -115,24 +163,39 @@ def cancel(event: CancelRequested, desk: WarehouseDesk) -> None:
             FulfillmentCancelRefused(order_id=event.order_id, reason="the parcel has left the warehouse")
         )
         return
-    if after is None:
-        return
+    if after is not None:
+        _stop(work, after, desk)
+        desk.publish(FulfillmentCanceled(order_id=event.order_id))
+
+
+def ended(event: OrderCanceled, desk: WarehouseDesk) -> None:
+    """The order is over, by after-sales after some of its parcels left: the others stay here and are unpacked (W7)."""
+    work = desk.fulfillments.get(event.order_id)
+    if work is not None and (after := FULFILLMENT.next(work.state, OrderCanceled)) is not None:
+        _stop(work, after, desk)
+
+
+def _stop(work: Fulfillment, after: FulfillmentState, desk: WarehouseDesk) -> None:
     if work.state is FulfillmentState.BACKORDERED:
         stop_waiting(work, desk)
     else:
         give_back(work, desk)
     for shipment_id in work.shipments:
         if (shipment := desk.shipments.get(shipment_id)) is not None:
-            state = SHIPMENT.next(shipment.state, CancelRequested) or ShipmentState.CANCELED
+            state = SHIPMENT.next(shipment.state, CancelRequested) or shipment.state
             desk.shipments.put(replace(shipment, state=state))
     desk.fulfillments.put(replace(work, state=after))
-    desk.publish(FulfillmentCanceled(order_id=event.order_id))
 
 
 def give_back(work: Fulfillment, desk: WarehouseDesk) -> None:
-    """Picked pieces go back to their shelves, reserved ones to whoever comes next."""
-    for pick in work.picks:
+    """Picked pieces that have not left go back to their shelves, reserved ones to whoever comes next."""
+    picks, gone = work.picks, Counter[str]()
+    for line in (line for shipment in work.left for line in desk.shipments[shipment].lines):
+        picks, _ = take_off(picks, line.sku, line.quantity)
+        gone[line.sku] += line.quantity
+    for pick in picks:
         desk.move(desk.entry(pick.sku, MoveKind.PUT_BACK, pick.quantity, pick.location, work.order_id))
     for sku, quantity in work.wanted().items():
-        desk.move(desk.entry(sku, MoveKind.RELEASED, quantity, "", work.order_id))
-        desk.timers.set(Reallocate(sku=sku), desk.now)
+        if quantity > gone[sku]:
+            desk.move(desk.entry(sku, MoveKind.RELEASED, quantity - gone[sku], "", work.order_id))
+            offer(sku, desk)

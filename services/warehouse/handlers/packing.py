@@ -1,19 +1,18 @@
 """Packing with courier choice and label, and the hand-over: a parcel leaves once, never for a canceled order (W5, W6, W7)."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 from services.warehouse.desk import Wants, WarehouseDesk, order_and_stock
 from services.warehouse.domain.courier import Courier
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState, Pick
 from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
-from services.warehouse.domain.stock import STAGING, MoveKind
+from services.warehouse.domain.stock import STAGING
+from services.warehouse.handlers.leaving import leave
 from services.warehouse.handlers.scanning import judge_time, step
 from services.warehouse.handlers.tracking import apply_early
 from services.warehouse.tables import Label, NumberRange
 from shared.events.inbox import HandOverScanned, PackScanned
 from shared.events.warehouse import FulfillmentPacked, LabelCreated, ShipmentShipped
-from shared.lifecycle import NotAllowed
 from shared.runtime.messages import Refused
 from shared.values import PaymentMethod, SkuQuantity
 
@@ -25,6 +24,8 @@ def packing(event: PackScanned, desk: WarehouseDesk) -> Wants:
     courier = _courier(work, event.weight_grams, desk) if work else None
     if courier is not None:
         yield desk.number_ranges.want(courier.code)
+        if not courier.has(_next(courier, desk)):
+            return
         number = courier.number(_next(courier, desk))
         yield desk.labels.want(number), desk.early_reports.want_group("tracking_number", number)
 
@@ -40,6 +41,9 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
     if courier is None:
         detail = f"no courier takes {event.weight_grams} g to this address; pack several parcels"
         raise Refused("too_heavy", detail, field="weight_grams")
+    if not courier.has(_next(courier, desk)):
+        detail = f"{courier.code} has no tracking numbers left; extend number_last in the couriers file"
+        raise Refused("no_numbers_left", detail)
     number = courier.number(_next(courier, desk))
     desk.number_ranges.put(NumberRange(courier.code, _next(courier, desk) + 1))
     shipment = _parcel(work, event, lines, courier, number, packer)
@@ -60,6 +64,7 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
         desk.publish(FulfillmentPacked(order_id=work.order_id, shipments=work.shipments, packer=packer))
     desk.fulfillments.put(work)
     apply_early(shipment, desk)
+    work = desk.fulfillments[work.order_id]
     return {
         "shipment_id": shipment.shipment_id,
         "courier": courier.code,
@@ -127,40 +132,11 @@ def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
     if label is None:
         raise Refused("unknown_parcel", "no parcel has this number", field="tracking_number", status=404)
     shipment, work = desk.shipments[label.shipment_id], desk.fulfillments[label.order_id]
-    if work.state is FulfillmentState.CANCELED or shipment.state is ShipmentState.CANCELED:
+    if shipment.state is ShipmentState.CANCELED:
         raise Refused("canceled", "the order was canceled: keep the parcel here and unpack it")
+    if not SHIPMENT.allows(shipment.state, ShipmentShipped):
+        raise Refused("already_left", "this parcel was handed over before, or its courier reported it")
     if work.state is not FulfillmentState.PACKED:
         raise Refused("not_packed", "not all parcels of the order are packed; finish packing first")
-    try:
-        state = SHIPMENT.next(shipment.state, HandOverScanned)
-    except NotAllowed:
-        raise Refused("already_left", "this parcel was handed over before") from None
-    assert state is not None
-    leave(replace(shipment, state=state, shipped_at=event.scanned_at), desk)
+    leave(replace(shipment, state=ShipmentState.SHIPPED, shipped_at=event.scanned_at), desk)
     return {"order_id": work.order_id, "shipment_id": shipment.shipment_id, "courier": shipment.courier}
-
-
-def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
-    """Book a parcel out and say that it left."""
-    work = desk.fulfillments[shipment.order_id]
-    for line in shipment.lines:
-        desk.move(desk.entry(line.sku, MoveKind.SHIPPED, line.quantity, STAGING, work.order_id))
-    work = replace(work, left=(*work.left, shipment.shipment_id))
-    last = set(work.left) == set(work.shipments)
-    if last:
-        work = replace(work, state=step(work, ShipmentShipped))
-    desk.shipments.put(shipment)
-    desk.fulfillments.put(work)
-    shipped_at = shipment.shipped_at or desk.now
-    desk.publish(
-        ShipmentShipped(
-            order_id=work.order_id,
-            shipment_id=shipment.shipment_id,
-            courier=shipment.courier,
-            tracking_number=shipment.tracking_number,
-            delivery_method=work.delivery_method,
-            shipped_at=shipped_at,
-            expected_at=shipped_at + timedelta(days=shipment.transit_days),
-            last=last,
-        )
-    )

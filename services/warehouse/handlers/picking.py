@@ -1,5 +1,6 @@
 """Picking by scan, and the check by a second person (W3, W4)."""
 
+from collections import Counter
 from dataclasses import replace
 
 from services.warehouse.desk import WarehouseDesk
@@ -11,8 +12,8 @@ from services.warehouse.domain.fulfillment import (
     differences,
     take_off,
 )
-from services.warehouse.domain.stock import MoveKind, shelf_for
-from services.warehouse.handlers.allocation import Reallocate
+from services.warehouse.domain.stock import Move, MoveKind, shelf_for, shelves_for
+from services.warehouse.handlers.allocation import fall_short
 from services.warehouse.handlers.scanning import judge_time, step
 from shared.events.inbox import (
     CheckFinishScanned,
@@ -31,6 +32,7 @@ from shared.events.warehouse import (
     StockScrapped,
 )
 from shared.runtime.messages import Refused
+from shared.values import MAX_PIECES
 
 
 def start_pick(event: PickStartScanned, desk: WarehouseDesk) -> dict[str, object]:
@@ -40,6 +42,9 @@ def start_pick(event: PickStartScanned, desk: WarehouseDesk) -> dict[str, object
     work = desk.work(event.order_id)
     if work.state is FulfillmentState.PICKING:
         _own(work, picker)
+        if not work.left_to_pick():  # the check found only what was too much; that is put back now
+            work = _picked(work, picker, desk)
+            desk.fulfillments.put(work)
         return _todo(work, desk)
     after = step(work, PickStartScanned)
     work = replace(work, state=after, picker=picker, round_began=event.scanned_at)
@@ -64,7 +69,13 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
     if event.quantity > left.get(sku, 0):
         detail = f"{left.get(sku, 0)} of {sku} are left to pick, not {event.quantity}; put the rest back"
         raise Refused("too_many", detail, field="quantity")
-    _scrap_damaged(event, sku, desk)
+    if (short := _scrap_damaged(event, work, sku, desk)) is not None:
+        return {
+            "sku": sku,
+            "left": {},
+            "state": short.state,
+            "hint": "none is left in its place: put all back",
+        }
     location = shelf_for(desk.level(sku), event.quantity)
     if location is None:
         detail = f"no shelf holds {event.quantity} of {sku}; scan what each shelf has, or count the stock"
@@ -72,23 +83,36 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
     desk.move(desk.entry(sku, MoveKind.PICKED, event.quantity, location, work.order_id))
     work = replace(work, picks=(*work.picks, Pick(sku, location, event.quantity)))
     if not work.left_to_pick():
-        work = replace(work, state=step(work, FulfillmentPicked))
-        desk.publish(FulfillmentPicked(order_id=work.order_id, picker=picker))
+        work = _picked(work, picker, desk)
     desk.fulfillments.put(work)
     return {"sku": sku, "left": work.left_to_pick(), "state": work.state}
 
 
-def _scrap_damaged(event: PickScanned, sku: str, desk: WarehouseDesk) -> None:
+def _picked(work: Fulfillment, picker: str, desk: WarehouseDesk) -> Fulfillment:
+    desk.publish(FulfillmentPicked(order_id=work.order_id, picker=picker))
+    return replace(work, state=step(work, FulfillmentPicked))
+
+
+def _scrap_damaged(
+    event: PickScanned, work: Fulfillment, sku: str, desk: WarehouseDesk
+) -> Fulfillment | None:
+    """Log and scrap what was found damaged; the order as it waits again when nothing is left in its place, else None."""
     if not event.damaged:
-        return
+        return None
     level = desk.level(sku)
-    location = shelf_for(level, event.damaged)
-    if location is None or level.available < event.damaged:
-        detail = f"{event.damaged} damaged of {sku} cannot be replaced from stock; tell the shift leader"
-        raise Refused("no_replacement", detail, field="damaged")
+    shelves = shelves_for(level, event.damaged)
+    if sum(shelves.values()) < event.damaged or level.available + work.wanted()[sku] < event.damaged:
+        detail = f"the books have fewer of {sku} on the shelves that no other order needs; count the stock"
+        raise Refused("not_on_shelf", detail, field="damaged")
     reason = "found damaged while picking"
-    desk.move(desk.entry(sku, MoveKind.SCRAPPED, event.damaged, location, event.order_id, reason))
+    scrapped = [
+        desk.entry(sku, MoveKind.SCRAPPED, n, place, work.order_id, reason) for place, n in shelves.items()
+    ]
     desk.publish(StockScrapped(sku=sku, quantity=event.damaged, reason=reason))
+    if level.available < event.damaged:
+        return fall_short(work, desk, *scrapped)
+    desk.move(*scrapped)
+    return None
 
 
 def start_check(event: CheckStartScanned, desk: WarehouseDesk) -> dict[str, object]:
@@ -115,6 +139,8 @@ def check(event: CheckScanned, desk: WarehouseDesk) -> dict[str, object]:
         step(work, CheckFinishScanned)
     _own_check(work, checker)
     sku = desk.sku_of(event.barcode)
+    if sum(c.good + c.damaged for c in work.counted) + event.quantity > MAX_PIECES:
+        raise Refused("too_many", "no order has so many pieces; count again", field="quantity")
     work = count(work, sku, event.quantity, damaged=event.damaged)
     desk.fulfillments.put(work)
     return {"sku": sku, "counted": {c.sku: c.good for c in work.counted}}
@@ -133,31 +159,51 @@ def finish_check(event: CheckFinishScanned, desk: WarehouseDesk) -> dict[str, ob
         desk.publish(FulfillmentChecked(order_id=work.order_id, picker=work.picker or "", checker=checker))
         return {"state": after, "differences": []}
     after = step(work, FulfillmentCheckFailed)
-    work = replace(work, state=after, checker=None, counted=(), round_began=event.scanned_at)
-    desk.fulfillments.put(_put_back(work, found, desk))
     desk.publish(FulfillmentCheckFailed(order_id=work.order_id, checker=checker, differences=found))
-    return {"state": after, "differences": [d.model_dump(mode="json") for d in found]}
+    work = replace(work, state=after, checker=None, counted=(), round_began=event.scanned_at)
+    work = _put_back(work, found, desk)
+    desk.fulfillments.put(work)
+    return {"state": work.state, "differences": [d.model_dump(mode="json") for d in found]}
 
 
 def _put_back(work: Fulfillment, found: tuple[CheckDifference, ...], desk: WarehouseDesk) -> Fulfillment:
-    """What the check found short or damaged is to be picked again; damaged pieces are scrapped and reserved anew."""
+    """What the check found short or damaged is to be picked again; damaged pieces are scrapped.
+
+    When no others are left in their place the order waits for stock again.
+    """
+    had, reason = work, "found damaged by the checker"
+    scrapped: list[Move] = []
     for one in found:
         if one.difference not in (Difference.TOO_FEW, Difference.DAMAGED):
             continue  # surplus goods go back to the shelf; the ledger never had them off it
         stay, gone = take_off(work.picks, one.sku, one.quantity)
         work = replace(work, picks=stay)
-        for pick in gone:
-            desk.move(desk.entry(one.sku, MoveKind.PUT_BACK, pick.quantity, pick.location, work.order_id))
-            if one.difference is Difference.DAMAGED and desk.level(one.sku).available >= pick.quantity:
-                reason = "found damaged by the checker"
-                desk.move(
-                    desk.entry(
-                        one.sku, MoveKind.SCRAPPED, pick.quantity, pick.location, work.order_id, reason
-                    )
-                )
-                desk.publish(StockScrapped(sku=one.sku, quantity=pick.quantity, reason=reason))
-                desk.timers.set(Reallocate(sku=one.sku), desk.now)
+        if one.difference is Difference.DAMAGED and gone:
+            scrapped += [
+                desk.entry(one.sku, MoveKind.SCRAPPED, pick.quantity, pick.location, work.order_id, reason)
+                for pick in gone
+            ]
+            quantity = sum(pick.quantity for pick in gone)
+            desk.publish(StockScrapped(sku=one.sku, quantity=quantity, reason=reason))
+    lost: Counter[str] = Counter()
+    for move in scrapped:
+        lost[move.sku] += move.quantity
+    if any(desk.level(sku).available < n for sku, n in lost.items()):
+        return fall_short(had, desk, *scrapped)
+    for pick in _gone(had.picks, work.picks):
+        desk.move(desk.entry(pick.sku, MoveKind.PUT_BACK, pick.quantity, pick.location, work.order_id))
+    desk.move(*scrapped)
     return work
+
+
+def _gone(before: tuple[Pick, ...], after: tuple[Pick, ...]) -> list[Pick]:
+    """The picks of which there is less now, with how much less."""
+    rest: Counter[tuple[str, str]] = Counter()
+    for pick in before:
+        rest[pick.sku, pick.location] += pick.quantity
+    for pick in after:
+        rest[pick.sku, pick.location] -= pick.quantity
+    return [Pick(sku, place, n) for (sku, place), n in rest.items() if n]
 
 
 def _own(work: Fulfillment, picker: str) -> None:
@@ -171,5 +217,5 @@ def _own_check(work: Fulfillment, checker: str) -> None:
 
 
 def _todo(work: Fulfillment, desk: WarehouseDesk) -> dict[str, object]:
-    shelves = {sku: shelf_for(desk.level(sku), n) for sku, n in work.left_to_pick().items()}
-    return {"left": work.left_to_pick(), "shelves": shelves, "remark": work.remark}
+    shelves = {sku: shelves_for(desk.level(sku), n) for sku, n in work.left_to_pick().items()}
+    return {"left": work.left_to_pick(), "shelves": shelves, "remark": work.remark, "state": work.state}

@@ -7,7 +7,7 @@ from typing import Any
 from services.warehouse.desk import Wants, WarehouseDesk
 from services.warehouse.domain.dock import DOCK, RETURNS, DockReturn, DockState
 from services.warehouse.domain.stock import MoveKind
-from services.warehouse.handlers.allocation import Reallocate
+from services.warehouse.handlers.allocation import offer
 from services.warehouse.handlers.scanning import judge_time
 from shared.events.aftersales import ReturnAuthorized
 from shared.events.inbox import ReturnInspectedScanned, ReturnReceivedScanned
@@ -61,7 +61,7 @@ def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, obj
             )
             desk.publish(StockScrapped(sku=line.sku, quantity=line.quantity, reason=reason))
         if restocked:
-            desk.timers.set(Reallocate(sku=line.sku), desk.now)
+            offer(line.sku, desk)
         found = InspectedLine(
             sku=line.sku, quantity=line.quantity, condition=line.condition, restocked=restocked
         )
@@ -93,7 +93,9 @@ def _step(back: DockReturn, event: type) -> DockState:
 
 def _adds_up(event: ReturnInspectedScanned, back: DockReturn) -> None:
     """Every expected piece is accounted for; a wrong item stands for the piece that it came instead of."""
-    expected = Counter({line.sku: line.quantity for line in back.lines})
+    expected: Counter[str] = Counter()
+    for piece in back.lines:
+        expected[piece.sku] += piece.quantity
     found: Counter[str] = Counter()
     wrong = 0
     for line in event.lines:

@@ -3,11 +3,12 @@
 from pydantic import Field
 
 from services.warehouse.desk import Wants, WarehouseDesk
-from services.warehouse.domain.barcode import keys, looks_like_sku
+from services.warehouse.domain.barcode import keys
 from services.warehouse.domain.stock import STAGING, MoveKind
-from services.warehouse.handlers.allocation import Reallocate
+from services.warehouse.handlers.allocation import offer
 from services.warehouse.handlers.scanning import judge_time
 from services.warehouse.tables import Barcode, Sku
+from shared.events.inbox import Barcode as Read
 from shared.events.inbox import StockScanned
 from shared.events.warehouse import StockReceived
 from shared.runtime.messages import Command, Refused
@@ -20,18 +21,14 @@ class RegisterSku(Command):
     sku: Code
     name: Text
     weight_grams: int = Field(0, ge=0, le=1_000_000)
-    barcodes: tuple[str, ...] = Field((), max_length=50)
+    barcodes: tuple[Read, ...] = Field((), max_length=50)
 
 
 def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
-    """Goods arrived: book them and serve who waits (W1, W2). An unregistered barcode that looks like a SKU is one."""
+    """Goods arrived: book them and offer them to who waits (W1, W2)."""
     desk.scanner()
     judge_time(event.scanned_at, desk)
     sku = desk.sku_of(event.barcode)
-    if not looks_like_sku(sku):
-        raise Refused(
-            "unknown_barcode", "no SKU has this barcode; register it first", field="barcode", status=404
-        )
     if event.location == STAGING:
         raise Refused("not_a_shelf", f"{STAGING} is where picked goods wait; scan a shelf", field="location")
     desk.move(desk.entry(sku, MoveKind.RECEIVED, event.quantity, event.location))
@@ -39,7 +36,7 @@ def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
     desk.publish(
         StockReceived(sku=sku, quantity=event.quantity, on_hand=level.on_hand, available=level.available)
     )
-    desk.timers.set(Reallocate(sku=sku), desk.now)
+    offer(sku, desk)
     return {"sku": sku, "on_hand": level.on_hand, "available": level.available}
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.warehouse.desk import Wants, WarehouseDesk, parcel
-from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState, report
+from services.warehouse.domain.shipment import SHIPMENT, WITH_COURIER, Shipment, ShipmentState, report
+from services.warehouse.handlers.leaving import leave
 from services.warehouse.tables import EarlyReport
 from shared.events.base import Event
 from shared.events.inbox import TrackingReported
@@ -100,6 +101,10 @@ def _apply(
     after = report(shipment, status, at)
     if after is None:
         return shipment
+    if after.state is ShipmentState.READY and status in WITH_COURIER:
+        after = replace(after, state=ShipmentState.SHIPPED, shipped_at=min(at, desk.now))
+        leave(after, desk)
+    desk.shipments.put(after)
     desk.publish(
         TrackingUpdated(
             order_id=after.order_id,
@@ -111,9 +116,10 @@ def _apply(
         )
     )
     newly = after.tracking_status is status and shipment.tracking_status is not status
+    if after.state is ShipmentState.CANCELED:
+        return after  # it stays with us whatever its courier says; what was reported is kept and told as such
     if newly and status is TrackingStatus.DELIVERED:
-        after = _end(after, ShipmentDelivered, desk)
-        after = replace(after, delivered_at=at)
+        after = replace(_end(after, ShipmentDelivered), delivered_at=at)
         desk.shipments.put(after)
         desk.publish(
             ShipmentDelivered(
@@ -125,36 +131,32 @@ def _apply(
             )
         )
     elif newly and status is TrackingStatus.RETURN_TO_SENDER:
-        after = _end(after, ShipmentReturned, desk)
+        after = _end(after, ShipmentReturned)
+        desk.shipments.put(after)
         desk.publish(
             ShipmentReturned(
                 order_id=after.order_id, shipment_id=after.shipment_id, occurred_at=at, detail=detail
             )
         )
-    elif status is TrackingStatus.DELIVERY_ATTEMPTED:
+    elif status is after.tracking_status is TrackingStatus.DELIVERY_ATTEMPTED and at == after.last_report:
         desk.publish(
             DeliveryFailed(
                 order_id=after.order_id, shipment_id=after.shipment_id, occurred_at=at, detail=detail
             )
         )
-    desk.shipments.put(after)
     return after
 
 
-def _end(shipment: Shipment, event: type[Event], desk: WarehouseDesk) -> Shipment:
-    """The parcel at its end. A courier who has it proves that it left, even when nobody scanned the hand-over."""
-    from services.warehouse.handlers.packing import leave
-
-    if shipment.state is ShipmentState.READY:
-        leave(replace(shipment, state=ShipmentState.SHIPPED, shipped_at=desk.now), desk)
+def _end(shipment: Shipment, event: type[Event]) -> Shipment:
     state = SHIPMENT.next(shipment.state, event)
     return replace(shipment, state=state or shipment.state)
 
 
 def _all_delivered(shipment: Shipment, desk: WarehouseDesk) -> bool:
     work = desk.fulfillments[shipment.order_id]
-    others = (desk.shipments.get(s) for s in work.shipments if s != shipment.shipment_id)
-    return bool(work.left) and all(s is not None and s.delivered_at is not None for s in others)
+    others = [desk.shipments[s] for s in work.shipments if s != shipment.shipment_id]
+    there = all(s.delivered_at is not None or s.state is ShipmentState.CANCELED for s in others)
+    return there and not work.left_to_pack()
 
 
 def _key(event: TrackingReported) -> str:

@@ -1,0 +1,37 @@
+"""A parcel leaves the house: handed over by scan, or had by its courier, which proves as much (W7, W11)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from services.warehouse.desk import WarehouseDesk
+from services.warehouse.domain.fulfillment import FulfillmentState
+from services.warehouse.domain.shipment import Shipment
+from services.warehouse.domain.stock import STAGING, MoveKind
+from services.warehouse.handlers.scanning import step
+from shared.events.warehouse import ShipmentShipped
+
+
+def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
+    """Book a parcel out and say that it left; a courier may report it while others of the order are still packed."""
+    work = desk.fulfillments[shipment.order_id]
+    for line in shipment.lines:
+        desk.move(desk.entry(line.sku, MoveKind.SHIPPED, line.quantity, STAGING, work.order_id))
+    work = replace(work, left=(*work.left, shipment.shipment_id))
+    last = work.state is FulfillmentState.PACKED and set(work.left) == set(work.shipments)
+    if last:
+        work = replace(work, state=step(work, ShipmentShipped))
+    desk.shipments.put(shipment)
+    desk.fulfillments.put(work)
+    shipped_at = shipment.shipped_at or desk.now
+    desk.publish(
+        ShipmentShipped(
+            order_id=work.order_id,
+            shipment_id=shipment.shipment_id,
+            courier=shipment.courier,
+            tracking_number=shipment.tracking_number,
+            delivery_method=work.delivery_method,
+            shipped_at=shipped_at,
+            expected_at=shipped_at + timedelta(days=shipment.transit_days),
+            last=last,
+        )
+    )

@@ -1,0 +1,88 @@
+"""What couriers report, against what the house did (W11)."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.events import inbox
+from shared.events.warehouse import DeliveryFailed, FulfillmentCanceled, ShipmentDelivered
+from tests.town import COURIERS
+from tests.warehouse.floor import Floor
+
+
+@pytest.fixture
+def floor() -> Floor:
+    return Floor()
+
+
+@pytest.mark.requirement("W11")
+async def test_a_parcel_that_its_courier_has_cannot_be_canceled(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    await floor.track(number, "in_transit")
+    await floor.cancel()
+    assert floor.bench.said_of(FulfillmentCanceled) == []
+
+
+@pytest.mark.requirement("W11")
+async def test_a_canceled_parcel_is_not_told_as_delivered(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    await floor.cancel()
+    await floor.track(number, "delivered")
+    assert floor.bench.said_of(ShipmentDelivered) == []
+
+
+@pytest.mark.requirement("W11")
+async def test_an_attempt_heard_of_after_the_delivery_is_not_told_as_failed(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    await floor.scan(inbox.HandOverScanned, tracking_number=number)
+    await floor.track(number, "delivered")
+    await floor.track(number, "delivery_attempted", occurred_at=floor.now - timedelta(hours=3))
+    assert floor.bench.said_of(DeliveryFailed) == []
+
+
+@pytest.mark.requirement("W11")
+async def test_a_parcel_that_left_by_its_couriers_word_keeps_when_it_left(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    await floor.track(number, "delivered")
+    assert floor.parcel_row(number).shipped_at is not None
+
+
+@pytest.mark.requirement("W11")
+async def test_an_early_report_never_stops_the_packing(floor: Floor) -> None:
+    await floor.stock()
+    await floor.pick(await floor.release())
+    await floor.count(TEA=2)
+    sf = COURIERS.by_code("sf")
+    assert sf is not None
+    await floor.track(sf.number(sf.number_first), "delivered")
+    half = [{"sku": "TEA", "quantity": 1}]
+    assert await floor.code(inbox.PackScanned, order_id="o-1", weight_grams=100, lines=half) == "ok"
+
+
+@pytest.mark.requirement("W11")
+async def test_every_attempt_is_told_as_it_comes(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    for hours in (1, 25):
+        await floor.track(number, "delivery_attempted", occurred_at=floor.now + timedelta(hours=hours))
+    assert len(floor.bench.said_of(DeliveryFailed)) == 2
+
+
+@pytest.mark.requirement("W11")
+async def test_parcels_that_a_courier_had_before_all_were_packed_make_a_shipped_order(floor: Floor) -> None:
+    await floor.stock()
+    await floor.pick(await floor.release())
+    await floor.count(TEA=2)
+    first = await floor.parcel(lines=[{"sku": "TEA", "quantity": 1}])
+    await floor.track(first, "delivered")
+    assert [e.last for e in floor.bench.said_of(ShipmentDelivered)] == [False]
+    second = await floor.parcel()
+    assert await floor.code(inbox.HandOverScanned, tracking_number=second) == "ok"
+    assert floor.work().state == "shipped"
+    await floor.track(second, "delivered")
+    assert [e.last for e in floor.bench.said_of(ShipmentDelivered)] == [False, True]
+    floor.adds_up()
