@@ -1,11 +1,14 @@
 """`handover docs`: writes what is generated from the code, or says what differs."""
 
 import sys
+from difflib import unified_diff
+from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deploy.docs import contracts, pages
+from deploy.docs import contracts, examples, pages
 from deploy.docs.system import ROOT, services
 
 GENERATED = ROOT / "docs" / "generated"
@@ -16,6 +19,7 @@ def everything() -> dict[str, str]:
     """Path below docs/generated → content."""
     made = {
         "event-map.md": pages.event_map(),
+        "inbox-events.md": examples.page(pages.MADE),
         "lifecycles.md": pages.lifecycle_pages(),
         "settings.md": pages.settings(),
         "requirements.md": pages.requirements(),
@@ -44,10 +48,10 @@ def docs(
     left_over = sorted(old - files.keys())
     if check:
         for file in [*stale, *left_over]:
-            print(
-                f"{file.relative_to(ROOT)} is not what the code says; run `make docs` and commit it.",
-                file=sys.stderr,
-            )
+            print(f"{file.relative_to(ROOT)} is not what the code says:", file=sys.stderr)
+            print(_differences(file, files.get(file, "")), file=sys.stderr)
+        if stale or left_over:
+            print("Run `make docs` and commit what it writes.", file=sys.stderr)
         raise typer.Exit(1 if stale or left_over else 0)
     for file in stale:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -55,3 +59,15 @@ def docs(
     for file in left_over:
         file.unlink()
     print(f"{len(stale)} files written, {len(left_over)} removed, {len(files) - len(stale)} were up to date.")
+
+
+def _differences(file: Path, content: str, most: int = 6) -> str:
+    """The first lines that differ, shortened: enough to see what it is about."""
+    old = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    changed = [
+        line
+        for line in islice(unified_diff(old, content.splitlines(), n=0, lineterm=""), 2, None)
+        if not line.startswith("@@")
+    ]
+    shown = [f"  {line[:120]}{'…' if len(line) > 120 else ''}" for line in changed[:most]]
+    return "\n".join([*shown, f"  … {len(changed) - most} lines more"] if len(changed) > most else shown)

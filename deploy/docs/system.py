@@ -1,16 +1,19 @@
 """The four services as the generators see them: what each says, hears, and is asked."""
 
 import ast
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import SimpleNamespace
 from typing import Any
 
 from fastapi import FastAPI
 
+import shared.events
+from deploy import settings as commands
 from deploy.provision import SERVICES
 from services.warehouse.app import DEFAULT_COURIERS
 from services.warehouse.domain.courier import load_couriers
@@ -19,6 +22,9 @@ from shared.lifecycle import Lifecycle
 from shared.runtime.http import create_app
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings
+
+for _file in iter_modules(shared.events.__path__):  # all events are known, whichever services are looked at
+    import_module(f"shared.events.{_file.name}")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUTSIDE = {
@@ -31,38 +37,57 @@ OUTSIDE = {
 
 @dataclass(frozen=True)
 class Described:
-    """One service: what it is, and what names its sources use."""
+    """One service: what it is, and where its source files use which name."""
 
     name: str
     service: Service[Any]
-    uses: frozenset[str]
-    """Every name that its source files mention: what it publishes is among them."""
+    uses: dict[str, tuple[Path, ...]]
+    """Name → the files that use it other than in an import; those that call it stand first."""
 
-    def says(self) -> list[type[Event]]:
-        """The events of its topic that it publishes."""
-        own = [e for name, e in sorted(EVENT_TYPES.items()) if name.startswith(f"{self.name}.") and ".inbox." not in name]
-        return [e for e in own if e.__name__ in self.uses]
+    def says(self) -> dict[type[Event], Path]:
+        """The events of its topic that it publishes, each with the file to read."""
+        prefix = f"{self.name}."
+        own = [
+            e for name, e in sorted(EVENT_TYPES.items()) if name.startswith(prefix) and ".inbox." not in name
+        ]
+        return {e: self.uses[e.__name__][0] for e in own if e.__name__ in self.uses}
+
+    def hears(self) -> dict[type[Event], tuple[str, Path]]:
+        """The events that it handles, each with its handler and the file to read."""
+        found = {}
+        for event in sorted(self.service.hears, key=lambda e: e.wire_type):
+            code = self.service.by_type[event].handler.__code__
+            found[event] = (code.co_name, Path(code.co_filename).relative_to(ROOT))
+        return found
 
 
 @cache
 def services() -> tuple[Described, ...]:
     """All four."""
-    return tuple(Described(name, _service(name), frozenset(_names(ROOT / "services" / name))) for name in SERVICES)
+    return tuple(Described(name, _service(name), _uses(ROOT / "services" / name)) for name in SERVICES)
 
 
 def _service(name: str) -> Service[Any]:
     handlers = import_module(f"services.{name}.handlers")
-    made: Service[Any] = handlers.service(load_couriers(DEFAULT_COURIERS)) if name == "warehouse" else handlers.service()
+    made: Service[Any] = (
+        handlers.service(load_couriers(DEFAULT_COURIERS)) if name == "warehouse" else handlers.service()
+    )
     return made
 
 
-def _names(folder: Path) -> Iterator[str]:
+def _uses(folder: Path) -> dict[str, tuple[Path, ...]]:
+    called, named = defaultdict(list), defaultdict(list)
     for file in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Name):
-                yield node.id
-            elif isinstance(node, ast.Attribute):
-                yield node.attr
+            if isinstance(node, ast.Call):
+                called[_last(node.func)].append(file.relative_to(ROOT))
+            elif isinstance(node, ast.Name | ast.Attribute):
+                named[_last(node)].append(file.relative_to(ROOT))
+    return {name: tuple(dict.fromkeys(called[name] + files)) for name, files in named.items()}
+
+
+def _last(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def app_of(described: Described) -> FastAPI:
@@ -77,8 +102,17 @@ def settings_of() -> list[tuple[str, type[Settings]]]:
     found = []
     for name in SERVICES:
         module = import_module(f"services.{name}.app")
-        found += [(name, c) for c in vars(module).values() if isinstance(c, type) and issubclass(c, Settings) and c is not Settings]
+        found += [
+            (name, c)
+            for c in vars(module).values()
+            if isinstance(c, type) and issubclass(c, Settings) and c is not Settings
+        ]
     return found
+
+
+def settings_of_commands() -> list[tuple[str, type[commands.CommandSettings]]]:
+    """The settings class of each command that has one; its docstring is the command."""
+    return [((c.__doc__ or "").strip("`."), c) for c in commands.CommandSettings.__subclasses__()]
 
 
 def lifecycles() -> list[tuple[str, Lifecycle[Any]]]:
@@ -87,5 +121,9 @@ def lifecycles() -> list[tuple[str, Lifecycle[Any]]]:
     for name in SERVICES:
         for file in sorted((ROOT / "services" / name).glob("domain/*.py")):
             module = import_module(f"services.{name}.domain.{file.stem}") if file.stem != "__init__" else None
-            found += [(name, value) for value in vars(module or SimpleNamespace()).values() if isinstance(value, Lifecycle)]
+            found += [
+                (name, value)
+                for value in vars(module or SimpleNamespace()).values()
+                if isinstance(value, Lifecycle)
+            ]
     return list({id(lifecycle): (name, lifecycle) for name, lifecycle in found}.values())

@@ -150,10 +150,15 @@ def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
 
 
 def order_and_scanned(message: Any, desk: WarehouseDesk) -> Wants:
-    """The work on an order with its stock, and the SKU that was scanned."""
-    yield desk.barcodes.want(*keys(message.barcode))
-    yield desk.levels.want(*possible_skus(message.barcode, desk))
-    yield from order_and_stock(message, desk)
+    """The work on an order, and the SKU that was scanned; with a damaged piece all that the order may have to give back."""
+    yield desk.fulfillments.want(message.order_id), desk.barcodes.want(*keys(message.barcode))
+    work = desk.fulfillments.get(message.order_id)
+    wanted = sorted(work.wanted()) if work and message.damaged else []
+    yield (
+        desk.levels.want(*sorted({*wanted, *possible_skus(message.barcode, desk)})),
+        desk.shipments.want(*(work.shipments if work else ())),
+        desk.backorders.want(*(f"{message.order_id}/{sku}" for sku in wanted)),
+    )
 
 
 def scanned_stock(message: Any, desk: WarehouseDesk) -> Wants:

@@ -56,11 +56,11 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
         f"{address.postcode} {address.country}",
     ]
     for size in (13, 11, 9, 7.5, 6, 5):  # the largest that the whole address fits in
-        rows = [row for line in lines for row in _wrapped(line, size, most)]
-        if len(rows) * size * 1.7 <= 50 * mm:
+        parts = [part for line in lines for part in _wrapped(line, size, most)]
+        if len(parts) * size * 1.7 <= 50 * mm:
             break
-    for place, row in enumerate(rows):
-        _text(page, 6 * mm, height - 61 * mm - place * size * 1.7, row, size)
+    for place, part in enumerate(parts):
+        _text(page, 6 * mm, height - 61 * mm - place * size * 1.7, part, size)
     foot = [f"重量 Weight: {shipment.weight_grams / 1000:.2f} kg", f"单号 Order: {work.external_number}"]
     if shipment.cod_due:
         foot.insert(0, f"代收货款 COD: {shipment.cod_due / 100:.2f} {work.currency}")
@@ -126,7 +126,7 @@ def _runs(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _width(text: str, size: float) -> float:
-    return sum(pdfmetrics.stringWidth(run, font, size) for font, run in _runs(text))
+    return float(sum(pdfmetrics.stringWidth(run, font, size) for font, run in _runs(text)))
 
 
 def _wrapped(text: str, size: float, most: float) -> list[str]:

@@ -235,7 +235,7 @@ class _Turn(Generic[D]):
             return self._fail(incoming, refused)
         except Exception as error:
             self.desk.discard()
-            if isinstance(error, (TryAgain, Unfit)):
+            if isinstance(error, (TryAgain, Unfit)) and error is not incoming.error:
                 raise
             return self._fail(incoming, error)
         self._remember(incoming, Status.DONE, answer)

@@ -201,10 +201,10 @@ async def test_a_message_that_the_database_cannot_hold_is_parked_and_stops_nobod
 ) -> None:
     scan = inbox.StockScanned(barcode="TEA", quantity=1, location="A-1", scanned_at=house.floor.now)
     good, bad = (house.floor.bench.from_outside(scan, actor=PICKER) for _ in range(2))
-    if part == "lane":
-        bad.lane = "scans.inbox|sku/\x00"
-    else:
-        bad.envelope = replace(bad.envelope, **{part: "\x00"})
+    bad.lane = "scans.inbox|\x00" if part == "lane" else "scans.inbox|another"
+    if part != "lane":
+        named: dict[str, Any] = {part: "\x00"}
+        bad.envelope = replace(bad.envelope, **named)
         bad.message = scan.model_copy(update={"location": "\x00"})
     outcomes = await house.floor.bench.turns.run([bad, good])
     assert [o.status for o in outcomes] == [Status.PARKED, Status.DONE]

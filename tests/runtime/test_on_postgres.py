@@ -1,0 +1,252 @@
+"""What the database itself holds, and the turn on it: races, tampering, lost connections, crashes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from deploy.embedded.child import free_port
+from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.migrate import migrate
+from deploy.provision import database_of, owner_of, provision, roles, user_of
+from services.orders.handlers import service as orders
+from services.orders.handlers.release import PlaceHold
+from services.warehouse.handlers import service as warehouse
+from shared.events.inbox import StockScanned
+from shared.events.orders import Hold, OrderReleased
+from shared.runtime.messages import Status
+from shared.runtime.postgres import Pool, PostgresStore, make_pool
+from shared.runtime.relay import republish
+from shared.runtime.turn import Turns
+from shared.runtime.verify import verify
+from tests.builders import oid, paid, submitted
+from tests.harness import START, Bench
+from tests.town import COURIERS, PICKER
+from tests.warehouse.floor import Floor
+
+PASSWORD = "for-tests-alone"
+
+
+@dataclass
+class Databases:
+    """A PostgreSQL server with the databases of orders and warehouse."""
+
+    server: EmbeddedPostgres
+
+    def url(self, service: str, role: str = "user") -> str:
+        """As the service's user, its owner, or the superuser."""
+        if role == "superuser":
+            return self.server.admin_url.rsplit("/", 1)[0] + f"/{database_of(service)}"
+        name = user_of(service) if role == "user" else owner_of(service)
+        return f"postgresql://{name}:{PASSWORD}@127.0.0.1:{self.server.port}/{database_of(service)}"
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    folder: Path = tmp_path_factory.mktemp("on-postgres")
+    for parent in (folder, *folder.parents):
+        if "pytest" in parent.name:
+            parent.chmod(0o755)  # PostgreSQL does not run as root, and its user must get in
+    server = EmbeddedPostgres(folder, free_port())
+    server.start()
+    try:
+        asyncio.run(provision(server.admin_url, dict.fromkeys(roles(), PASSWORD)))
+        found = Databases(server)
+        for service in ("orders", "warehouse"):
+            asyncio.run(migrate(service, found.url(service, "owner")))
+        yield found
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+async def pools(databases: Databases) -> AsyncIterator[dict[str, Pool]]:
+    made = {}
+    for service in ("orders", "warehouse"):
+        admin = await asyncpg.connect(databases.url(service, "superuser"))
+        tables = [
+            r[0] for r in await admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        ]
+        await admin.execute("SET session_replication_role = replica")
+        for table in tables:
+            if table != "alembic_version":
+                for step in (
+                    "ALTER TABLE {} DISABLE TRIGGER ALL",
+                    "DELETE FROM {}",
+                    "ALTER TABLE {} ENABLE TRIGGER ALL",
+                ):
+                    await admin.execute(step.format(table))
+        for table in ("event_log", "heard", "moves"):
+            if table in tables:
+                await admin.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only")
+        await admin.close()
+        made[service] = await make_pool(databases.url(service), size=8)
+    yield made
+    for pool in made.values():
+        await pool.close()
+
+
+def bench(service: Any, pool: Pool) -> Bench[Any]:
+    """A bench whose rows are in PostgreSQL."""
+    made: Bench[Any] = Bench(service)
+    made.turns = Turns(service, PostgresStore(pool), made.clock)
+    return made
+
+
+async def placed(pool: Pool) -> Bench[Any]:
+    """Orders with one order in its log."""
+    found = bench(orders(), pool)
+    await found.outside(submitted(address_confirmed=True))
+    return found
+
+
+@pytest.mark.requirement("O12")
+@pytest.mark.parametrize("role", ["user", "owner"])
+@pytest.mark.parametrize(
+    "attempt", ["UPDATE event_log SET data = '{}'", "DELETE FROM event_log", "TRUNCATE event_log"]
+)
+async def test_the_event_log_refuses_every_change(
+    databases: Databases, pools: dict[str, Pool], role: str, attempt: str
+) -> None:
+    await placed(pools["orders"])
+    connection = await asyncpg.connect(databases.url("orders", role))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(attempt)
+    await connection.close()
+    assert (await verify(pools["orders"])).breaks == []
+
+
+@pytest.mark.requirement("O12")
+async def test_a_changed_event_is_found_and_named(databases: Databases, pools: dict[str, Pool]) -> None:
+    await placed(pools["orders"])
+    admin = await asyncpg.connect(databases.url("orders", "superuser"))
+    await admin.execute("ALTER TABLE event_log DISABLE TRIGGER append_only")
+    await admin.execute("UPDATE event_log SET actor_name = 'nobody' WHERE sequence = 1")
+    await admin.execute("ALTER TABLE event_log ENABLE ALWAYS TRIGGER append_only")
+    await admin.close()
+    verdict = await verify(pools["orders"])
+    assert [(b.stream, b.sequence, b.why) for b in verdict.breaks] == [
+        (f"order/{oid()}", 1, "its content is not what was written")
+    ]
+
+
+@pytest.mark.requirement("X4")
+async def test_erased_personal_data_leaves_a_chain_that_verifies(pools: dict[str, Pool]) -> None:
+    await placed(pools["orders"])
+    assert await pools["orders"].fetchval("SELECT count(*) FROM event_personal") == 1
+    assert "王芳" not in await pools["orders"].fetchval("SELECT string_agg(data, '') FROM event_log")
+    await pools["orders"].execute("DELETE FROM event_personal")
+    assert (await verify(pools["orders"])).breaks == []
+
+
+@pytest.mark.requirement("W4")
+async def test_the_database_refuses_a_checker_who_picked(pools: dict[str, Pool]) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pools["warehouse"].execute(
+            "INSERT INTO fulfillments VALUES ('o', 'checking', 'li.wei', 'li.wei', now(), now(), '{}', 1)"
+        )
+
+
+@pytest.mark.requirement("W1")
+async def test_the_database_refuses_stock_below_zero(pools: dict[str, Pool]) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pools["warehouse"].execute("INSERT INTO levels (sku, on_hand, allocated, depleted, doc, version) "
+                                         "VALUES ('TEA', 1, 2, false, '{}', 1)")  # fmt: skip
+
+
+@pytest.mark.requirement("O1")
+async def test_one_order_handed_in_by_many_at_once_is_placed_once(pools: dict[str, Pool]) -> None:
+    many = [bench(orders(), pools["orders"]) for _ in range(6)]
+    outcomes = await asyncio.gather(*(b.outside(submitted(), id=f"try-{n}") for n, b in enumerate(many)))
+    assert {o.status for o in outcomes} == {Status.DONE}
+    said = await pools["orders"].fetchval(
+        "SELECT count(*) FROM event_log WHERE type = 'orders.order_placed.v1'"
+    )
+    assert said == 1
+
+
+@pytest.mark.requirement("W2")
+async def test_the_last_piece_goes_to_one_of_two_that_come_at_once(pools: dict[str, Pool]) -> None:
+    floor = bench(warehouse(COURIERS), pools["warehouse"])
+    await floor.outside(
+        StockScanned(barcode="TEA", quantity=2, location="A-1", scanned_at=START), actor=PICKER
+    )
+    releases: list[OrderReleased] = [Floor().order(f"o-{n}") for n in range(5)]
+    benches = [bench(warehouse(COURIERS), pools["warehouse"]) for _ in releases]
+    await asyncio.gather(*(b.hear(r) for b, r in zip(benches, releases, strict=True)))
+    states = [r[0] for r in await pools["warehouse"].fetch("SELECT state FROM fulfillments ORDER BY state")]
+    assert states == ["allocated", *["backordered"] * 4]
+    level = await pools["warehouse"].fetchrow("SELECT on_hand, allocated FROM levels")
+    assert tuple(level) == (2, 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.requirement("X2")
+async def test_an_idempotency_key_is_known_after_a_crash(pools: dict[str, Pool]) -> None:
+    first = await placed(pools["orders"])
+    hold = PlaceHold(order_id=oid(), hold=Hold.CUSTOMER_REQUEST, reason="wait")
+    answer = await first.ask(hold, key="k-1")
+    again = await bench(orders(), pools["orders"]).ask(hold, key="k-1")
+    assert again.status is Status.DUPLICATE
+    assert again.answer == answer.answer
+
+
+@pytest.mark.requirement("X2")
+async def test_two_replicas_do_not_take_the_same_timer(pools: dict[str, Pool]) -> None:
+    benches = [await placed(pools["orders"]), *(bench(orders(), pools["orders"]) for _ in range(3))]
+    for b in benches:
+        b.clock.move_to(START.replace(year=START.year + 1))
+    await asyncio.gather(*(b.turns.run_timers() for b in benches))
+    expired = "SELECT count(*) FROM event_log WHERE type = 'orders.order_expired.v1'"
+    assert await pools["orders"].fetchval(expired) == 1
+
+
+@pytest.mark.requirement("X2")
+async def test_a_turn_whose_connection_is_cut_changes_nothing_and_runs_again(
+    databases: Databases, pools: dict[str, Pool]
+) -> None:
+    found = await placed(pools["orders"])
+    admin = await asyncpg.connect(databases.url("orders", "superuser"))
+    done = False
+
+    async def cut() -> None:
+        while not done:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'handover_orders'"
+            )
+            await asyncio.sleep(0.01)
+
+    cutting = asyncio.create_task(cut())
+    message = found.from_outside(paid(), id="p")
+    failures = 0
+    for _ in range(200):
+        try:
+            outcome = (await found.turns.run([message]))[0]
+        except Exception:
+            failures += 1
+            if failures == 5:
+                done = True
+                await cutting
+            continue
+        break
+    done = True
+    await cutting
+    await admin.close()
+    assert outcome.status in (Status.DONE, Status.DUPLICATE)
+    said = await pools["orders"].fetchval(
+        "SELECT count(*) FROM event_log WHERE type = 'orders.order_paid.v1'"
+    )
+    assert said == 1
+    assert await pools["orders"].fetchval("SELECT count(*) FROM parked") == 0
+
+
+@pytest.mark.requirement("X2")
+async def test_republishing_puts_the_whole_log_back_into_the_outbox(pools: dict[str, Pool]) -> None:
+    await placed(pools["orders"])
+    await pools["orders"].execute("DELETE FROM outbox")
+    logged = await pools["orders"].fetchval("SELECT count(*) FROM event_log")
+    assert await republish(pools["orders"]) == logged
+    assert await republish(pools["orders"]) == 0

@@ -1,0 +1,172 @@
+"""A message that cannot be handled stops only its own stream, waits with those behind it in order, and can be mended (X2)."""
+
+import base64
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.orders.desk import OrdersDesk, by_id
+from services.orders.handlers import service as orders
+from shared.events.base import Event
+from shared.events.warehouse import FulfillmentPacked, FulfillmentPicked, FulfillmentPickStarted
+from shared.runtime.chain import GENESIS
+from shared.runtime.envelope import decode_ours, headers_of
+from shared.runtime.messages import Incoming, Raw, Status
+from shared.runtime.parking import PARKING, MendParked, Parking, SkipParked
+from shared.runtime.postgres import Pool, PostgresStore
+from shared.runtime.service import on
+from shared.runtime.turn import Turns
+from shared.values import Actor, ActorKind, Role
+from tests.harness import START, Bench
+from tests.runtime.test_on_postgres import databases, pools
+
+__all__ = ["databases", "pools"]
+
+OPS = Actor(kind=ActorKind.OPERATOR, name="ops", role=Role.ADMINISTRATOR)
+
+
+class Lot:
+    """Orders with a handler that is broken until it is mended, and what arrives from the warehouse."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.broken = True
+        self.handled: list[tuple[str, str]] = []
+        whole = orders()
+        kept = tuple(
+            h
+            for h in whole.consumes
+            if h.message not in (FulfillmentPickStarted, FulfillmentPicked, FulfillmentPacked)
+        )
+        own = tuple(
+            on(e, self._handle, by_id) for e in (FulfillmentPickStarted, FulfillmentPicked, FulfillmentPacked)
+        )
+        service = replace(whole, consumes=(*kept, *own, *PARKING))
+        self.bench: Bench[Any] = Bench(service)
+        self.bench.turns = Turns(service, PostgresStore(pool), self.bench.clock)
+        self.parking = Parking(self.bench.turns, pool, decode_ours)
+
+    def _handle(self, event: Any, desk: OrdersDesk) -> None:
+        if self.broken and isinstance(event, FulfillmentPicked) and event.picker == "bad":
+            raise ZeroDivisionError
+        self.handled.append((event.order_id, type(event).__name__))
+
+    async def arrive(self, *events: tuple[Event, int]) -> list[Status]:
+        """Records of the warehouse's topic: (event, its sequence)."""
+        return [o.status for o in await self.bench.turns.run([record(e, n) for e, n in events])]
+
+
+def record(event: Event, sequence: int) -> Incoming:
+    row = {
+        "stream": event.stream, "sequence": sequence, "type": event.wire_type, "time": START, "actor_kind": "service",
+        "actor_name": "warehouse", "correlation_id": None, "causation_id": None, "trace": None, "previous": GENESIS,
+    }  # fmt: skip
+    headers = tuple(headers_of(row, "/handover/warehouse"))
+    body = event.model_dump_json().encode()
+    return decode_ours(Raw("warehouse", 0, sequence, event.stream.encode(), headers, body))
+
+
+def story(order: str, picker: str = "li") -> tuple[tuple[Event, int], ...]:
+    return (
+        (FulfillmentPickStarted(order_id=order, picker=picker), 1),
+        (FulfillmentPicked(order_id=order, picker=picker), 2),
+        (FulfillmentPacked(order_id=order, shipments=("S",), packer=picker), 3),
+    )
+
+
+@pytest.fixture
+async def lot(pools: dict[str, Pool]) -> Lot:
+    return Lot(pools["orders"])
+
+
+@pytest.mark.requirement("X2")
+async def test_one_bad_message_stops_only_its_own_stream(lot: Lot) -> None:
+    statuses = await lot.arrive(*story("a", "bad"), *story("b"))
+    assert statuses == ["done", "parked", "queued", "done", "done", "done"]
+    assert [p.state for p in await lot.parking.list_()] == ["failed", "queued"]
+    assert await lot.arrive(*story("a", "bad")) == ["duplicate", "duplicate", "duplicate"]
+
+
+@pytest.mark.requirement("X2")
+async def test_after_the_cause_is_mended_a_retry_drains_the_stream_in_order(lot: Lot) -> None:
+    await lot.arrive(*story("a", "bad"))
+    lane = (await lot.parking.list_())[0].lane
+    assert [o.status for o in await lot.parking.retry(lane)] == ["parked", "queued"]
+    assert (await lot.parking.list_())[0].tries == 2
+    lot.broken = False
+    assert [o.status for o in await lot.parking.retry(lane)] == ["done", "done"]
+    assert lot.handled == [
+        ("a", "FulfillmentPickStarted"),
+        ("a", "FulfillmentPicked"),
+        ("a", "FulfillmentPacked"),
+    ]
+    assert await lot.parking.list_() == []
+    assert await lot.arrive((FulfillmentPickStarted(order_id="a", picker="li"), 4)) == ["done"]
+
+
+@pytest.mark.requirement("X2")
+async def test_a_skipped_message_lets_those_behind_it_go_on_and_is_kept_with_the_reason(lot: Lot) -> None:
+    await lot.arrive(*story("a", "bad"))
+    first = (await lot.parking.list_())[0]
+    behind = await lot.bench.ask(SkipParked(parked_key="nobody", reason="no such"), actor=OPS)
+    assert behind.refusal is not None
+    await lot.bench.ask(SkipParked(parked_key=first.parked_key, reason="a test order"), actor=OPS)
+    await lot.parking.retry(first.lane)
+    assert lot.handled[-1] == ("a", "FulfillmentPacked")
+    skipped = await lot.parking.list_("skipped")
+    assert [p.note for p in skipped] == ["skipped by operator:ops: a test order"]
+
+
+@pytest.mark.requirement("X2")
+async def test_a_mended_message_is_handled_in_its_place(lot: Lot) -> None:
+    await lot.arrive(*story("a", "bad"))
+    first = (await lot.parking.list_())[0]
+    body = {"order_id": "a", "picker": "li"}
+    await lot.bench.ask(MendParked(parked_key=first.parked_key, body=body, reason="wrong picker"), actor=OPS)
+    assert [o.status for o in await lot.parking.retry(first.lane)] == ["done", "done"]
+    assert [what for _, what in lot.handled][-2:] == ["FulfillmentPicked", "FulfillmentPacked"]
+
+
+@pytest.mark.requirement("X2")
+async def test_a_missing_message_is_noticed_and_waited_for(lot: Lot) -> None:
+    started, picked, packed = story("a")
+    assert await lot.arrive(started, packed) == ["done", "queued"]
+    assert [p.reason for p in await lot.parking.list_()] == ["waits for 2 of its stream"]
+    assert await lot.arrive(picked) == ["done"]
+    lane = (await lot.parking.list_())[0].lane
+    assert lane in await lot.parking._ready()
+    await lot.parking.retry(lane)
+    assert [what for _, what in lot.handled] == [
+        "FulfillmentPickStarted",
+        "FulfillmentPicked",
+        "FulfillmentPacked",
+    ]
+    assert await lot.parking._ready() == []
+
+
+@pytest.mark.requirement("X2")
+async def test_a_body_that_cannot_be_read_is_parked_without_its_content_in_the_reason(lot: Lot) -> None:
+    good = record(*story("a")[0])
+    assert good.raw is not None
+    spoiled = decode_ours(
+        replace(good.raw, body=b'{"order_id": "a", "picker": {"name": "\xe7\x8e\x8b\xe8\x8a\xb3"}}')
+    )
+    assert [o.status for o in await lot.bench.turns.run([spoiled])] == ["parked"]
+    parked = (await lot.parking.list_())[0]
+    assert "王芳" not in parked.reason + parked.traceback
+    assert "王芳" in base64.b64decode(parked.body).decode()
+
+
+@pytest.mark.requirement("X2")
+async def test_a_timer_that_fails_is_parked_and_can_be_tried_again(pools: dict[str, Pool]) -> None:
+    lot = Lot(pools["orders"])
+    await pools["orders"].execute(
+        "INSERT INTO timers VALUES ('orders.unpaid_due/x', 'orders.unpaid_due', $1, '{\"nonsense\": 1}')",
+        START - timedelta(days=1),
+    )
+    assert await lot.bench.turns.run_timers() == 1
+    assert [(p.door, p.type, p.state) for p in await lot.parking.list_()] == [
+        ("timer", "orders.unpaid_due", "failed")
+    ]
+    assert await pools["orders"].fetchval("SELECT count(*) FROM timers") == 0
