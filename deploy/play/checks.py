@@ -12,7 +12,7 @@ EMPTY_IS_RIGHT: dict[str, list[tuple[str, str]]] = {
         (
             "stock: on hand and allocated equal the sum of their moves",
             """SELECT sku FROM levels FULL JOIN (SELECT sku, sum(on_hand) AS h, sum(allocated) AS a FROM moves GROUP BY sku) m
-               USING (sku) WHERE on_hand IS DISTINCT FROM h OR allocated IS DISTINCT FROM a""",
+               USING (sku) WHERE on_hand IS DISTINCT FROM coalesce(h, 0) OR allocated IS DISTINCT FROM coalesce(a, 0)""",
         ),
         ("stock: available is never below zero", "SELECT sku FROM levels WHERE on_hand < allocated OR allocated < 0"),
         (
@@ -24,7 +24,7 @@ EMPTY_IS_RIGHT: dict[str, list[tuple[str, str]]] = {
                left_already AS (
                  SELECT l->>'sku' AS sku, sum((l->>'quantity')::int) AS n
                  FROM shipments s JOIN fulfillments f USING (order_id), jsonb_array_elements(s.doc->'lines') l
-                 WHERE f.state = 'packed' AND s.state NOT IN ('ready','canceled') GROUP BY 1)
+                 WHERE f.state IN ('checked', 'packed') AND s.state NOT IN ('ready','canceled') GROUP BY 1)
                SELECT sku FROM levels LEFT JOIN wanted w USING (sku) LEFT JOIN left_already g USING (sku)
                WHERE allocated <> coalesce(w.n, 0) - coalesce(g.n, 0)""",
         ),
