@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
+import asyncpg
 import typer
 
 from deploy.access import database_url, named, wrong
@@ -53,3 +54,5 @@ def _with_pool(service: str, work: Callable[[Pool], Awaitable[T]]) -> T:
         return asyncio.run(run())
     except UNAVAILABLE as away:
         raise wrong(f"The database of {service} cannot be reached: {type(away).__name__}.") from None
+    except asyncpg.PostgresError as refused:
+        raise wrong(f"The database of {service} refuses: {refused}.") from None

@@ -278,7 +278,7 @@ class Day:
             )
             await self._until(lambda: self._ask_return(asked))
         else:
-            await self._put(inbox.ReceiptConfirmed(source=SOURCE, external_number=script.number), SHOP)
+            await self._until(lambda: self._receipt(script))
 
     async def _ask_return(self, asked: inbox.ReturnAsked) -> bool:
         try:
