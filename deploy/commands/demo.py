@@ -1,7 +1,6 @@
 """`handover demo`: a day in a shop, on the embedded parts or on containers that are running."""
 
 import asyncio
-import os
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -46,7 +45,7 @@ def demo(
 ) -> None:
     """Play a day in a shop through the public edges, then show where every order ended and which invariants hold."""
     if target is Where.COMPOSE:
-        well = asyncio.run(play(compose(os.environ), orders, seed))
+        well = asyncio.run(play(compose(), orders, seed))
     else:
         try:
             console.print("Starting PostgreSQL, the broker and the four services …")

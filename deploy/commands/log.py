@@ -24,13 +24,15 @@ def verify(
     stream: Annotated[str | None, typer.Option(help="One stream, for example order/<order id>")] = None,
 ) -> None:
     """Compute every hash chain anew and say where the first break is. Ends with 1 when there is one (O12)."""
-    whole = True
+    whole, events = True, 0
     for name in named(service):
         verdict: Verdict = _with_pool(name, lambda pool: verify_log(pool, stream))
         print(f"{name}: {verdict.events} events in {verdict.streams} streams, {len(verdict.breaks)} broken.")
         for broken in verdict.breaks:
             print(f"  {broken.stream} breaks at event {broken.sequence}: {broken.why}.")
-        whole = whole and not verdict.breaks
+        whole, events = whole and not verdict.breaks, events + verdict.events
+    if stream and whole and not events:
+        raise wrong(f"There is no stream {stream!r} in the log.")
     raise typer.Exit(0 if whole else 1)
 
 

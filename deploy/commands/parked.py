@@ -79,14 +79,19 @@ def mend(
     console.print(f"Mended. Now: handover parked retry {service} {key}")
 
 
-def _ask(method: str, service: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def _ask(method: str, service: str, path: str, data: dict[str, Any] | None = None) -> Any:
     url = service_url(service)
     headers = {"authorization": f"Bearer {administrator_token()}"}
     try:
-        answer = httpx.request(method, f"{url}{path}", headers=headers, json=body, timeout=60)
+        answer = httpx.request(method, f"{url}{path}", headers=headers, json=data, timeout=60)
     except httpx.TransportError as error:
         raise wrong(f"{service} does not answer at {url}: {type(error).__name__}.") from None
+    try:
+        body = answer.json()
+    except ValueError:
+        raise wrong(
+            f"What answers at {url} is not {service}: status {answer.status_code}, no JSON."
+        ) from None
     if not answer.is_success:
-        problem = answer.json()
-        raise wrong(f"{service} refused: {problem.get('detail', answer.status_code)}")
-    return answer.json()
+        raise wrong(f"{service} refused: {body.get('detail', answer.status_code)}")
+    return body

@@ -35,6 +35,9 @@ def page(made: str) -> str:
         "  -H 'content-type: application/cloudevents+json' -d @docs/examples/02-order_submitted.json",
         "```",
         "",
+        "Their times are fixed. Write newer ones into them before you play the return: its window is 15 days after delivery.",
+        "The last one is about an order 1002, which is the second example under another number.",
+        "",
         "| inbox | handed in at | sent by | token: `handover token create …` |",
         "|---|---|---|---|",
     ]

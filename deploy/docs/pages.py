@@ -98,7 +98,7 @@ def requirements() -> str:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 for number in _marked(node):
                     tests[number].append(
-                        f"[{_sentence(node.name)}](../../{file.relative_to(ROOT)}#L{node.lineno})"
+                        f"[{_sentence(node.name)}](../../{file.relative_to(ROOT)})"
                     )
     known = tomllib.loads((ROOT / "docs" / "requirements.toml").read_text(encoding="utf-8"))
     if unknown := tests.keys() - known.keys():

@@ -56,8 +56,9 @@ class Described:
         """The events that it handles, each with its handler and the file to read."""
         found = {}
         for event in sorted(self.service.hears, key=lambda e: e.wire_type):
-            code = self.service.by_type[event].handler.__code__
-            found[event] = (code.co_name, Path(code.co_filename).relative_to(ROOT))
+            handler = self.service.by_type[event].handler
+            name = handler.__qualname__.split(".", 1)[0]  # of one that a function made: that function
+            found[event] = (name, Path(handler.__code__.co_filename).relative_to(ROOT))
         return found
 
 

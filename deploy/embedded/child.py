@@ -80,7 +80,8 @@ def last_lines(log: Path, count: int = 5) -> str:
 
 def free_port() -> int:
     """A TCP port on loopback that nobody listens on; never the same one twice in a process."""
-    for port in random.sample(_PORTS, len(_PORTS)):
+    # not the common generator: test tools seed it, and then processes side by side draw the same ports
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         if port not in _given:
             with socket.socket() as probe, contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))

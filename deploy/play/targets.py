@@ -1,10 +1,11 @@
 """Where a system under play is, and how its outsiders get their tokens."""
 
+import os
 import sys
-from collections.abc import Mapping
 from datetime import timedelta
 
 import typer
+from dotenv import dotenv_values
 
 from deploy.embedded.stack import Stack
 from deploy.play.edges import Target
@@ -25,12 +26,16 @@ def embedded(stack: Stack) -> Target:
     )
 
 
-def compose(env: Mapping[str, str]) -> Target:
-    """Containers that run on this machine, reached through the ports that they publish on loopback."""
+def compose() -> Target:
+    """Containers that run on this machine, reached through the ports that they publish on loopback.
+
+    Their secrets and ports are read where compose reads them: from the environment, or else from `.env`.
+    """
+    env = {name: value for name, value in dotenv_values(".env").items() if value} | dict(os.environ)
     key = env.get("HANDOVER_TOKEN_PRIVATE_KEY", "")
     if not key:
         print(
-            "Set HANDOVER_TOKEN_PRIVATE_KEY (for example by `set -a; . ./.env`), to make tokens.",
+            "There is no HANDOVER_TOKEN_PRIVATE_KEY, neither set nor in .env; `make env` makes one.",
             file=sys.stderr,
         )
         raise typer.Exit(2)

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -35,6 +36,9 @@ CLOCK_TOPIC = "clock"
 DRAIN_SECONDS = 20
 """How long a rebalance waits for the turn in progress; below the group's rebalance timeout."""
 
+ANSWER_SECONDS = 3
+"""How long the broker has for an answer when readiness is asked."""
+
 
 class Intake:
     """Reads the topics of one service and takes each batch through a turn."""
@@ -50,6 +54,7 @@ class Intake:
         """Per topic and partition, the offset after the last record that was committed."""
         self.last_turn = time.monotonic()
         self._busy = asyncio.Lock()
+        self._kafka = settings.kafka
         service = turns.service
         self.broker = KafkaBroker(
             settings.kafka,
@@ -85,6 +90,7 @@ class Intake:
         delay = 0.2
         while True:
             try:
+                await self._knock()
                 await self.broker.start()
             except (KafkaError, OSError) as error:
                 self.trouble = f"Kafka cannot be reached: {type(error).__name__}"
@@ -98,6 +104,14 @@ class Intake:
             else:
                 self.trouble = None
                 return
+
+    async def _knock(self) -> None:
+        """Raises when Kafka is away: FastStream would leave the producer behind that it could not start."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
+        try:
+            await admin.start()
+        finally:
+            await admin.close()
 
     async def stop(self) -> None:
         """Finish the turn in progress, commit its offsets, leave the group."""
@@ -117,12 +131,16 @@ class Intake:
                 found[place] = await self.consumer.committed(partition) or 0
         return found
 
-    def unassigned(self) -> str | None:
+    async def unassigned(self) -> str | None:
         """A sentence when no reading goes on, None when all is well (a standby without partitions is well)."""
         if self.trouble or self.consumer is None:
             return self.trouble or "not connected to Kafka yet"
         if any(task.done() for task in self._consumer_of.tasks):
             return "the Kafka consumer stopped"
+        try:  # a consumer that lost its broker says nothing: it tries again for ever
+            await asyncio.wait_for(self.consumer.topics(), ANSWER_SECONDS)
+        except (KafkaError, OSError, TimeoutError) as error:
+            return f"Kafka does not answer: {type(error).__name__}"
         return None
 
     async def _parse(self, records: Any, original: Callable[..., Awaitable[KafkaMessage]]) -> KafkaMessage:

@@ -62,12 +62,19 @@ class Relay:
         while True:
             try:
                 await self._lead()
-                delay = 0.1
-            except (*UNAVAILABLE, KafkaError) as error:
+            except Exception as error:  # also tables that are not there yet: nobody else would send
+                delay = 0.1 if self.leading else min(delay * 2, 5)
+                self.leading = False
                 self.trouble = f"cannot send events: {type(error).__name__}"
-                log.warning("relay waits", service=self.topic, error=type(error).__name__, seconds=delay)
+                known = isinstance(error, (*UNAVAILABLE, KafkaError))
+                log.warning(
+                    "relay waits",
+                    service=self.topic,
+                    error=type(error).__name__,
+                    seconds=delay,
+                    exc_info=not known,
+                )
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, 5)
             finally:
                 self.leading = False
 

@@ -121,7 +121,7 @@ class Runtime:
         dead = [t.get_name() for t in self._tasks[1:] if t.done()]
         return {
             "database": database,
-            "kafka": self.intake.unassigned(),
+            "kafka": await self.intake.unassigned(),
             "relay": self.relay.trouble,
             "timers": self.due.trouble,
             "loops": f"stopped: {', '.join(dead)}" if dead else None,

@@ -43,12 +43,16 @@ async def verify(pool: Pool, stream: str | None = None) -> Verdict:
             if name not in broken and (why := _wrong(dict(r), before, previous)):
                 verdict.breaks.append(Break(name, sequence, why))
                 broken.add(name)
-        for r in await connection.fetch(_HEADS, stream):
-            end = heads.get(r["stream"], (0, GENESIS))
-            if r["stream"] not in broken and end != (r["sequence"], r["hash"]):
-                verdict.breaks.append(
-                    Break(r["stream"], end[0] + 1, f"the log ends before event {r['sequence']}")
-                )
+        numbered = {r["stream"]: (r["sequence"], r["hash"]) for r in await connection.fetch(_HEADS, stream)}
+    for name in sorted(heads.keys() | numbered.keys()):
+        end, head = heads.get(name, (0, GENESIS)), numbered.get(name, (0, GENESIS))
+        if name not in broken and end != head:
+            why = (
+                f"the log ends before event {head[0]}"
+                if end[0] < head[0]
+                else "stream_heads does not have it as the last event"
+            )
+            verdict.breaks.append(Break(name, min(end[0] + 1, max(head[0], end[0])), why))
     verdict.streams = len(heads)
     return verdict
 

@@ -1,0 +1,194 @@
+"""The Kafka door: whatever lies in a topic gets its stated answer, and nothing of it fails the batch (X2, O1)."""
+
+import json
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shared.runtime.auth import new_key_pair
+from shared.runtime.messages import Incoming, Raw
+from shared.runtime.running import Runtime
+from shared.values import ActorKind
+from tests.runtime import stand
+from tests.runtime.probe import (
+    Meddled,
+    Note,
+    Probe,
+    decoded,
+    note,
+    once,
+    outside,
+    paid,
+    parked,
+    raw,
+    receipt_of,
+    until,
+)
+
+pytestmark = pytest.mark.requirement("X2")
+
+
+async def refusals(writer: Runtime) -> list[tuple[str, str, str | None]]:
+    """(id, code, field) of what was answered."""
+    rows = await writer.pool.fetch(
+        "SELECT data FROM event_log WHERE type = 'orders.message_refused.v1' ORDER BY position"
+    )
+    said = [json.loads(r["data"]) for r in rows]
+    return [(d["refused"], d["code"], d["field"]) for d in said]
+
+
+@pytest.mark.requirement("O1")
+async def test_each_unusable_message_of_an_inbox_is_answered_and_the_good_ones_are_handled(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    await probe.topics()
+    body = receipt_of("n")
+    monkeypatch.setattr(stand, "PRIVATE", new_key_pair()[0])
+    forged = f"Bearer {stand.token(kind=ActorKind.SYSTEM, name='shop')}".encode()
+    monkeypatch.undo()
+    records: list[tuple[list[tuple[str, bytes]], bytes | None]] = [
+        (outside("good-1"), body),
+        (outside("binary", ce_source=b"\xff\xfe"), body),
+        (outside("no-type", ce_type=None), body),
+        (outside("", ce_id=None), body),
+        (outside("unknown", ce_type=b"orders.inbox.wish.v1"), body),
+        (outside("other-inbox", ce_type=b"tracking.inbox.tracking_reported.v1"), body),
+        (outside("garbage"), b"\x00\xff{"),
+        (outside("empty"), None),
+        (outside("list"), b"[]"),
+        (outside("extra"), body[:-1] + b',"amount":1}'),
+        (outside("no-token", authorization=None), body),
+        (outside("bad-token", authorization=b"Bearer nonsense"), body),
+        (outside("forged", authorization=forged), body),
+        ([*outside("twice"), ("ce_id", b"twice")], body),
+        ([], b"hello"),
+        (outside("good-2"), body),
+    ]
+    await probe.send("orders.inbox", *records)
+    writer = await probe.writer()
+    await writer.start()
+
+    async def both() -> bool:
+        return await note(writer, "n") == Note("n", 2, (1, 1))
+
+    await until(both)
+    answered = await refusals(writer)
+    places = {n: f"orders.inbox/0/{n}" for n in range(len(records))}
+    assert answered == [
+        (places[1], "malformed", "headers"),
+        ("no-type", "malformed", "type"),
+        (places[3], "malformed", "id"),
+        ("unknown", "unknown_type", "type"),
+        ("other-inbox", "unknown_type", "type"),
+        ("garbage", "invalid", "data"),
+        ("empty", "invalid", "data"),
+        ("list", "invalid", "data"),
+        ("extra", "invalid", "amount"),
+        ("no-token", "token_missing", "authorization"),
+        ("bad-token", "token_invalid", None),
+        ("forged", "token_invalid", None),
+        (places[13], "malformed", "headers"),
+        (places[14], "token_missing", "authorization"),
+    ]
+    assert await parked(writer) == []
+
+
+async def test_a_null_header_does_not_stop_the_reader(probe: Probe):
+    writer, reader = await probe.writer(), await probe.reader()
+    good = raw(paid("a", 1), 1)
+    null = [("ce_id", None), *good.headers[3:]]
+    spoiled = Raw("orders", 0, 9, None, tuple(null), good.body)  # type: ignore[arg-type]
+    outcomes = await reader.turns.run(decoded(reader, spoiled, good))
+    assert [o.status for o in outcomes] == ["parked", "done"]
+    refused = Raw("orders.inbox", 0, 4, None, tuple(null), b"")  # type: ignore[arg-type]
+    assert [o.status for o in await writer.turns.run(decoded(writer, refused))] == ["refused"]
+
+
+async def test_what_cannot_be_read_on_our_own_topics_is_parked_on_its_own_stream(probe: Probe):
+    await probe.topics()
+    good = [raw(paid(name, 1), n) for name in "ab" for n in (1, 2)]
+    newer = dict(good[0].headers) | {"ce_type": b"orders.order_sung.v1", "ce_sequence": b"3"}
+    records = [
+        (good[0].headers, good[0].body),
+        (good[1].headers, b"not json"),
+        ((), b"who am I"),
+        (tuple((dict(good[0].headers) | {"ce_sequence": b"first"}).items()), good[0].body),
+        (tuple(newer.items()), b"{}"),
+        (good[2].headers, good[2].body),
+        (good[3].headers, good[3].body[:-1] + b',"added_in_a_later_version":1}'),
+    ]
+    await probe.send("orders", *records)
+    reader = await probe.reader()
+    await reader.start()
+
+    async def all_read() -> bool:
+        return await note(reader, "b") == Note("b", 2, (1, 1))
+
+    await until(all_read)
+    assert await note(reader, "a") == Note("a", 1, (1,))
+    assert sorted(await parked(reader)) == [
+        ("order/a", "failed"),
+        ("order/a", "queued"),
+        ("orders/0/2", "failed"),
+        ("orders/0/3", "failed"),
+    ]
+
+
+async def test_a_crash_between_commit_and_offset_commit_does_nothing_twice(probe: Probe):
+    await probe.topics()
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    await probe.send("orders", *((raw(paid("n", n), n).headers, raw(paid("n", n), n).body) for n in (1, 2)))
+    for crashes in (True, False):
+        for make, expected in ((probe.writer, Note("n", 1, (1,))), (probe.reader, Note("n", 3, (1, 2)))):
+            runtime = await make()
+            taken = _taken(runtime)
+            await runtime.start()
+            await until(partial(getattr, runtime.intake, "consumer"))
+            if crashes:
+                runtime.intake.consumer.commit = _died
+            await until(lambda: len(taken) >= len(expected.amounts))  # noqa: B023  called at once
+            assert await note(runtime, "n") == expected
+            await runtime.stop()
+    writer = await probe.writer()
+    assert await writer.pool.fetchval("SELECT count(*) FROM event_log") == 1
+
+
+def _taken(runtime: Runtime) -> list[Incoming]:
+    """All messages of turns that were committed."""
+    taken: list[Incoming] = []
+    runtime.turns.after_commit.append(lambda messages, outcomes, changes: taken.extend(messages))
+    return taken
+
+
+async def _died(*_: Any) -> None:
+    raise RuntimeError("the process died here")
+
+
+async def test_an_id_used_for_two_messages_is_refused_once(probe: Probe):
+    writer = await probe.writer()
+    same = [
+        Raw("orders.inbox", 0, n, None, tuple(outside("1")), receipt_of(name))
+        for n, name in enumerate(["n", "n", "m", "m"])
+    ]
+    outcomes = [(await writer.turns.run(decoded(writer, r)))[0].status for r in same]
+    assert outcomes == ["done", "duplicate", "refused", "duplicate"]
+    assert await refusals(writer) == [("1", "id_reused", "id")]
+
+
+async def test_a_turn_that_fails_is_waited_out_and_nothing_is_passed_over(probe: Probe):
+    writer = await probe.writer()
+    meddled = Meddled(writer.turns.store, saving=once(_bug))
+    writer.turns.store = meddled
+    record = SimpleNamespace(
+        topic="orders.inbox", partition=0, offset=0, key=None, headers=outside("1"), value=receipt_of("n")
+    )
+    await writer.intake._apply([record])
+    assert meddled.attempts == 2
+    assert await note(writer, "n") == Note("n", 1, (1,))
+    assert writer.intake.trouble is None
+
+
+async def _bug(connection: Any) -> None:
+    raise KeyError("a bug of the runtime")

@@ -1,0 +1,165 @@
+"""What a service needs may be away at any time: it says so, waits, goes on by itself, and parks nothing for it (X6, X1)."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.topics import create_topics
+from shared.runtime import commands, intake
+from shared.runtime.running import Runtime
+from shared.runtime.store import Unavailable
+from tests.harness import AGENT
+from tests.runtime.probe import Note, Pay, Probe, note, outside, parked, receipt_of, until
+
+pytestmark = [pytest.mark.requirement("X6"), pytest.mark.requirement("X1")]
+
+
+def ready(runtime: Runtime) -> Any:
+    async def look() -> bool:
+        return not any((await runtime.readiness()).values())
+
+    return look
+
+
+def says(runtime: Runtime, part: str, text: str) -> Any:
+    async def look() -> bool:
+        return text in ((await runtime.readiness())[part] or "")
+
+    return look
+
+
+def noted(runtime: Runtime, note_id: str, *amounts: int) -> Any:
+    async def look() -> bool:
+        return await note(runtime, note_id) == Note(note_id, sum(amounts), amounts)
+
+    return look
+
+
+async def unsent_is(runtime: Runtime, count: int) -> bool:
+    return bool(await runtime.pool.fetchval("SELECT count(*) FROM outbox") == count)
+
+
+@contextmanager
+def away(server: EmbeddedPostgres) -> Iterator[None]:
+    """The database server is stopped; the other tests get it back."""
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@contextmanager
+def frozen(pid: int | None) -> Iterator[None]:
+    """A process that takes connections and answers nothing, as behind a network that drops packets."""
+    assert pid
+    process = psutil.Process(pid)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+async def test_a_database_that_is_away_at_the_start(probe: Probe):
+    await probe.topics()
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    with away(probe.server):
+        writer = await probe.writer()
+        await writer.start()
+        await until(says(writer, "database", "cannot be reached"))
+        await until(says(writer, "timers", "cannot be reached"))
+        await until(lambda: "cannot be reached" in (writer.intake.trouble or ""))
+    await until(noted(writer, "n", 1))
+    await until(ready(writer))
+    assert await parked(writer) == []
+
+
+async def test_a_database_that_goes_away_later(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    await probe.topics()
+    writer, reader = await probe.writer(), await probe.reader()
+    await writer.start()
+    await reader.start()
+    assert await writer.commands.ask(Pay(note_id="a"), AGENT) == {"total": 1}
+    await until(noted(reader, "a", 1))
+    await until(ready(writer))
+    with away(probe.server):
+        await probe.send("orders.inbox", *((outside(f"{m}"), receipt_of("n")) for m in range(20)))
+        await until(lambda: "cannot be reached" in (writer.intake.trouble or ""))
+        assert (await writer.readiness())["database"] is not None
+        monkeypatch.setattr(commands, "PATIENCE", 0)
+        with pytest.raises(Unavailable):
+            await writer.commands.ask(Pay(note_id="a"), AGENT)
+    await until(noted(writer, "n", *[1] * 20))
+    await until(noted(reader, "n", *[1] * 20))
+    assert await writer.commands.ask(Pay(note_id="a"), AGENT) == {"total": 2}
+    await until(noted(reader, "a", 1, 1))
+    await until(ready(writer))
+    await until(ready(reader))
+    assert await parked(writer) == await parked(reader) == []
+
+
+async def test_a_database_without_its_tables_is_waited_for_too(probe: Probe):
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.pool.execute("ALTER SCHEMA public RENAME TO later")
+    try:
+        await writer.start()
+        await until(says(writer, "database", "were migrations run?"))
+        await until(says(writer, "relay", "cannot send"))
+    finally:
+        await writer.pool.execute("ALTER SCHEMA later RENAME TO public")
+    assert await writer.commands.ask(Pay(note_id="a"), AGENT) == {"total": 1}
+    await until(ready(writer))
+    await until(lambda: unsent_is(writer, 0))
+
+
+async def test_a_broker_that_is_away_at_the_start(probe: Probe):
+    writer, reader = await probe.writer(), await probe.reader()
+    await writer.start()
+    await reader.start()
+    for runtime in (writer, reader):
+        await until(says(runtime, "kafka", "Kafka"))
+        await until(says(runtime, "relay", "cannot send"))
+    assert await writer.commands.ask(Pay(note_id="a"), AGENT) == {"total": 1}
+    assert await unsent_is(writer, 1)
+    await probe.topics()
+    await until(noted(reader, "a", 1))
+    await until(ready(writer))
+    await until(ready(reader))
+    assert await parked(writer) == await parked(reader) == []
+
+
+async def test_a_broker_that_answers_no_more_for_a_while(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(intake, "ANSWER_SECONDS", 0.5)
+    await probe.topics()
+    writer, reader = await probe.writer(), await probe.reader()
+    await writer.start()
+    await reader.start()
+    await writer.commands.ask(Pay(note_id="a"), AGENT)
+    await until(noted(reader, "a", 1))
+    with frozen(probe.broker.pid):
+        assert await writer.commands.ask(Pay(note_id="a"), AGENT) == {"total": 2}
+        await until(says(writer, "kafka", "Kafka"))
+    await until(noted(reader, "a", 1, 1))
+    await until(ready(writer))
+    await until(ready(reader))
+    assert await parked(writer) == await parked(reader) == []
+
+
+async def test_topics_that_are_made_late(probe: Probe):
+    probe.broker.start()
+    writer, reader = await probe.writer(), await probe.reader()
+    await writer.start()
+    await reader.start()
+    assert await writer.commands.ask(Pay(note_id="a"), AGENT) == {"total": 1}
+    await until(lambda: writer.intake.consumer and reader.intake.consumer)
+    await create_topics(probe.broker.bootstrap, partitions=2)
+    await until(noted(reader, "a", 1))
+    await until(ready(writer))
+    await until(ready(reader))

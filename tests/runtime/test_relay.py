@@ -1,0 +1,196 @@
+"""The relay sends everything, in order, whatever fails; topics can be filled again from the log (X2)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+
+from shared.runtime.relay import Relay, republish
+from shared.runtime.running import Runtime
+from tests.harness import AGENT
+from tests.runtime.probe import Note, Pay, Probe, note, parked, until
+
+pytestmark = pytest.mark.requirement("X2")
+
+
+class Wire:
+    """A producer that fails when it is told to; `sent` is what was acknowledged."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.tried = 0
+        self.refuse_send: set[int] = set()
+        self.refuse_ack: set[int] = set()
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def send(self, topic: str, value: bytes, key: bytes, headers: Any) -> "asyncio.Future[None]":
+        self.tried += 1
+        if self.tried in self.refuse_send:
+            raise KafkaTimeoutError
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.tried in self.refuse_ack:
+            future.set_exception(KafkaConnectionError())
+        else:
+            self.sent.append(dict(headers)["ce_id"].decode())
+            future.set_result(None)
+        return future
+
+
+@asynccontextmanager
+async def running(relay: Relay) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(relay.run())
+    yield task
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def say(writer: Runtime, *note_ids: str) -> None:
+    """One turn each."""
+    for note_id in note_ids:
+        incoming = writer.commands._incoming(Pay(note_id=note_id), AGENT, None, None)
+        await writer.turns.run([incoming])
+
+
+def relay_of(writer: Runtime, wire: Any = None) -> Relay:
+    make = (lambda: wire) if wire else writer._producer
+    return Relay(writer.pool, make, "orders", writer.service.source)
+
+
+async def empty(writer: Runtime) -> bool:
+    return not await writer.pool.fetchval("SELECT count(*) FROM outbox")
+
+
+async def test_every_event_arrives_in_the_order_in_which_it_was_said(probe: Probe):
+    await probe.topics()
+    writer = await probe.writer()
+    await say(writer, *"abcabcaab" * 5)
+    async with running(relay_of(writer)):
+        await until(lambda: empty(writer))
+        await say(writer, "a")
+        await until(lambda: empty(writer))
+    consumer = AIOKafkaConsumer(bootstrap_servers=probe.broker.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    consumer.assign([TopicPartition("orders", n) for n in range(2)])
+    arrived: dict[str, list[int]] = {}
+    for _ in range(46):
+        record = await asyncio.wait_for(consumer.getone(), 5)
+        headers = {name: value.decode() for name, value in record.headers}
+        assert record.key.decode() == headers["ce_subject"]
+        arrived.setdefault(headers["ce_subject"], []).append(int(headers["ce_sequence"]))
+    await consumer.stop()
+    assert arrived == {
+        f"order/{n}": list(range(1, count + 1)) for n, count in (("a", 21), ("b", 15), ("c", 10))
+    }
+
+
+@pytest.mark.parametrize("where", ["refuse_send", "refuse_ack"])
+async def test_it_stops_at_the_first_failure_and_goes_on_from_there(probe: Probe, where: str):
+    writer = await probe.writer()
+    await say(writer, *"aaaaaa")
+    wire = Wire()
+    getattr(wire, where).add(4)
+    relay = relay_of(writer, wire)
+    async with running(relay):
+        await until(lambda: empty(writer))
+    # what was acknowledged behind the failure is sent again: nothing is taken for sent before all that comes before it
+    assert wire.sent[-3:] == ["order/a/4", "order/a/5", "order/a/6"]
+    assert set(wire.sent) == {f"order/a/{n}" for n in range(1, 7)}
+
+
+async def test_it_survives_whatever_the_database_says(probe: Probe):
+    writer = await probe.writer()
+    wire = Wire()
+    relay = relay_of(writer, wire)
+    await writer.pool.execute("ALTER TABLE outbox RENAME TO outbox_not_yet")
+    try:
+        async with running(relay) as task:
+            await until(lambda: relay.trouble not in (None, "starting"))
+            await writer.pool.execute("ALTER TABLE outbox_not_yet RENAME TO outbox")
+            await say(writer, "a")
+            await until(lambda: wire.sent == ["order/a/1"])
+            assert not task.done()
+            assert relay.trouble is None
+    finally:
+        with suppress(asyncpg.UndefinedTableError):
+            await writer.pool.execute("ALTER TABLE outbox_not_yet RENAME TO outbox")
+
+
+async def test_of_two_replicas_one_sends_and_the_other_takes_over(
+    probe: Probe, admin: "asyncpg.Connection[asyncpg.Record]"
+):
+    writers = [await probe.writer() for _ in range(2)]
+    wires = [Wire(), Wire()]
+    relays = [relay_of(w, wire) for w, wire in zip(writers, wires, strict=True)]
+    async with running(relays[0]) as leader:
+        await until(lambda: relays[0].leading)
+        async with running(relays[1]):
+            await until(lambda: relays[1].trouble is None)
+            await say(writers[1], "a", "b")
+            await until(lambda: empty(writers[0]))
+            assert not relays[1].leading
+            assert wires[1].sent == []
+            # the leader is gone without a word: its connection drops, and nobody is there to connect again
+            leader.cancel()
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            )
+            await say(writers[1], "a")
+            await until(lambda: empty(writers[1]))
+            assert relays[1].leading
+    assert wires[0].sent == ["order/a/1", "order/b/1"]
+    assert wires[1].sent == ["order/a/2"]
+
+
+async def test_a_leader_whose_connection_is_cut_leads_again_or_another_does(
+    probe: Probe, admin: "asyncpg.Connection[asyncpg.Record]"
+):
+    writers = [await probe.writer() for _ in range(2)]
+    wires = [Wire(), Wire()]
+    relays = [relay_of(w, wire) for w, wire in zip(writers, wires, strict=True)]
+    async with running(relays[0]), running(relays[1]):
+        for sent in range(1, 4):
+            await until(lambda: any(r.leading for r in relays))
+            cut = await admin.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            )
+            assert len(cut) == 1
+            await say(writers[0], "a")
+            await until(lambda: empty(writers[0]))
+            assert set(wires[0].sent + wires[1].sent) == {f"order/a/{n}" for n in range(1, sent + 1)}
+
+
+async def test_a_topic_that_was_lost_is_filled_again_and_consumers_skip_what_they_know(probe: Probe):
+    await probe.topics()
+    writer, reader = await probe.writer(), await probe.reader()
+    await writer.start()
+    await reader.start()
+    await say(writer, *"abab")
+    known = {"a": Note("a", 2, (1, 1)), "b": Note("b", 2, (1, 1))}
+
+    async def all_noted() -> bool:
+        return {n: await note(reader, n) for n in "ab"} == known
+
+    await until(all_noted)
+    await writer.stop()
+    await reader.stop()
+    probe.broker.stop()
+
+    await probe.topics()
+    writer, reader = await probe.writer(), await probe.reader()
+    await say(writer, "c")
+    assert await republish(writer.pool) == 4, "one was still waiting"
+    await reader.start()
+    await writer.start()
+    await until(lambda: note(reader, "c"))
+    assert await all_noted()
+    assert await note(reader, "c") == Note("c", 1, (1,))
+    assert await parked(reader) == []

@@ -1,0 +1,98 @@
+"""The trail is tamper-evident: whatever is changed in an event log, verification names the place (O12)."""
+
+import asyncio
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from shared.runtime.postgres import Pool
+from shared.runtime.verify import verify
+from tests.harness import AGENT
+from tests.runtime.probe import Pay, Probe
+
+pytestmark = pytest.mark.requirement("O12")
+
+A2 = "WHERE stream = 'order/a' AND sequence = 2"
+CONTENT = "its content is not what was written"
+
+
+@pytest.fixture
+async def log(probe: Probe) -> Pool:
+    """The database of a writer that said three things about a and two about b, open to somebody whom no trigger stops."""
+    writer = await probe.writer()
+    for note_id in "abaab":
+        await writer.turns.run([writer.commands._incoming(Pay(note_id=note_id), AGENT, None, None)])
+    verdict = await verify(writer.pool)
+    assert (verdict.events, verdict.streams, verdict.breaks) == (5, 2, [])
+    return writer.pool
+
+
+@pytest.mark.parametrize(
+    ("tampering", "sequence", "why"),
+    [
+        (f"UPDATE event_log SET data = replace(data, '1', '2') {A2}", 2, CONTENT),
+        (f"UPDATE event_log SET actor_name = 'somebody.else' {A2}", 2, CONTENT),
+        (f"UPDATE event_log SET time = time - interval '1 microsecond' {A2}", 2, CONTENT),
+        (f"UPDATE event_log SET causation_id = NULL {A2}", 2, CONTENT),
+        (f"UPDATE event_log SET type = 'orders.order_completed.v1' {A2}", 2, CONTENT),
+        (f"UPDATE event_log SET personal_digest = '\\x00' {A2}", 2, CONTENT),
+        (f"UPDATE event_log SET previous = '\\x00' {A2}", 2, "it does not link to the event before it"),
+        (f"UPDATE event_log SET hash = '\\x00' {A2}", 2, CONTENT),
+        (f"DELETE FROM event_log {A2}", 3, "event 2 is missing"),
+        ("DELETE FROM event_log WHERE stream = 'order/a' AND sequence = 1", 2, "event 1 is missing"),
+        (
+            "DELETE FROM event_log WHERE stream = 'order/a' AND sequence = 3",
+            3,
+            "the log ends before event 3",
+        ),
+        ("DELETE FROM event_log WHERE stream = 'order/a'", 1, "the log ends before event 3"),
+        (
+            "UPDATE stream_heads SET sequence = 2 WHERE stream = 'order/a'",
+            3,
+            "stream_heads does not have it as the last event",
+        ),
+        (
+            "DELETE FROM stream_heads WHERE stream = 'order/a'",
+            3,
+            "stream_heads does not have it as the last event",
+        ),
+        (
+            "INSERT INTO event_personal VALUES ('order/a', 2, '\\x00', '{}')",
+            2,
+            "its personal part is not what was written",
+        ),
+    ],
+)
+async def test_whatever_is_changed_is_found_and_named(log: Pool, tampering: str, sequence: int, why: str):
+    await log.execute(tampering)
+    found = [(b.stream, b.sequence, b.why) for b in (await verify(log)).breaks]
+    assert found == [("order/a", sequence, why)]
+    assert (await verify(log, "order/b")).breaks == []
+
+
+async def test_the_command_says_where_the_trail_breaks(
+    log: Pool, probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HANDOVER_ORDERS_DATABASE_URL", probe.url("orders"))
+
+    async def run(*arguments: str) -> tuple[int, str]:
+        answer = await asyncio.to_thread(CliRunner().invoke, app, ["log", *arguments, "--service", "orders"])
+        return answer.exit_code, answer.output
+
+    assert await run("verify") == (0, "orders: 5 events in 2 streams, 0 broken.\n")
+    assert await run("verify", "--stream", "order/b") == (0, "orders: 2 events in 1 streams, 0 broken.\n")
+    assert (await run("verify", "--stream", "order/c"))[0] == 2
+    assert await run("republish", "--after", "3") == (0, "orders: 0 events will be sent again.\n")
+    await log.execute("DELETE FROM outbox")
+    assert await run("republish", "--after", "3") == (0, "orders: 2 events will be sent again.\n")
+    await log.execute(f"DELETE FROM event_log {A2}")
+    code, said = await run("verify")
+    assert code == 1
+    assert "order/a breaks at event 3: event 2 is missing." in said
+    monkeypatch.setenv("HANDOVER_ORDERS_DATABASE_URL", "postgresql://x:y@127.0.0.1:1/none")
+    assert await run("verify") == (2, "The database of orders cannot be reached: ConnectionRefusedError.\n")
+    monkeypatch.setenv("HANDOVER_ORDERS_DATABASE_URL", probe.url("orders") + "_none")
+    code, said = await run("verify")
+    assert code == 2
+    assert "refuses" in said
