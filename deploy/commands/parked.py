@@ -32,13 +32,15 @@ def list_parked(
             console.print(f"{name}: nothing is parked.")
             continue
         table = Table(title=name, title_justify="left")
-        for column in ("state", "type", "stream", "reason", "tries", "key"):
+        for column in ("no.", "state", "type", "stream", "reason", "tries"):
             table.add_column(column, overflow="fold")
-        for row in rows:
+        for number, row in enumerate(rows, 1):
             table.add_row(
-                row["state"], row["type"], row["stream"], row["reason"], str(row["tries"]), row["key"]
+                str(number), row["state"], row["type"], row["stream"], row["reason"], str(row["tries"])
             )
         console.print(table)
+        for number, row in enumerate(rows, 1):  # whole on a line of its own, to be copied
+            console.print(f"{number} {row['key']}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -76,7 +78,8 @@ def mend(
     except ValueError as error:
         raise wrong(f"{body} is not JSON: {error}") from None
     _ask("POST", named(service)[0], f"/ops/parked/{key}/mend", {"body": corrected, "reason": reason})
-    console.print(f"Mended. Now: handover parked retry {service} {key}")
+    console.print("Mended. Now try it again:")
+    console.print(f"handover parked retry {service} {key}", soft_wrap=True, highlight=False)
 
 
 def _ask(method: str, service: str, path: str, data: dict[str, Any] | None = None) -> Any:
