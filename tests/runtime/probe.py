@@ -1,11 +1,10 @@
 """Two small services on real PostgreSQL and a real broker: `orders` says that an order is paid, `warehouse` notes it.
 
-What the handlers do can be broken from outside, and a hand can be held into each transaction.
+What the handlers do can be broken from outside.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from inspect import isawaitable
@@ -292,75 +291,3 @@ async def parked(runtime: Runtime) -> list[tuple[str, str]]:
 
 def decoded(runtime: Runtime, *records: Raw) -> list[Incoming]:
     return [runtime.intake.decode(record) for record in records]
-
-
-Step = Callable[[Any], Awaitable[None]]
-
-
-async def _nothing(connection: Any) -> None:
-    pass
-
-
-class Meddled:
-    """A store with a hand in it: calls back at steps of each transaction, with its connection. Put it into `turns.store`."""
-
-    def __init__(
-        self, store: Any, *, opened: Step = _nothing, saving: Step = _nothing, committed: Step = _nothing
-    ) -> None:
-        self.store = store
-        self.opened, self.saving, self.committed = opened, saving, committed
-        self.loaded: Step = _nothing
-        self.attempts = 0
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
-        self.attempts += 1
-        async with self.store.transaction() as transaction:
-            await self.opened(transaction.connection)
-            yield _Meddled(self, transaction)
-        await self.committed(None)
-
-
-class _Meddled:
-    def __init__(self, store: Meddled, transaction: Any) -> None:
-        self.store = store
-        self.transaction = transaction
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.transaction, name)
-
-    async def load(self, rows: Any, keys: Sequence[str]) -> Any:
-        found = await self.transaction.load(rows, keys)
-        if rows is NOTES:
-            await self.store.loaded(self.transaction.connection)
-        return found
-
-    async def save(self, changes: Any) -> None:
-        await self.store.saving(self.transaction.connection)
-        await self.transaction.save(changes)
-
-
-class Meeting:
-    """Lets the first `count` that come wait for one another, and all later ones pass."""
-
-    def __init__(self, count: int = 2) -> None:
-        self._left = count
-        self._all = asyncio.Barrier(count)
-
-    async def __call__(self, connection: Any) -> None:
-        if self._left:
-            self._left -= 1
-            await asyncio.wait_for(self._all.wait(), 10)
-
-
-def once(step: Step) -> Step:
-    """Only the first time."""
-    done = False
-
-    async def first(connection: Any) -> None:
-        nonlocal done
-        if not done:
-            done = True
-            await step(connection)
-
-    return first

@@ -12,13 +12,12 @@ from shared.runtime.messages import Incoming, Raw
 from shared.runtime.running import Runtime
 from shared.values import ActorKind
 from tests.runtime import stand
+from tests.runtime.meddling import Meddled, once
 from tests.runtime.probe import (
-    Meddled,
     Note,
     Probe,
     decoded,
     note,
-    once,
     outside,
     paid,
     parked,

@@ -11,12 +11,11 @@ from shared.runtime.postgres import PostgresStore
 from shared.runtime.running import Runtime
 from shared.runtime.store import Changes, TryAgain, Unavailable
 from tests.harness import AGENT
+from tests.runtime.meddling import Meddled, Meeting, once
 from tests.runtime.probe import (
     LONG_AGO,
     MOST,
     NOTES,
-    Meddled,
-    Meeting,
     Note,
     Pay,
     Probe,
@@ -24,7 +23,6 @@ from tests.runtime.probe import (
     Swap,
     decoded,
     note,
-    once,
     paid,
     parked,
     raw,
@@ -173,7 +171,9 @@ async def test_replicas_share_timers_and_none_is_handled_twice(probe: Probe):
     timers = [Remind(note_id=f"n{n}") for n in range(60)]
     rows = [(t.timer_id, t.timer_name, LONG_AGO, t.model_dump_json()) for t in timers]
     await replicas[0].pool.executemany("INSERT INTO timers VALUES ($1, $2, $3, $4)", rows)
-    claimed = await asyncio.gather(*(r.turns.run_timers(20) for r in replicas))
-    assert sum(claimed) == 60
+    meeting = Meeting(3)
+    meddled = [meddle(r, opened=meeting) for r in replicas]
+    assert await asyncio.gather(*(r.turns.run_timers(20) for r in replicas)) == [20, 20, 20]
+    assert [m.attempts for m in meddled] == [1, 1, 1], "each took timers that no other had"
     found = await replicas[0].pool.fetch("SELECT total FROM notes")
     assert [r["total"] for r in found] == [1] * 60

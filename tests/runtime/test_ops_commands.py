@@ -1,0 +1,124 @@
+"""`handover parked …` against a service that runs: what ops do with a message that was set aside (X2, X6)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import uvicorn
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from deploy.embedded.child import free_port
+from shared.runtime.http import create_app
+from shared.runtime.running import Runtime
+from shared.values import ActorKind, Role
+from tests.runtime.probe import Note, Probe, decoded, note, paid, parked, raw, until
+from tests.runtime.stand import token
+
+pytestmark = [pytest.mark.requirement("X2"), pytest.mark.requirement("X6")]
+
+
+@pytest.fixture
+async def reader(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+    """A reader that answers over HTTP, with three messages of order a of which the second fails, and one of order b."""
+    reader = await probe.reader()
+    probe.broken.add("a")
+    reader.commands.start()
+    events = [raw(paid("a", n), n) for n in (1, 2, 3)] + [raw(paid("b", 1), 1)]
+    await reader.turns.run(decoded(reader, *events))
+    loops = asyncio.create_task(reader.parking.run())
+    port = free_port()
+    config = uvicorn.Config(create_app(reader, [], title="Probe"), port=port, log_config=None, ws="none")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    monkeypatch.setenv("HANDOVER_WAREHOUSE_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("HANDOVER_TOKEN", token(ActorKind.OPERATOR, "ops.lin", Role.ADMINISTRATOR))
+    yield reader
+    server.should_exit = True
+    await serving
+    loops.cancel()
+    await asyncio.gather(loops, return_exceptions=True)
+
+
+async def run(*arguments: str) -> tuple[int, str]:
+    answer = await asyncio.to_thread(CliRunner().invoke, app, ["parked", *arguments])
+    return answer.exit_code, answer.output
+
+
+async def key(reader: Runtime) -> str:
+    """The key of the first failed message, as the list has it."""
+    code, said = await run("list", "--service", "warehouse", "--state", "failed")
+    assert code == 0
+    assert "failed" in said
+    return said.splitlines()[-1].removeprefix("1 ")
+
+
+def drained(reader: Runtime, *amounts: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return await note(reader, "a") == Note("a", sum(amounts), amounts) and await parked(reader) == []
+
+    return look
+
+
+async def test_list_show_and_retry(reader: Runtime, probe: Probe):
+    assert await parked(reader) == [("order/a", "failed"), ("order/a", "queued"), ("order/a", "queued")]
+    first = await key(reader)
+    code, said = await run("show", "warehouse", first)
+    assert code == 0
+    shown = json.loads(said)
+    assert (shown["stream"], shown["sequence"], json.loads(shown["body"])["order_id"]) == ("order/a", 1, "a")
+    assert "ZeroDivisionError" in shown["traceback"]
+    assert await run("retry", "warehouse", first) == (0, "0 done, 3 still parked.\n")
+    probe.broken.clear()
+    assert await run("retry", "warehouse", first) == (0, "3 done, 0 still parked.\n")
+    assert await drained(reader, 1, 2, 3)()
+    assert await run("list", "--service", "warehouse") == (0, "warehouse: nothing is parked.\n")
+
+
+async def test_skip_lets_the_rest_go_on_by_itself(reader: Runtime, probe: Probe):
+    first = await key(reader)
+    probe.broken.clear()
+    assert (await run("skip", "warehouse", first, "--reason", "paid twice"))[0] == 0
+    await until(drained(reader, 2, 3))
+    code, said = await run("list", "--state", "skipped", "--service", "warehouse")
+    assert code == 0
+    assert "skipped" in said
+
+
+async def test_mend_and_retry(reader: Runtime, tmp_path: Path, probe: Probe):
+    first = await key(reader)
+    corrected = tmp_path / "body.json"
+    corrected.write_text(paid("a", 9).model_dump_json())
+    mending = ("mend", "warehouse", first, "--body", str(corrected), "--reason", "wrong amount")
+    code, said = await run(*mending)
+    assert code == 0
+    assert f"handover parked retry warehouse {first}" in said.splitlines()
+    probe.broken.clear()
+    assert await run("retry", "warehouse", first) == (0, "3 done, 0 still parked.\n")
+    assert await drained(reader, 9, 2, 3)()
+    corrected.write_text("not json")
+    assert (await run(*mending))[0] == 2
+
+
+async def test_what_is_wrong_is_said(reader: Runtime, monkeypatch: pytest.MonkeyPatch):
+    assert await run("retry", "warehouse", "bm9uZQ") == (
+        2,
+        "warehouse refused: no message is parked under this key; list them again\n",
+    )
+    behind = await reader.pool.fetchval("SELECT parked_key FROM parked WHERE place = 2")
+    assert behind
+    monkeypatch.setenv("HANDOVER_TOKEN", token())
+    code, said = await run("list", "--service", "warehouse")
+    assert code == 2
+    assert "role" in said
+    monkeypatch.setenv("HANDOVER_WAREHOUSE_URL", "http://127.0.0.1:1")
+    assert await run("list", "--service", "warehouse") == (
+        2,
+        "warehouse does not answer at http://127.0.0.1:1: ConnectError.\n",
+    )
+    code, said = await run("list", "--service", "wherehouse")
+    assert code == 2
+    assert "There is no service 'wherehouse'" in said
