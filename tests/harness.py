@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from shared.events.base import EVENT_TYPES, Event
 from shared.runtime.clock import DrivenClock
+from shared.runtime.commands import asked
 from shared.runtime.desk import Desk
 from shared.runtime.memory import MemoryStore
 from shared.runtime.messages import Command, Door, Envelope, Incoming, Outcome, Raw
@@ -79,11 +80,7 @@ class Bench(Generic[D]):
 
     async def ask(self, command: Command, *, actor: Actor = AGENT, key: str | None = None) -> Outcome:
         """A command over HTTP; `key` is its Idempotency-Key."""
-        envelope = Envelope(
-            key or str(uuid4()), str(actor), type(command).__name__, "", self.clock.now(), actor
-        )
-        digest = sha256(command.model_dump_json().encode()).digest() if key else b""
-        return (await self.turns.run([Incoming(envelope, Door.HTTP, "", command, digest=digest)]))[0]
+        return (await self.turns.run([asked(command, actor, self.clock.now(), key=key)]))[0]
 
     async def pass_time(self, delta: timedelta) -> None:
         """Move the clock and let everything happen that falls due, in the order in which it does."""

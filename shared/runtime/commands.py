@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -62,7 +63,7 @@ class Commands:
         self, command: Command, actor: Actor, *, key: str | None = None, trace: str | None = None
     ) -> Outcome:
         """What became of a command. Raises Busy or Unavailable."""
-        return await self.put(self._incoming(command, actor, key, trace))
+        return await self.put(asked(command, actor, self.turns.clock.now(), key=key, trace=trace))
 
     async def put(self, incoming: Incoming) -> Outcome:
         """Take one message through the next turn. Raises Busy or Unavailable."""
@@ -74,15 +75,6 @@ class Commands:
         except asyncio.QueueFull:
             raise Busy("too many requests are waiting") from None
         return await future
-
-    def _incoming(self, command: Command, actor: Actor, key: str | None, trace: str | None) -> Incoming:
-        name = type(command).__name__
-        # also without a key: a commit whose answer was lost is not done twice when the turn runs again
-        digest = hashlib.sha256(name.encode() + b"\0" + command.model_dump_json().encode()).digest()
-        envelope = Envelope(
-            key or str(uuid4()), str(actor), name, "", self.turns.clock.now(), actor, trace=trace
-        )
-        return Incoming(envelope, Door.HTTP, "", command, digest=digest)
 
     async def _work(self) -> None:
         while True:
@@ -113,6 +105,17 @@ class Commands:
                 if asyncio.get_running_loop().time() > give_up:
                     raise
                 await asyncio.sleep(0.2)
+
+
+def asked(
+    command: Command, actor: Actor, now: datetime, *, key: str | None = None, trace: str | None = None
+) -> Incoming:
+    """A command as it comes through the HTTP door; `key` is its Idempotency-Key."""
+    name = type(command).__name__
+    # also without a key: a commit whose answer was lost is not done twice when the turn runs again
+    digest = hashlib.sha256(name.encode() + b"\0" + command.model_dump_json().encode()).digest()
+    envelope = Envelope(key or str(uuid4()), str(actor), name, "", now, actor, trace=trace)
+    return Incoming(envelope, Door.HTTP, "", command, digest=digest)
 
 
 def _settle(batch: Sequence[tuple[Incoming, asyncio.Future[Outcome]]], error: Exception) -> None:

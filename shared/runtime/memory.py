@@ -1,6 +1,7 @@
 """A store in memory, for tests and simulation: the same promises as PostgreSQL's, without a database.
 
-Transactions are optimistic: a commit whose rows another one changed meanwhile raises TryAgain, as the version guard does.
+Transactions are optimistic: a commit raises TryAgain when a row that it read was changed meanwhile (PostgreSQL has locked it)
+or one that it writes (the version guard).
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -45,11 +46,18 @@ class MemoryTransaction:
         self.store = store
         self.changes: Changes | None = None
         self.claimed: list[DueTimer] = []
+        self.read: dict[tuple[str, str], int] = {}
+        """Table and key of the rows found → the version they had."""
+
+    def _found(self, rows: RowMap[R], found: list[tuple[R, int]]) -> list[tuple[R, int]]:
+        for row, version in found:
+            self.read.setdefault((rows.name, rows.key(row)), version)
+        return found
 
     async def load(self, rows: RowMap[R], keys: Sequence[str]) -> list[tuple[R, int]]:
         """See `Transaction.load`."""
         table = self.store.tables.get(rows.name, {})
-        return [table[key] for key in keys if key in table]
+        return self._found(rows, [table[key] for key in keys if key in table])
 
     async def load_group(self, rows: RowMap[R], column: str, values: Sequence[str]) -> list[tuple[R, int]]:
         """See `Transaction.load_group`."""
@@ -60,7 +68,7 @@ class MemoryTransaction:
                 r for r in self.store.tables.get(rows.name, {}).values() if getattr(r[0], column) == value
             ]
             found += sorted(group, key=lambda r: (getattr(r[0], order), rows.key(r[0])))[:limit]
-        return found
+        return self._found(rows, found)
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""
@@ -79,6 +87,9 @@ class MemoryTransaction:
         if self.changes is None:
             return
         store, changes = self.store, self.changes
+        for (table_name, key), version in self.read.items():
+            if store.tables[table_name].get(key, (None, 0))[1] != version:
+                raise TryAgain(table_name)
         for rows, upserts in changes.upserts:
             table = store.tables.setdefault(rows.name, {})
             for row, version in upserts:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from shared.events.base import Event
-from shared.values import Actor
+from shared.values import Actor, ActorKind
 
 
 class Command(BaseModel):
@@ -150,3 +150,14 @@ class Outcome:
     answer: Any = None
     refusal: Refused | None = None
     error: Exception | None = field(default=None, repr=False)
+
+
+def timer_fallen_due(timer_id: str, source: str, name: str, due: datetime, body: bytes) -> Incoming:
+    """A timer as it comes through its door: it acts as itself, in a lane of its own; `error` says why its body does not fit."""
+    envelope = Envelope(timer_id, source, name, timer_id, due, Actor(kind=ActorKind.TIMER, name=name))
+    incoming = Incoming(envelope, Door.TIMER, f"timers|{timer_id}", raw=Raw("", 0, 0, None, (), body))
+    try:
+        incoming.message = TIMER_TYPES[name].model_validate_json(body)
+    except Exception as broken:  # a timer of a version that is no more: parked like any message
+        incoming.error = broken
+    return incoming

@@ -18,24 +18,25 @@ from pydantic import Field
 from shared.runtime.bookkeeping import CURSORS, PARKED, Cursor, LaneState, Parked, ParkedState, Seen
 from shared.runtime.desk import Books, Desk, Want
 from shared.runtime.messages import (
-    TIMER_TYPES,
     Command,
     Door,
-    Envelope,
     Incoming,
     Outcome,
     Raw,
     Refused,
     Status,
+    timer_fallen_due,
 )
 from shared.runtime.postgres import Pool
 from shared.runtime.service import Handling, on
 from shared.runtime.turn import Turns
-from shared.values import Actor, ActorKind
 
 log = structlog.get_logger(__name__)
 
 Decode = Callable[[Raw], Incoming]
+
+AT_ONCE = 200
+"""Messages of a lane that one retry takes through a turn."""
 
 
 class SkipParked(Command):
@@ -139,11 +140,11 @@ class Parking:
         outcomes: list[Outcome] = []
         while True:
             records = await self.pool.fetch(
-                "SELECT * FROM parked WHERE queue = $1 ORDER BY place LIMIT 200", lane
+                "SELECT * FROM parked WHERE queue = $1 ORDER BY place LIMIT $2", lane, AT_ONCE
             )
-            batch = await self.turns.run([self._again(PARKED.load(dict(r))) for r in records])
+            batch = await self.turns.run([again(PARKED.load(dict(r)), self.decode) for r in records])
             outcomes += batch
-            if len(records) < 200 or any(o.status not in (Status.DONE, Status.DUPLICATE) for o in batch):
+            if len(records) < AT_ONCE or any(o.status not in (Status.DONE, Status.DUPLICATE) for o in batch):
                 return outcomes
 
     def wake(self) -> None:
@@ -171,21 +172,14 @@ class Parking:
             WHERE c.state = $1 AND (p.sequence IS NULL OR p.place <= c.sequence + 1) LIMIT 100"""
         return [r["lane"] for r in await self.pool.fetch(sql, LaneState.GAP.value)]
 
-    def _again(self, parked: Parked) -> Incoming:
-        raw = Raw(parked.topic, parked.partition, parked.offset, b64decode(parked.key) or None,
-                  tuple((k, b64decode(v)) for k, v in parked.headers), b64decode(parked.body))  # fmt: skip
-        incoming = self._timer(parked, raw) if parked.door == Door.TIMER else self.decode(raw)
-        incoming.door, incoming.lane, incoming.parked_key = Door.RETRY, parked.lane, parked.parked_key
-        return incoming
 
-    def _timer(self, parked: Parked, raw: Raw) -> Incoming:
-        actor = Actor(kind=ActorKind.TIMER, name=parked.type)
-        envelope = Envelope(
-            parked.message_id, parked.source, parked.type, parked.stream, parked.parked_at, actor
-        )
-        incoming = Incoming(envelope, Door.RETRY, parked.lane, raw=raw)
-        try:
-            incoming.message = TIMER_TYPES[parked.type].model_validate_json(raw.body)
-        except Exception as error:
-            incoming.error = error
-        return incoming
+def again(parked: Parked, decode: Decode) -> Incoming:
+    """A parked message as it comes through the retry door."""
+    raw = Raw(parked.topic, parked.partition, parked.offset, b64decode(parked.key) or None,
+              tuple((k, b64decode(v)) for k, v in parked.headers), b64decode(parked.body))  # fmt: skip
+    if parked.door == Door.TIMER:
+        incoming = timer_fallen_due(parked.message_id, parked.source, parked.type, parked.parked_at, raw.body)
+    else:
+        incoming = decode(raw)
+    incoming.door, incoming.lane, incoming.parked_key = Door.RETRY, parked.lane, parked.parked_key
+    return incoming

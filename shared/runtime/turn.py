@@ -19,20 +19,17 @@ from shared.runtime.bookkeeping import Cursor, LaneState, Parked, ParkedState, S
 from shared.runtime.clock import Clock
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import (
-    TIMER_TYPES,
     Door,
-    Envelope,
     Incoming,
-    Message,
     Outcome,
     Raw,
     Refused,
     Status,
+    timer_fallen_due,
 )
 from shared.runtime.saying import entries_of
 from shared.runtime.service import Handling, Service
 from shared.runtime.store import Changes, DueTimer, Store, Transaction, TryAgain, Unfit
-from shared.values import Actor, ActorKind
 
 D = TypeVar("D", bound=Desk)
 log = structlog.get_logger(__name__)
@@ -54,6 +51,7 @@ class Turns(Generic[D]):
         self.store = store
         self.clock = clock
         self.after_commit: list[Callable[[Sequence[Incoming], Sequence[Outcome], Changes], None]] = []
+        self.back_off = back_off
 
     async def run(self, messages: Sequence[Incoming]) -> list[Outcome]:
         """Handle messages in order and commit; outcomes are in the same order.
@@ -89,8 +87,13 @@ class Turns(Generic[D]):
                 if tries == TRIES - 1:  # never a race: two rows of this very turn exclude each other
                     raise Unfit(str(reason)) from reason
                 log.debug("turn runs again", service=self.service.name, reason=str(reason))
-                await asyncio.sleep(random.uniform(0, 0.002 * 2 ** min(tries, 7)))  # noqa: S311  spreads retries, no secret
+                await self.back_off(tries)
         raise AssertionError("unreachable")
+
+
+async def back_off(tries: int) -> None:
+    """Wait before a turn runs again for a race, each time a little longer, and never in step with whoever it raced."""
+    await asyncio.sleep(random.uniform(0, 0.002 * 2 ** min(tries, 7)))  # noqa: S311  spreads retries, no secret
 
 
 class _Turn(Generic[D]):
@@ -360,16 +363,11 @@ class _Turn(Generic[D]):
 
     def _from_timer(self, timer: DueTimer) -> Incoming:
         self.claimed.append(timer.timer_id)
-        actor = Actor(kind=ActorKind.TIMER, name=timer.name)
-        envelope = Envelope(timer.timer_id, self.service.source, timer.name, timer.timer_id, timer.due, actor)
-        message: Message | None = None
-        error: Exception | None = Unfit("the database refused what the timer changed") if self.unfit else None
-        try:
-            message = TIMER_TYPES[timer.name].model_validate_json(timer.body)
-        except Exception as broken:
-            error = broken
-        raw = Raw("", 0, 0, None, (), timer.body.encode())
-        return Incoming(envelope, Door.TIMER, f"timers|{timer.timer_id}", message, error, raw)
+        body = timer.body.encode()
+        incoming = timer_fallen_due(timer.timer_id, self.service.source, timer.name, timer.due, body)
+        if self.unfit:
+            incoming.error = Unfit("the database refused what the timer changed")
+        return incoming
 
     # --- save ---------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from shared.runtime.commands import asked
 from shared.runtime.messages import Outcome, Status
 from shared.runtime.postgres import PostgresStore
 from shared.runtime.running import Runtime
@@ -40,7 +41,7 @@ def meddle(runtime: Runtime, **steps: Any) -> Meddled:
 
 async def ask(runtime: Runtime, command: Any, key: str = "") -> Outcome:
     """A command through a turn of its own, so that two can meet."""
-    return (await runtime.turns.run([runtime.commands._incoming(command, AGENT, key or None, None)]))[0]
+    return (await runtime.turns.run([asked(command, AGENT, runtime.clock.now(), key=key or None)]))[0]
 
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])

@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
+from shared.runtime.commands import asked
 from shared.runtime.relay import Relay, republish
 from shared.runtime.running import Runtime
 from tests.harness import AGENT
@@ -56,7 +57,7 @@ async def running(relay: Relay) -> AsyncIterator["asyncio.Task[None]"]:
 async def say(writer: Runtime, *note_ids: str) -> None:
     """One turn each."""
     for note_id in note_ids:
-        incoming = writer.commands._incoming(Pay(note_id=note_id), AGENT, None, None)
+        incoming = asked(Pay(note_id=note_id), AGENT, writer.clock.now())
         await writer.turns.run([incoming])
 
 

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from shared.runtime.commands import asked
 from shared.runtime.postgres import Pool
 from shared.runtime.verify import verify
 from tests.harness import AGENT
@@ -22,7 +23,7 @@ async def log(probe: Probe) -> Pool:
     """The database of a writer that said three things about a and two about b, open to somebody whom no trigger stops."""
     writer = await probe.writer()
     for note_id in "abaab":
-        await writer.turns.run([writer.commands._incoming(Pay(note_id=note_id), AGENT, None, None)])
+        await writer.turns.run([asked(Pay(note_id=note_id), AGENT, writer.clock.now())])
     verdict = await verify(writer.pool)
     assert (verdict.events, verdict.streams, verdict.breaks) == (5, 2, [])
     return writer.pool
