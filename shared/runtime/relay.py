@@ -27,13 +27,17 @@ _LOCK = (
     0x48414E44  # "HAND": the relay's advisory lock; a service has a database of its own, so one number serves
 )
 _UNSENT = """
-SELECT o.position, l.stream, l.sequence, l.type, l.time, l.actor_kind, l.actor_name, l.correlation_id, l.causation_id,
+SELECT o.position, o.xmin AS writing, l.stream, l.sequence, l.type, l.time, l.actor_kind, l.actor_name, l.correlation_id, l.causation_id,
        l.trace, l.data, p.personal
-FROM (SELECT position FROM outbox ORDER BY position LIMIT $1) o
+FROM (SELECT position, xmin FROM outbox ORDER BY position LIMIT $1) o
 JOIN event_log l USING (position) LEFT JOIN event_personal p ON p.stream = l.stream AND p.sequence = l.sequence
 ORDER BY o.position
 """
-_SENT = "DELETE FROM outbox WHERE position = ANY($1::bigint[])"
+# only the row as it was read: one that was put there again meanwhile, to fill a topic made anew, is still to be sent
+_SENT = """
+DELETE FROM outbox o USING unnest($1::bigint[], $2::xid[]) AS sent (position, writing)
+WHERE o.position = sent.position AND o.xmin = sent.writing
+"""
 
 ProducerFactory = Callable[[], AIOKafkaProducer]
 
@@ -127,14 +131,17 @@ class Relay:
                 acknowledged, failure = index, result
                 break
         if acknowledged:
-            await connection.execute(_SENT, [r["position"] for r in unsent[:acknowledged]])
+            sent = unsent[:acknowledged]
+            await connection.execute(_SENT, [r["position"] for r in sent], [r["writing"] for r in sent])
             self.sent += acknowledged
         if failure is not None:
             raise failure
 
 
+# a row that is there already is written anew: the relay may have sent it to the topic that is gone, and is about to delete it
 _REFILL = """
-INSERT INTO outbox (position) SELECT position FROM event_log WHERE position > $1 ORDER BY position ON CONFLICT DO NOTHING
+INSERT INTO outbox (position) SELECT position FROM event_log WHERE position > $1 ORDER BY position
+ON CONFLICT (position) DO UPDATE SET position = excluded.position
 """
 
 

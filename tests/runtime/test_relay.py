@@ -188,10 +188,28 @@ async def test_a_topic_that_was_lost_is_filled_again_and_consumers_skip_what_the
     await probe.topics()
     writer, reader = await probe.writer(), await probe.reader()
     await say(writer, "c")
-    assert await republish(writer.pool) == 4, "one was still waiting"
+    assert await republish(writer.pool) == 5, "with the one that was still waiting"
     await reader.start()
     await writer.start()
     await until(lambda: note(reader, "c"))
     assert await all_noted()
     assert await note(reader, "c") == Note("c", 1, (1,))
     assert await parked(reader) == []
+
+
+async def test_what_is_being_sent_while_a_topic_is_filled_again_is_sent_once_more(probe: Probe):
+    """What the relay has in hand may have gone to the topic that is no more."""
+    writer = await probe.writer()
+    await say(writer, *"aaa")
+
+    class Filling(Wire):
+        async def send(self, *args: Any, **parts: Any) -> "asyncio.Future[None]":
+            future = await super().send(*args, **parts)
+            if self.tried == 2:
+                await republish(writer.pool)
+            return future
+
+    wire = Filling()
+    async with running(relay_of(writer, wire)):
+        await until(lambda: empty(writer))
+    assert wire.sent == [f"order/a/{n}" for n in (1, 2, 3, 1, 2, 3)]
