@@ -5,7 +5,7 @@ A command is a function in a file of `deploy/commands`, a group of commands a fi
 
 import typer
 
-from deploy.commands import demo, docs, env, log, parked, replay, setup, token, up
+from deploy.commands import demo, docs, env, log, parked, replay, setup, simulate, token, up
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ for command in (
     up.up,
     demo.demo,
     replay.replay,
+    simulate.simulate,
     docs.docs,
 ):
     app.command()(command)

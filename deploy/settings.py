@@ -1,13 +1,11 @@
 """Settings of the commands, from the environment like those of the services; a wrong or missing one ends with a sentence."""
 
-import sys
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.runtime.settings import PREFIX, problems
+from shared.runtime.settings import PREFIX
 
 
 class CommandSettings(BaseSettings):
@@ -94,15 +92,3 @@ class UpSettings(CommandSettings):
         return {
             name.removesuffix("_port"): port for name, port in self.model_dump(exclude={"data_dir"}).items()
         }
-
-
-S = TypeVar("S", bound=BaseSettings)
-
-
-def load(settings: type[S]) -> S:
-    """Settings from the environment; ends the process with status 2 and a sentence for each that is wrong or missing."""
-    try:
-        return settings()
-    except ValidationError as error:
-        print("\n".join(problems(error, settings)), file=sys.stderr)  # type: ignore[arg-type]  # any BaseSettings will do
-        sys.exit(2)

@@ -14,8 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from deploy.migrate import migrate as run_migrations
 from deploy.provision import SERVICES
 from deploy.provision import provision as run_provision
-from deploy.settings import MigrateSettings, ProvisionSettings, TopicSettings, load
+from deploy.settings import MigrateSettings, ProvisionSettings, TopicSettings
 from deploy.topics import create_topics
+from shared.runtime.settings import load
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from deploy.embedded.lock import only_one
 from deploy.embedded.stack import Stack
 from deploy.embedded.watch import Watch
 from deploy.provision import SERVICES
-from deploy.settings import UpSettings, load
+from deploy.settings import UpSettings
+from shared.runtime.settings import load
 
 _console = Console()
 

@@ -130,11 +130,6 @@ def possible_skus(barcode: str, desk: WarehouseDesk) -> list[str]:
     return sorted(found) or ([barcode.strip()] if looks_like_sku(barcode) else [])
 
 
-def order(message: Any, desk: WarehouseDesk) -> Wants:
-    """The work on an order."""
-    yield desk.fulfillments.want(message.order_id)
-
-
 def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
     """The work on an order, its parcels, and the stock of all its SKUs, what was scanned included."""
     yield desk.fulfillments.want(message.order_id)

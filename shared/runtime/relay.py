@@ -27,8 +27,8 @@ _LOCK = (
     0x48414E44  # "HAND": the relay's advisory lock; a service has a database of its own, so one number serves
 )
 _UNSENT = """
-SELECT o.position, o.xmin AS writing, l.stream, l.sequence, l.type, l.time, l.actor_kind, l.actor_name, l.correlation_id, l.causation_id,
-       l.trace, l.data, p.personal
+SELECT o.position, o.xmin AS writing, l.stream, l.sequence, l.type, l.time, l.actor_kind, l.actor_name,
+       l.correlation_id, l.causation_id, l.trace, l.data, p.personal
 FROM (SELECT position, xmin FROM outbox ORDER BY position LIMIT $1) o
 JOIN event_log l USING (position) LEFT JOIN event_personal p ON p.stream = l.stream AND p.sequence = l.sequence
 ORDER BY o.position

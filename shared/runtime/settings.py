@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         return value
 
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=BaseSettings)
 
 
 def load(settings: type[S]) -> S:
@@ -106,7 +106,7 @@ def load(settings: type[S]) -> S:
     sys.exit(2)
 
 
-def problems(error: ValidationError, settings: type[Settings]) -> list[str]:
+def problems(error: ValidationError, settings: type[BaseSettings]) -> list[str]:
     """One sentence a setting, never with its value: it may be a secret."""
     lines = []
     for one in error.errors(include_url=False, include_input=False):
@@ -116,7 +116,7 @@ def problems(error: ValidationError, settings: type[Settings]) -> list[str]:
     return lines
 
 
-def _sentence(name: str, rule: str, settings: type[Settings]) -> str:
+def _sentence(name: str, rule: str, settings: type[BaseSettings]) -> str:
     field = settings.model_fields.get(name)
     what = f"is wrong: {rule}." if rule else "is missing."
     return f"The setting {PREFIX}{name.upper()} {what} {field.description if field else ''}".rstrip()

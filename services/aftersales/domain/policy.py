@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The knobs; every one is a setting (see docs/settings.md)."""
+    """The knobs; every one is a setting (see docs/generated/settings.md)."""
 
     return_window: timedelta = timedelta(days=15)
     """So long after delivery a return can be asked for (A2)."""

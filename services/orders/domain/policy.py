@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The knobs; every one is a setting (see docs/settings.md)."""
+    """The knobs; every one is a setting (see docs/generated/settings.md)."""
 
     unpaid_expires_after: timedelta = timedelta(days=3)
     """An unpaid order is closed so long after it was placed (O4)."""

@@ -99,9 +99,8 @@ def _places(move: Move) -> Iterable[tuple[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """Every piece is there: the levels after, and the moves."""
+    """Every piece is there: the moves that reserve them."""
 
-    levels: tuple[Level, ...]
     moves: tuple[Move, ...]
 
 
@@ -110,6 +109,15 @@ class Short:
     """Not everything is there; nothing is reserved."""
 
     missing: tuple[SkuQuantity, ...]
+
+
+def missing(wanted: Mapping[str, int], free: Mapping[str, int]) -> tuple[SkuQuantity, ...]:
+    """What is wanted beyond what is free, by SKU."""
+    return tuple(
+        SkuQuantity(sku=sku, quantity=count - free[sku])
+        for sku, count in sorted(wanted.items())
+        if free[sku] < count
+    )
 
 
 def queue(level: Level, since: datetime) -> tuple[Level, datetime]:
@@ -133,18 +141,14 @@ def reserve(
     `offered` is the SKU whose turn of those who wait this is; others that are being offered cannot be had now.
     """
     free = {s: 0 if level.offering and s != offered else level.available for s, level in levels.items()}
-    missing = tuple(
-        SkuQuantity(sku=sku, quantity=count - free[sku])
-        for sku, count in sorted(wanted.items())
-        if free[sku] < count
+    if short := missing(wanted, free):
+        return Short(short)
+    return Reserved(
+        tuple(
+            Move(sku, MoveKind.ALLOCATED, 0, count, now, "", count, order_id, actor)
+            for sku, count in sorted(wanted.items())
+        )
     )
-    if missing:
-        return Short(missing)
-    moves = tuple(
-        Move(sku, MoveKind.ALLOCATED, 0, count, now, "", count, order_id, actor)
-        for sku, count in sorted(wanted.items())
-    )
-    return Reserved(tuple(apply(levels[m.sku], m) for m in moves), moves)
 
 
 def shelf_for(level: Level, quantity: int) -> str | None:

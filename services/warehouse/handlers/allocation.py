@@ -12,7 +12,7 @@ from services.warehouse.domain.fulfillment import (
     take_off,
 )
 from services.warehouse.domain.shipment import SHIPMENT
-from services.warehouse.domain.stock import Move, MoveKind, Reserved, Short, queue, reserve
+from services.warehouse.domain.stock import Move, MoveKind, Reserved, Short, missing, queue, reserve
 from services.warehouse.tables import Backorder
 from shared.events.orders import CancelRequested, OrderCanceled, OrderReleased
 from shared.events.warehouse import (
@@ -65,7 +65,7 @@ def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: str | None = None)
     wanted = work.wanted()
     levels = {sku: desk.level(sku) for sku in wanted}
     match reserve(levels, wanted, work.order_id, str(desk.actor), desk.now, offered=offered):
-        case Reserved(_, moves):
+        case Reserved(moves):
             desk.move(*moves)
             after = FULFILLMENT.next(work.state, FulfillmentAllocated)
             assert after is not None
@@ -73,14 +73,14 @@ def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: str | None = None)
             lines = tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in wanted.items())
             desk.publish(FulfillmentAllocated(order_id=work.order_id, lines=lines))
             return True
-        case Short(missing):
+        case Short(short):
             if work.state is not FulfillmentState.BACKORDERED:
-                wait(work, missing, desk)
+                wait(work, short, desk)
             return False
 
 
 def wait(
-    work: Fulfillment, missing: tuple[SkuQuantity, ...], desk: WarehouseDesk, *, first: bool = False
+    work: Fulfillment, short: tuple[SkuQuantity, ...], desk: WarehouseDesk, *, first: bool = False
 ) -> None:
     """Let an order wait for all its SKUs, behind those who came before it; `first` when it had its stock already."""
     after = FULFILLMENT.next(work.state, FulfillmentBackordered)
@@ -91,7 +91,7 @@ def wait(
         desk.levels.put(level)
         since = work.released_at if first else since
         desk.backorders.put(Backorder(f"{work.order_id}/{sku}", sku, work.order_id, since))
-    desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=missing, expected_at=None))
+    desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=short, expected_at=None))
 
 
 def fall_short(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> Fulfillment:
@@ -99,13 +99,8 @@ def fall_short(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> Fulfi
     scrapped, and it waits again, before all that were released after it (W2, W3, W4)."""
     give_back(work, desk)
     desk.move(*scrapped)
-    levels = {sku: desk.level(sku) for sku in work.wanted()}
-    missing = tuple(
-        SkuQuantity(sku=sku, quantity=count - levels[sku].available)
-        for sku, count in sorted(work.wanted().items())
-        if levels[sku].available < count
-    )
-    wait(replace(work, picks=(), picker=None, checker=None, counted=()), missing, desk, first=True)
+    short = missing(work.wanted(), {sku: desk.level(sku).available for sku in work.wanted()})
+    wait(replace(work, picks=(), picker=None, checker=None, counted=()), short, desk, first=True)
     return desk.fulfillments[work.order_id]
 
 

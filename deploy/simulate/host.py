@@ -1,0 +1,244 @@
+"""A replica of a service: its loops (intake, timers, HTTP, relay, parking), each going step by step as the real one does.
+
+The turns and what they call are the real ones; the loops around them are copies of the runtime's, without Kafka, HTTP and SQL.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol
+
+from deploy.simulate.kafka import Assignment, Group, Place, Topics, text
+from deploy.simulate.steps import Fiber, Step
+from deploy.simulate.store import SimStore
+from shared.events.inbox import INBOX_TOPICS
+from shared.runtime.bookkeeping import CURSORS, LaneState, Parked
+from shared.runtime.clock import DrivenClock
+from shared.runtime.envelope import body_of, decode_ours, headers_of
+from shared.runtime.inbox import outside
+from shared.runtime.messages import Incoming, Outcome, Raw
+from shared.runtime.parking import again
+from shared.runtime.service import Service
+from shared.runtime.store import Unavailable
+from shared.runtime.turn import Turns
+from shared.values import Actor
+
+
+@dataclass
+class Ticket:
+    """A request over HTTP, and whom to tell the outcome; None when the connection broke."""
+
+    incoming: Incoming
+    answer: Callable[[Outcome | None], None]
+
+
+@dataclass
+class Node:
+    """One service: its database, its group, its replicas."""
+
+    service: Service[Any]
+    store: SimStore
+    group: Group
+    hosts: list["Host"] = field(default_factory=list)
+    leader: "Host | None" = None
+    """Who holds the relay's lock."""
+
+    @property
+    def name(self) -> str:
+        """The service's name, which is its topic too."""
+        return self.service.name
+
+    def rebalance(self) -> None:
+        """Share the partitions among those that answer."""
+        self.group.rebalance([h for h in self.hosts if h.alive and not h.frozen])
+
+
+class Town(Protocol):
+    """What a host needs of the world around it."""
+
+    topics: Topics
+    clock: DrivenClock
+    rng: Random
+    actors: dict[str, Actor]
+
+    def send_fails(self) -> str:
+        """Empty when the broker acknowledges; `lost` before it was kept, `unknown` when only the answer was lost."""
+        ...
+
+    def note(self, who: str, what: str) -> None:
+        """Add a line to the trace."""
+        ...
+
+
+class Host:
+    """One process of a service."""
+
+    def __init__(self, town: Town, node: Node, number: int) -> None:
+        self.town = town
+        self.node = node
+        self.name = f"{node.name}-{number}"
+        self.turns = Turns(node.service, node.store, town.clock)
+        self.turns.back_off = _step_back
+        self.alive, self.frozen = True, False
+        self.assignment = Assignment()
+        self.requests: deque[Ticket] = deque()
+        self.answering: list[Ticket] = []
+        self.to_retry: deque[str] = deque()
+        """Lanes that ops want retried."""
+        self.fibers = [
+            Fiber("intake", self.intake, self._unread),
+            Fiber("timers", self.timers, self._timer_due),
+            Fiber("http", self.http, lambda: bool(self.requests)),
+            Fiber("relay", self.relay, self._may_send),
+            Fiber("parking", self.parking, lambda: bool(self._can_go_on())),
+            Fiber("ops", self.ops, lambda: bool(self.to_retry)),
+        ]
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """kill -9: what it had in memory is gone, whoever waited for an answer gets none."""
+        for fiber in self.fibers:
+            fiber.kill()
+        self.alive = False
+        if self.node.leader is self:
+            self.node.leader = None
+        tickets = [*self.answering, *self.requests]
+        self.answering = []
+        self.requests.clear()
+        for ticket in tickets:
+            ticket.answer(None)
+
+    def start(self) -> None:
+        """Start again, from what was committed."""
+        self.alive, self.frozen = True, False
+
+    # --- the Kafka door -----------------------------------------------------------------------------------
+
+    def _unread(self) -> bool:
+        records = self.town.topics.records
+        return any(n < len(records(place)) for place, n in self.assignment.positions.items())
+
+    def fetch(self) -> tuple[list[Raw], list[tuple[Place, int]]]:
+        """The next records of some of its partitions, and the offsets after them."""
+        batch: list[Raw] = []
+        limit = self.town.rng.randint(1, 40)
+        for place, position in self.assignment.positions.items():
+            records = self.town.topics.records(place)[position : position + limit]
+            if records:
+                batch += records
+                self.assignment.positions[place] = position + len(records)
+        return batch, list(self.assignment.positions.items())
+
+    async def intake(self) -> None:
+        """A batch through a turn, then its offsets."""
+        generation = self.assignment.generation
+        batch, offsets = self.fetch()
+        await self.apply(batch)
+        await Step("between commit and offsets")
+        self.commit_offsets(generation, offsets)
+
+    async def apply(self, batch: Sequence[Raw]) -> None:
+        """Take records through a turn."""
+        await self.patiently([self.decode(raw) for raw in batch])
+
+    def commit_offsets(self, generation: int, offsets: Sequence[tuple[Place, int]]) -> None:
+        """Acknowledge what was applied; a group that went on without us refuses."""
+        self.node.group.commit(generation, offsets)
+
+    def decode(self, raw: Raw) -> Incoming:
+        """A record as a message at the door; who sent it stands in a header of its own, where a token would."""
+        if raw.topic not in INBOX_TOPICS:
+            return decode_ours(raw)
+        headers = text(raw.headers)
+        return outside(headers, raw.body, self.town.actors[headers["actor"]], inbox=raw.topic, raw=raw)
+
+    async def patiently(self, messages: list[Incoming]) -> list[Outcome]:
+        """A turn; a database that is away is waited for."""
+        while True:
+            try:
+                return await self.turns.run(messages)
+            except Unavailable:
+                await Step("waits for the database")
+
+    # --- the other doors ----------------------------------------------------------------------------------
+
+    def _timer_due(self) -> bool:
+        due = self.node.store.next_due()
+        return due is not None and due <= self.town.clock.now()
+
+    async def timers(self) -> None:
+        """What fell due."""
+        try:
+            await self.turns.run_timers(self.town.rng.randint(1, 50))
+        except Unavailable:
+            await Step("waits for the database")
+
+    async def http(self) -> None:
+        """Requests that wait, in one turn; each gets its own answer."""
+        tickets = self.answering = [self.requests.popleft() for _ in range(min(len(self.requests), 20))]
+        outcomes = await self.patiently([ticket.incoming for ticket in tickets])
+        await Step("while answering")
+        self.answering = []
+        for ticket, outcome in zip(tickets, outcomes, strict=True):
+            ticket.answer(outcome)
+
+    def _can_go_on(self) -> list[str]:
+        """Lanes whose missing message arrived."""
+        lanes = [lane for lane, state in self.node.store.waiting_lanes.items() if state is LaneState.GAP]
+        return [lane for lane in lanes if self._next_is_there(lane)]
+
+    def _next_is_there(self, lane: str) -> bool:
+        waiting = self._waiting(lane)
+        cursor = self.node.store.tables.get(CURSORS.name, {}).get(lane)
+        applied = cursor[0].sequence if cursor else 0
+        return not waiting or waiting[0].sequence is None or waiting[0].place <= applied + 1
+
+    def _waiting(self, lane: str) -> list[Parked]:
+        return sorted(self.node.store.queues.get(lane, {}).values(), key=lambda p: p.place)
+
+    async def parking(self) -> None:
+        """Let lanes go on whose missing message arrived."""
+        for lane in self._can_go_on():
+            await self.retry(lane)
+
+    async def ops(self) -> None:
+        """Somebody wants a lane retried."""
+        await self.retry(self.to_retry.popleft())
+
+    async def retry(self, lane: str) -> None:
+        """The messages of a lane again, oldest first."""
+        if waiting := self._waiting(lane):
+            await self.patiently([again(parked, self.decode) for parked in waiting])
+
+    # --- the relay ----------------------------------------------------------------------------------------
+
+    def _may_send(self) -> bool:
+        return bool(self.node.store.outbox) and self.node.leader in (None, self) and not self.node.store.away
+
+    async def relay(self) -> None:
+        """Send what is to be sent, in order, up to the first failure; forget what was acknowledged."""
+        self.node.leader = self
+        acknowledged = []
+        for position, writing, entry in self.node.store.unsent(self.town.rng.randint(1, 60)):
+            await Step("before sending")
+            if not self.send(entry):
+                break
+            acknowledged.append((position, writing))
+        await Step("between sending and deleting")
+        if self.node.leader is self and not self.node.store.away:
+            self.node.store.sent(acknowledged)
+
+    def send(self, entry: Any) -> bool:
+        """Give the broker one event; True when it acknowledged."""
+        failure = self.town.send_fails()
+        if failure != "lost":
+            record = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
+            headers = headers_of(record, self.node.service.source)
+            self.town.topics.append(self.node.name, entry.stream.encode(), headers, body_of(record))
+        return not failure
+
+
+async def _step_back(tries: int) -> None:
+    await Step("steps back")

@@ -1,0 +1,92 @@
+"""A log like Kafka's: topics with partitions, consumer groups with offsets and generations."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from zlib import crc32
+
+from shared.runtime.messages import Raw
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+class Topics:
+    """Records by topic and partition, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[str, list[list[Raw]]] = {}
+
+    def create(self, topic: str, partitions: int) -> None:
+        """Make a topic, or make it anew and empty."""
+        self.partitions[topic] = [[] for _ in range(partitions)]
+
+    def append(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], body: bytes) -> None:
+        """Add a record to the partition of its key."""
+        logs = self.partitions[topic]
+        partition = crc32(key) % len(logs)
+        logs[partition].append(Raw(topic, partition, len(logs[partition]), key, tuple(headers), body))
+
+    def records(self, place: Place) -> list[Raw]:
+        """The records of one partition; none for one that is no more."""
+        logs = self.partitions[place[0]]
+        return logs[place[1]] if place[1] < len(logs) else []
+
+
+class Member(Protocol):
+    """A host as its group sees it."""
+
+    assignment: "Assignment"
+
+
+@dataclass
+class Assignment:
+    """What a member reads: the next offset of each of its partitions, and since which rebalance."""
+
+    generation: int = 0
+    positions: dict[Place, int] = field(default_factory=dict)
+
+
+class Group:
+    """The replicas of one service: each partition belongs to one of them, and only that one may commit for it."""
+
+    def __init__(self, topics: Topics, names: Sequence[str]) -> None:
+        self.topics = topics
+        self.names = tuple(names)
+        self.generation = 0
+        self.committed: dict[Place, int] = {}
+
+    def rebalance(self, members: Sequence[Member]) -> None:
+        """Share the partitions among these members, who begin where was committed last."""
+        self.generation += 1
+        places = [(t, p) for t in self.names for p in range(len(self.topics.partitions[t]))]
+        for member in members:
+            member.assignment = Assignment(self.generation)
+        for number, place in enumerate(places):
+            if members:
+                positions = members[number % len(members)].assignment.positions
+                positions[place] = self.committed.get(place, 0)
+
+    def commit(self, generation: int, offsets: Iterable[tuple[Place, int]]) -> bool:
+        """Keep offsets; refused for a member that the group has given up (False)."""
+        if generation != self.generation:
+            return False
+        self.committed.update(offsets)
+        return True
+
+    def forget(self, topic: str) -> None:
+        """The topic was deleted, and the group's offsets with it."""
+        self.committed = {place: n for place, n in self.committed.items() if place[0] != topic}
+
+    def lag(self) -> int:
+        """Records that nobody has committed yet."""
+        return sum(
+            len(records) - self.committed.get((topic, number), 0)
+            for topic in self.names
+            for number, records in enumerate(self.topics.partitions[topic])
+        )
+
+
+def text(headers: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """Headers as text."""
+    return {name: value.decode() for name, value in headers}

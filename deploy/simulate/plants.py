@@ -1,0 +1,285 @@
+"""Faults put into copies of the real steps, one at a time, to show that the simulator finds them: a check that cannot fail
+proves nothing. `PLANTS` has for each what is wrong, and the orders within which it must be found.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+from unittest.mock import patch
+
+from deploy.simulate.host import Host
+from deploy.simulate.mail import Sender
+from deploy.simulate.steps import Step
+from deploy.simulate.store import SimStore, SimTransaction
+from services.aftersales.domain.case import KnownOrder
+from services.warehouse.handlers import allocation, picking
+from shared.events.warehouse import FulfillmentCanceled
+from shared.runtime import turn
+from shared.runtime.bookkeeping import LaneState
+from shared.runtime.desk import Desk
+from shared.runtime.messages import Door
+from shared.runtime.saying import entries_of
+from shared.runtime.store import Changes, DueTimer
+
+_Turn = turn._Turn
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One fault. `patches` are (where, name, what stands there instead)."""
+
+    wrong: str
+    patches: tuple[tuple[Any, str, Any], ...]
+    within: int = 600
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The fault is there while the block runs."""
+        applied = [patch.object(where, name, instead) for where, name, instead in self.patches]
+        for one in applied:
+            one.start()
+        try:
+            yield
+        finally:
+            for one in applied:
+                one.stop()
+
+
+# --- storage ---------------------------------------------------------------------------------------------------
+
+
+def _split(later: Callable[[Changes], Changes], now: Callable[[Changes], Changes]) -> Any:
+    """A commit in two parts, with a step between them."""
+
+    async def end(self: SimTransaction) -> None:
+        await self._statement("before commit")
+        if self.changes is not None:
+            whole = self.changes
+            self.changes = now(whole)
+            self.commit()
+            self.store.committed(self.changes)
+            await Step("between two commits")
+            self.read, self.claimed, self.changes = {}, [], later(whole)
+            self.commit()
+            self.store.committed(self.changes)
+
+    return end
+
+
+def _only(changes: Changes, *tables: str) -> Changes:
+    return Changes(
+        upserts=[u for u in changes.upserts if u[0].name in tables],
+        removes=[r for r in changes.removes if r[0].name in tables],
+    )
+
+
+def _without(changes: Changes, *tables: str) -> Changes:
+    return replace(
+        changes,
+        upserts=[u for u in changes.upserts if u[0].name not in tables],
+        removes=[r for r in changes.removes if r[0].name not in tables],
+    )
+
+
+async def _no_locks(self: SimTransaction, table: str, keys: Sequence[str]) -> None:
+    return None
+
+
+def _unguarded(table: str) -> Any:
+    real = SimTransaction.commit
+
+    def commit(self: SimTransaction) -> None:
+        self.read = {key: version for key, version in self.read.items() if key[0] != table}
+        if self.changes is not None:
+            stored = self.store.tables.get(table, {})
+            self.changes.upserts = [
+                (rows, [(r, stored.get(rows.key(r), (None, 0))[1] + 1) for r, _ in found])
+                if rows.name == table
+                else (rows, found)
+                for rows, found in self.changes.upserts
+            ]
+        real(self)
+
+    return commit
+
+
+async def _claimed_by_anyone(self: SimTransaction, now: Any, limit: int) -> list[DueTimer]:
+    await self._statement("claim timers")
+    due = sorted((t for t in self.store.timers.values() if t.due <= now), key=lambda t: (t.due, t.timer_id))
+    return due[:limit]  # nothing is kept that the commit could check
+
+
+# --- the turn --------------------------------------------------------------------------------------------------
+
+
+async def _nothing_is_known(self: Any, tx: Any, incoming: Any) -> None:
+    return None
+
+
+async def _parked_does_not_block(self: Any, tx: Any, incoming: Any) -> Any:
+    before = self._cursor(incoming.lane)
+    if before.state is LaneState.FAILED and incoming.door is Door.KAFKA:
+        self.books.cursors.put(replace(before, state=LaneState.FLOWING))
+        found = await _KNOWN_OR_WAITS(self, tx, incoming)
+        self.books.cursors.put(before)
+        return found
+    return await _KNOWN_OR_WAITS(self, tx, incoming)
+
+
+_KNOWN_OR_WAITS = _Turn._known_or_waits
+
+
+async def _gaps_are_jumped(self: Any, tx: Any, incoming: Any) -> Any:
+    sequence, cursor = incoming.envelope.sequence, self._cursor(incoming.lane)
+    if sequence is not None and sequence > cursor.sequence + 1:
+        return None
+    return await _KNOWN_OR_WAITS(self, tx, incoming)
+
+
+async def _duplicates_pass(self: Any, tx: Any, incoming: Any) -> Any:
+    sequence, cursor = incoming.envelope.sequence, self._cursor(incoming.lane)
+    if sequence is not None and sequence <= cursor.sequence and incoming.door is Door.KAFKA:
+        return None
+    return await _KNOWN_OR_WAITS(self, tx, incoming)
+
+
+def _nothing_is_discarded(self: Desk) -> None:
+    return None
+
+
+def _every_chain_begins_anew(said: Any, heads: Any) -> Any:
+    entries = _ENTRIES(said, heads)
+    return [replace(e, previous=bytes(32)) for e in entries]
+
+
+_ENTRIES = entries_of
+
+
+# --- the loops around it ---------------------------------------------------------------------------------------
+
+
+async def _offsets_first(self: Host) -> None:
+    generation = self.assignment.generation
+    batch, offsets = self.fetch()
+    self.commit_offsets(generation, offsets)
+    await Step("between offsets and commit")
+    await self.apply(batch)
+
+
+async def _relay_goes_on(self: Host) -> None:
+    self.node.leader = self
+    acknowledged = []
+    for position, writing, entry in self.node.store.unsent(self.town.rng.randint(1, 60)):
+        await Step("before sending")
+        if self.send(entry):
+            acknowledged.append((position, writing))
+    await Step("between sending and deleting")
+    if self.node.leader is self and not self.node.store.away:
+        self.node.store.sent(acknowledged)
+
+
+async def _deleted_before_sent(self: Host) -> None:
+    self.node.leader = self
+    unsent = self.node.store.unsent(self.town.rng.randint(1, 60))
+    self.node.store.sent([(position, writing) for position, writing, _ in unsent])
+    for _, _, entry in unsent:
+        await Step("before sending")
+        self.send(entry)
+
+
+def _refilled_from_the_middle(self: SimStore) -> None:
+    self.outbox = list(range(len(self.event_log) // 2, len(self.event_log)))
+    self.written.update(self.outbox)
+
+
+def _refilled_without_a_trace(self: SimStore) -> None:
+    self.outbox = list(range(len(self.event_log)))
+
+
+async def _sent_without_claim(self: Sender, message_ids: list[str]) -> list[str]:
+    return message_ids
+
+
+async def _never_booked(self: Sender, results: list[Any]) -> None:
+    if self.host.town.rng.random() > 0.05:
+        await _BOOK(self, results)
+
+
+_BOOK = Sender.book
+
+
+# --- the rules -------------------------------------------------------------------------------------------------
+
+
+def _check_by_anyone(event: Any, desk: Any) -> Any:
+    work = desk.work(event.order_id)
+    desk.fulfillments.put(replace(work, picker=None))
+    answer = _START_CHECK(event, desk)
+    desk.fulfillments.put(replace(desk.work(event.order_id), picker=work.picker))
+    return answer
+
+
+_START_CHECK = picking.start_check
+
+
+def _keeps_stock(work: Any, desk: Any) -> None:
+    return None
+
+
+def _handlers(service: str, **instead: Callable[..., Any]) -> tuple[tuple[Any, str, Any], ...]:
+    """Replace handlers in a service's CONSUMES by the class name of their message."""
+    module = import_module(f"services.{service}.handlers")
+    changed = (replace(h, handler=instead.get(h.message.__name__, h.handler)) for h in module.CONSUMES)
+    return ((module, "CONSUMES", tuple(changed)),)
+
+
+def _canceled_although_gone(event: Any, desk: Any) -> None:
+    work = desk.fulfillments.get(event.order_id)
+    if work is not None and work.state == "shipped":
+        desk.publish(FulfillmentCanceled(order_id=event.order_id))
+    else:
+        allocation.cancel(event, desk)
+
+
+def _refunds_without_limit(self: KnownOrder, amount: int) -> int:
+    return amount + 1
+
+
+PLANTS: dict[str, Plant] = {
+    "cursor-outside": Plant("the cursor is saved in a commit of its own", (
+        (SimTransaction, "_end", _split(lambda c: _only(c, "cursors"), lambda c: _without(c, "cursors"))),)),
+    "log-outside": Plant("events are logged in a commit of their own", (
+        (SimTransaction, "_end", _split(
+            lambda c: Changes(entries=c.entries), lambda c: replace(c, entries=[]))),)),
+    "offsets-first": Plant("offsets are committed before the turn", ((Host, "intake", _offsets_first),)),
+    "no-dedupe": Plant("scans and orders that come twice are not known", ((_Turn, "_seen", _nothing_is_known),)),
+    "duplicates-pass": Plant("events that come twice are applied twice", (
+        (_Turn, "_known_or_waits", _duplicates_pass),)),
+    "gaps-jumped": Plant("a gap in a stream is not waited for", ((_Turn, "_known_or_waits", _gaps_are_jumped),)),
+    "parked-not-blocking": Plant("a parked message does not hold up its stream", (
+        (_Turn, "_known_or_waits", _parked_does_not_block),), within=1200),
+    "half-done": Plant("what a failed handler changed is kept", ((Desk, "discard", _nothing_is_discarded),)),
+    "chain-anew": Plant("links do not follow one another", ((turn, "entries_of", _every_chain_begins_anew),)),
+    "no-lock": Plant("stock is allocated without lock and without version", (
+        (SimTransaction, "_lock", _no_locks), (SimTransaction, "commit", _unguarded("levels")))),
+    "no-version": Plant("cursors are written without lock and without version: a zombie overwrites its successor", (
+        (SimTransaction, "_lock", _no_locks), (SimTransaction, "commit", _unguarded("cursors"))), within=1200),
+    "timer-twice": Plant("two replicas claim the same timer", (
+        (SimTransaction, "claim_timers", _claimed_by_anyone),)),
+    "relay-goes-on": Plant("the relay goes on behind a failure", ((Host, "relay", _relay_goes_on),)),
+    "deleted-before-sent": Plant("the outbox is emptied before the broker acknowledged", (
+        (Host, "relay", _deleted_before_sent),)),
+    "half-refill": Plant("only half of the log refills a topic", (
+        (SimStore, "republish", _refilled_from_the_middle),), within=1200),
+    "refill-unseen": Plant("the relay deletes what a refill asked for again", (
+        (SimStore, "republish", _refilled_without_a_trace),), within=2400),
+    "no-claim": Plant("messages are sent without being claimed", ((Sender, "claim", _sent_without_claim),)),
+    "not-booked": Plant("a sent message is not booked, and sent again", ((Sender, "book", _never_booked),)),
+    "check-by-picker": Plant("whoever picked may check", _handlers("warehouse", CheckStartScanned=_check_by_anyone)),
+    "stock-kept": Plant("a canceled order keeps its stock", ((allocation, "give_back", _keeps_stock),)),
+    "canceled-though-gone": Plant("an order is called canceled after its parcel left", _handlers(
+        "warehouse", CancelRequested=_canceled_although_gone), within=1200),
+    "refund-unlimited": Plant("more is refunded than was paid", ((KnownOrder, "refundable", _refunds_without_limit),)),
+}  # fmt: skip

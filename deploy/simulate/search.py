@@ -1,0 +1,93 @@
+"""Many towns from one seed, and for one that fails the fewest orders and troubles that still show the failure."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from logging import CRITICAL
+from os import cpu_count
+
+import structlog
+
+from deploy.simulate.chaos import KINDS
+from deploy.simulate.invariants import Broken, look
+from deploy.simulate.world import World
+
+ORDERS = 200
+"""Orders of one town: enough to meet over the same stock, few enough to read."""
+TRIES = 60
+"""Runs that looking for a shorter trace may take."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is repeated from."""
+
+    seed: str
+    orders: tuple[int, ...]
+    kinds: frozenset[str] = frozenset(KINDS)
+
+    def __str__(self) -> str:
+        only, trouble = ",".join(map(str, self.orders)), ",".join(sorted(self.kinds)) or "none"
+        return f"handover simulate --seed {self.seed} --only {only} --trouble {trouble}"
+
+
+@dataclass
+class Result:
+    """How a run went."""
+
+    run: Run
+    broken: list[Broken]
+    events: int
+    troubles: dict[str, int]
+    trace: list[str]
+
+
+def play(run: Run, *, traced: bool = False) -> Result:
+    """One town, and what does not hold in it."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
+    world = World(run.seed, run.orders, kinds=run.kinds, traced=traced)
+    world.run()
+    events = sum(len(node.store.event_log) for node in world.nodes)
+    return Result(run, look(world), events, world.chaos.count, world.trace or [])
+
+
+def towns(seed: str, orders: int, kinds: frozenset[str]) -> list[Run]:
+    """The runs that make up so many orders."""
+    return [
+        Run(f"{seed}-{first // ORDERS}", tuple(range(min(ORDERS, orders - first))), kinds)
+        for first in range(0, orders, ORDERS)
+    ]
+
+
+def play_all(runs: Sequence[Run], player: Callable[[Run], Result] = play) -> Iterator[Result]:
+    """All runs, as many at once as there are processors."""
+    with ProcessPoolExecutor(cpu_count()) as pool:
+        yield from pool.map(player, runs)
+
+
+def shortest(failed: Result, player: Callable[[Run], Result] = play) -> Result:
+    """The same failure (the same rule broken) with the fewest orders and kinds of trouble found in a while."""
+    rules = {b.rule for b in failed.broken}
+    best, left = failed, TRIES
+
+    def fails(run: Run) -> bool:
+        nonlocal best, left
+        left -= 1
+        result = player(run)
+        if rules & {b.rule for b in result.broken}:
+            best = result
+            return True
+        return False
+
+    size = len(best.run.orders)
+    while size > 1 and left > 0:  # leave out ever smaller parts of the orders
+        size = (size + 1) // 2
+        at = 0
+        while at < len(best.run.orders) and left > 0 and len(best.run.orders) > 1:
+            rest = best.run.orders[:at] + best.run.orders[at + size :]
+            if not rest or not fails(replace(best.run, orders=rest)):
+                at += size
+    for kind in sorted(best.run.kinds):
+        if left > 0:
+            fails(replace(best.run, kinds=best.run.kinds - {kind}))
+    return best

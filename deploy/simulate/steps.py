@@ -1,0 +1,47 @@
+"""Where a simulated loop may be interrupted: it goes on when the scheduler says so, or never again."""
+
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+
+class Step:
+    """`await Step(name)` hands control to the scheduler."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __await__(self) -> Generator[str, None, None]:
+        yield self.name
+
+
+class Fiber:
+    """One loop of a host: `work` makes one round of it, begun when `due` says that there is something to do."""
+
+    def __init__(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], due: Callable[[], bool]):
+        self.name = name
+        self.at = ""
+        """The step at which it stands; empty between rounds."""
+        self._work = work
+        self._due = due
+        self._round: Coroutine[Any, Any, None] | None = None
+
+    def ready(self) -> bool:
+        """True in the middle of a round, and when there is something to do."""
+        return self._round is not None or self._due()
+
+    def advance(self) -> None:
+        """Run to the next step."""
+        if self._round is None:
+            self._round = self._work()
+        try:
+            self.at = self._round.send(None)
+        except StopIteration:
+            self._round, self.at = None, ""
+
+    def kill(self) -> None:
+        """Stop where it stands: nothing after that step happens."""
+        if self._round is not None:
+            self._round.close()
+        self._round, self.at = None, ""

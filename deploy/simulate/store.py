@@ -1,0 +1,169 @@
+"""A service's database in memory, which can be away, stop a turn at any step, and lose the answer to a commit."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from heapq import heappop, heappush
+from typing import Any, Self, TypeVar
+
+from deploy.simulate.steps import Step
+from services.notify.tables import MESSAGES, MessageState
+from shared.runtime.bookkeeping import CURSORS, PARKED, LaneState, Parked
+from shared.runtime.chain import Entry
+from shared.runtime.memory import MemoryStore, MemoryTransaction
+from shared.runtime.rows import RowMap
+from shared.runtime.store import Changes, DueTimer, Unavailable
+
+R = TypeVar("R")
+
+PATIENCE = 60
+"""Steps that a statement waits for a lock."""
+
+
+class SimStore(MemoryStore):
+    """The database of one service. `said` is called with the entries of each commit."""
+
+    def __init__(self, said: Callable[[Sequence[Entry]], None]) -> None:
+        super().__init__()
+        self.said = said
+        self.away = False
+        self.loses_answer: Callable[[], bool] = lambda: False
+        """Asked at each commit: does the connection break after it, so that nobody learns of it?"""
+        self.waiting_lanes: dict[str, LaneState] = {}
+        """Lanes that do not flow, and why."""
+        self.queues: dict[str, dict[str, Parked]] = {}
+        """Lane → its parked messages."""
+        self.locks: dict[tuple[str, str], object] = {}
+        """Table and key → the transaction that holds the row."""
+        self.planned: dict[str, datetime] = {}
+        """Messages that notify is still to send, and when."""
+        self.written: Counter[int] = Counter()
+        """Position → how often it was put into the outbox again."""
+        self.set: Counter[str] = Counter()
+        """Timer and time → how often it was set to it."""
+        self._due: list[tuple[datetime, str]] = []
+
+    def transaction(self) -> "SimTransaction":  # type: ignore[override]
+        """A turn's transaction, with a step at each of its statements."""
+        return SimTransaction(self)
+
+    def next_due(self) -> datetime | None:
+        """When the earliest timer falls due."""
+        while self._due:
+            due, timer_id = self._due[0]
+            timer = self.timers.get(timer_id)
+            if timer is not None and timer.due == due:
+                return due
+            heappop(self._due)
+        return None
+
+    def unsent(self, limit: int) -> list[tuple[int, int, Entry]]:
+        """The oldest positions of the outbox, which writing of each it is, and their events."""
+        return [(p, self.written[p], self.event_log[p]) for p in self.outbox[:limit]]
+
+    def sent(self, positions: Sequence[tuple[int, int]]) -> None:
+        """Take positions out of the outbox, unless they were put there again since."""
+        gone = {position for position, writing in positions if self.written[position] == writing}
+        self.outbox = [p for p in self.outbox if p not in gone]
+
+    def republish(self) -> None:
+        """Put every event into the outbox again."""
+        self.outbox = list(range(len(self.event_log)))
+        self.written.update(self.outbox)
+
+    def committed(self, changes: Changes) -> None:
+        """Keep what the hosts look for up to date."""
+        for timer in changes.timers_set:
+            self.set[f"{timer.timer_id} {timer.due}"] += 1
+            heappush(self._due, (timer.due, timer.timer_id))
+        for rows, upserts in changes.upserts:
+            for row, _ in upserts:
+                self._notice(rows.name, row)
+        for rows, removes in changes.removes:
+            if rows.name == PARKED.name:
+                for key, _ in removes:
+                    for queue in self.queues.values():
+                        queue.pop(key, None)
+        if changes.entries:
+            self.said(changes.entries)
+
+    def _notice(self, table: str, row: Any) -> None:
+        if table == CURSORS.name:
+            if row.state is LaneState.FLOWING:
+                self.waiting_lanes.pop(row.lane, None)
+            else:
+                self.waiting_lanes[row.lane] = row.state
+        elif table == PARKED.name:
+            self.queues.setdefault(row.queue, {})[row.parked_key] = row
+        elif table == MESSAGES.name:
+            if row.state is MessageState.PLANNED:
+                self.planned[row.message_id] = row.due
+            else:
+                self.planned.pop(row.message_id, None)
+
+
+class SimTransaction(MemoryTransaction):
+    """One turn's transaction. Rows that it read are its own until it ends: others wait, as for PostgreSQL's row locks."""
+
+    store: SimStore
+
+    async def __aenter__(self) -> Self:
+        await self._statement("begin")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            if kind is None:
+                await self._end()
+        finally:
+            for mine in [key for key, holder in self.store.locks.items() if holder is self]:
+                del self.store.locks[mine]
+
+    async def _end(self) -> None:
+        await self._statement("before commit")
+        self.commit()
+        if self.changes is not None:
+            self.store.committed(self.changes)
+            if self.store.loses_answer():
+                raise Unavailable("the connection broke at the commit")
+        await Step("after commit")
+
+    async def load(self, rows: RowMap[R], keys: Sequence[str]) -> list[tuple[R, int]]:
+        """See `Transaction.load`."""
+        await self._statement("load")
+        await self._lock(rows.name, [k for k in keys if k in self.store.tables.get(rows.name, {})])
+        return await super().load(rows, keys)
+
+    async def load_group(self, rows: RowMap[R], column: str, values: Sequence[str]) -> list[tuple[R, int]]:
+        """See `Transaction.load_group`."""
+        await self._statement("load")
+        found = await super().load_group(rows, column, values)
+        await self._lock(rows.name, [rows.key(row) for row, _ in found])
+        return await super().load_group(rows, column, values)
+
+    async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
+        """See `Transaction.claim_timers`."""
+        await self._statement("claim timers")
+        due = await super().claim_timers(now, limit)
+        self.claimed = [t for t in due if ("timers", t.timer_id) not in self.store.locks]
+        self.store.locks |= {("timers", t.timer_id): self for t in self.claimed}
+        return self.claimed
+
+    async def save(self, changes: Changes) -> None:
+        """See `Transaction.save`."""
+        await self._statement("save")
+        await super().save(changes)
+
+    async def _statement(self, name: str) -> None:
+        await Step(name)
+        if self.store.away:
+            raise Unavailable("the simulated database is away")
+
+    async def _lock(self, table: str, keys: Sequence[str]) -> None:
+        for key in keys:
+            waited = 0
+            while self.store.locks.setdefault((table, key), self) is not self:
+                waited += 1
+                if waited > PATIENCE:  # two that wait for one another, or for somebody who stands still
+                    raise Unavailable("the statement timed out")
+                await self._statement("waits for a lock")

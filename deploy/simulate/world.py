@@ -1,0 +1,249 @@
+"""One town: shops, staff and couriers around four services of two replicas each, run step by step from one seed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from deploy.simulate.chaos import KINDS, Chaos
+from deploy.simulate.host import Host, Node, Ticket
+from deploy.simulate.kafka import Group, Topics
+from deploy.simulate.ledger import recorded
+from deploy.simulate.mail import Mail, Sender
+from deploy.simulate.people import ACTORS, Story
+from deploy.simulate.store import SimStore
+from services.aftersales.handlers import service as aftersales
+from services.notify.handlers import service as notify
+from services.orders.handlers import service as orders
+from services.warehouse import handlers as warehouse_handlers
+from services.warehouse.domain.courier import load_couriers
+from shared.events.base import Event
+from shared.events.inbox import INBOX_TOPICS
+from shared.runtime.bookkeeping import LaneState
+from shared.runtime.chain import Entry
+from shared.runtime.clock import DrivenClock
+from shared.runtime.commands import asked
+from shared.runtime.inbox import outside
+from shared.runtime.messages import Command, Incoming, Outcome, Status
+from shared.runtime.parking import PARKING
+from shared.values import Actor
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+COURIERS = load_couriers(Path(warehouse_handlers.__file__).parent.parent / "couriers.toml")
+REPLICAS = 2
+LEAP = timedelta(hours=4)
+"""The clock goes on by up to so much beyond what comes next."""
+
+MOST_ROUNDS = 30_000
+"""A town of a few hundred orders is quiet long before; one that is not never will be."""
+
+
+class World:
+    """Make it, `run` it, then look whether everything holds (`invariants.py`). `only` leaves out all other orders."""
+
+    def __init__(
+        self,
+        seed: str,
+        orders_: Sequence[int],
+        *,
+        kinds: frozenset[str] = frozenset(KINDS),
+        traced: bool = False,
+    ) -> None:
+        self.rng = Random(f"{seed}/scheduler")  # noqa: S311
+        self.clock = DrivenClock(START)
+        self.topics = Topics()
+        self.actors = ACTORS
+        self.trace: list[str] | None = [] if traced else None
+        self.chaos = Chaos(self, kinds, seed)
+        self.mail = Mail(self)
+        self.accepted: dict[str, str] = {}
+        """Source and id of everything that was acknowledged at the edges → the service that did."""
+        self.nodes = [
+            self._node(service)
+            for service in (orders(), warehouse_handlers.service(COURIERS), aftersales(), notify())
+        ]
+        self.hosts = [host for node in self.nodes for host in node.hosts]
+        self.stories = {story.order_id: story for n in orders_ for story in [Story(self, seed, n)]}
+        self.rounds = 0
+        self.lost_topics: set[str] = set()
+        self._sent: dict[str, list[tuple[bytes, list[tuple[str, bytes]], bytes]]] = {
+            t: [] for t in INBOX_TOPICS
+        }
+        self._plans: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._numbers = count()
+
+    def _node(self, service: Any) -> Node:
+        service = replace(service, consumes=(*service.consumes, *PARKING))
+        service = recorded(service, lambda desk, message: self.chaos.broken(service.name, message))
+        topics = service.topics
+        for topic in {*topics, service.name} - set(self.topics.partitions):
+            self.topics.create(topic, 3)
+        store = SimStore(self._said)
+        store.loses_answer = lambda: self.chaos.happens("answer", 0.004)
+        node = Node(service, store, Group(self.topics, topics))
+        node.hosts = [Host(self, node, n) for n in range(1, REPLICAS + 1)]
+        if service.name == "notify":
+            for host in node.hosts:
+                host.fibers.append(Sender(host, self.mail).fiber)
+        return node
+
+    # --- running ------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until everybody's story is told and nothing moves any more."""
+        for node in self.nodes:
+            node.rebalance()
+        for story in self.stories.values():
+            story.begin()
+        while self.rounds < MOST_ROUNDS:
+            self.rounds += 1
+            self.chaos.tick()
+            moved = False
+            for host in self.hosts:
+                if host.alive and not host.frozen:
+                    for fiber in host.fibers:
+                        if fiber.ready():
+                            moved = True
+                            for _ in range(self.rng.choice((0, 1, 2, 5, 9))):
+                                fiber.advance()
+                                if not fiber.ready():
+                                    break
+            if not moved and not self.advance() and not self._wake():
+                return
+
+    def _wake(self) -> bool:
+        """Nothing moves: the trouble ends, and what still waits gets its chance; False when all is quiet for good."""
+        if not self.chaos.calm:
+            self.chaos.stop()
+            for host in self.hosts:
+                host.start()
+            for node in self.nodes:
+                node.rebalance()
+                self.retry_parked(node)
+            return True
+        return False
+
+    def advance(self) -> bool:
+        """Move the clock to whatever comes next; False when nothing does."""
+        due = [d for node in self.nodes if (d := node.store.next_due()) is not None]
+        if self._plans:
+            due.append(self._plans[0][0])
+        due += [d for node in self.nodes for d in node.store.planned.values()]
+        later = [d for d in due if d > self.now()]
+        if not later:
+            return False
+        # in leaps, so that what falls into one meets in the services
+        self.clock.move_to(min(later) + self.rng.random() * LEAP)
+        while self._plans and self._plans[0][0] <= self.now():
+            heappop(self._plans)[2]()
+        return True
+
+    # --- what hosts and chaos need ------------------------------------------------------------------------
+
+    def send_fails(self) -> str:
+        """See `Town`."""
+        if self.chaos.happens("broker", 0.01):
+            return "lost" if self.rng.random() < 0.5 else "unknown"
+        return ""
+
+    def note(self, who: str, what: str) -> None:
+        """See `Town`."""
+        if self.trace is not None:
+            self.trace.append(f"{self.now():%m-%d %H:%M:%S} {who:<13} {what}")
+
+    def lose(self, topic: str, partitions: int) -> None:
+        """A topic is deleted and made again: ours is filled from the log, an inbox by those who sent to it."""
+        self.topics.create(topic, partitions)
+        self.lost_topics.add(topic)
+        for node in self.nodes:
+            node.group.forget(topic)
+            node.rebalance()
+            if node.name == topic:
+                node.store.republish()
+        for key, headers, body in self._sent.get(topic, ()):
+            self.topics.append(topic, key, headers, body)
+
+    def retry_parked(self, node: Node) -> None:
+        """What ops do once a bug is mended: retry every failed lane."""
+        hosts = [h for h in node.hosts if h.alive and not h.frozen] or node.hosts
+        for lane, state in list(node.store.waiting_lanes.items()):
+            if state is LaneState.FAILED:
+                hosts[0].to_retry.append(lane)
+
+    def _said(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            kind, _, number = entry.stream.partition("/")
+            if self.trace is not None:
+                self.note("committed", f"{entry.stream}/{entry.sequence} {entry.type} {entry.data[:160]}")
+            if kind == "order" and number in self.stories:
+                story, name = self.stories[number], entry.type.split(".")[1]
+                self.later(timedelta(), lambda s=story, n=name, e=entry: s.hear(n, e))  # type: ignore[misc]
+
+    # --- what people need ---------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """See `Edges`."""
+        return self.clock.now()
+
+    def later(self, delay: timedelta, act: Callable[[], None]) -> None:
+        """See `Edges`."""
+        least = timedelta(milliseconds=1)
+        heappush(self._plans, (self.now() + max(delay, least), next(self._numbers), act))
+
+    def row(self, service: str, table: str, key: str) -> Any:
+        """See `Edges`."""
+        node = next(n for n in self.nodes if n.name == service)
+        found = node.store.tables.get(table, {}).get(key)
+        return found[0] if found else None
+
+    def send(self, event: Event, actor: Actor, message_id: str) -> None:
+        """See `Edges`."""
+        inbox = event.wire_type.rsplit(".", 2)[0]
+        node = next(n for n in self.nodes if inbox in n.service.inboxes)
+        body = event.model_dump_json().encode()
+        headers = {
+            "ce_specversion": "1.0",
+            "ce_id": message_id,
+            "ce_source": actor.name,
+            "ce_type": event.wire_type,
+            "actor": actor.name,
+        }
+        self.note(actor.name, f"{message_id}: {event.wire_type} {body.decode()[:160]}")
+        if self.rng.random() < 0.3:
+            self._request(node, lambda: outside(headers, body, actor, inboxes=node.service.inboxes))
+            return
+        record = (event.stream.encode(), [(k, v.encode()) for k, v in headers.items()], body)
+        self.accepted[f"{actor.name} {message_id}"] = node.name
+        for _ in range(2 if self.chaos.happens("twice", 0.03) else 1):
+            self._sent[inbox].append(record)
+            self.topics.append(inbox, *record)
+
+    def ask(self, service: str, command: Command, actor: Actor, key: str) -> None:
+        """See `Edges`."""
+        node = next(n for n in self.nodes if n.name == service)
+        self.note(actor.name, f"{key}: asks {service} {command!r}")
+        self._request(node, lambda: asked(command, actor, self.now(), key=key))
+
+    def _request(self, node: Node, make: Callable[[], Incoming]) -> None:
+        """Over HTTP, to some replica, again and again until it answers."""
+        incoming = make()
+        key = f"{incoming.envelope.source} {incoming.envelope.id}"
+
+        def answered(outcome: Outcome | None) -> None:
+            lost = outcome is None or self.chaos.happens("http", 0.02)
+            if lost or outcome is None or outcome.status is Status.FAILED:
+                self.later(timedelta(minutes=1), lambda: self._request(node, make))
+                return
+            self.accepted[key] = node.name
+            self.note("answer", f"{key}: {outcome.status} {outcome.refusal or ''}")
+
+        alive = [h for h in node.hosts if h.alive]
+        if not alive:
+            self.later(timedelta(minutes=1), lambda: self._request(node, make))
+            return
+        for host in self.rng.sample(alive, 2 if len(alive) > 1 and self.chaos.happens("twice", 0.03) else 1):
+            host.requests.append(Ticket(make(), answered))
