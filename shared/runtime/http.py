@@ -237,6 +237,11 @@ def _ops(runtime: "Runtime") -> APIRouter:
         """How far the service is: clock, offsets applied, outbox, timers, parked."""
         return await runtime.progress()
 
+    @router.get("/lag")
+    async def lag(asked: Anyone) -> dict[str, int]:
+        """By topic, the records not applied yet by any replica of this service. 503 when Kafka does not answer."""
+        return await runtime.lag()
+
     @router.get("/parked")
     async def parked(
         asked: Administrator, state: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100

@@ -131,6 +131,31 @@ class Intake:
                 found[place] = await self.consumer.committed(partition) or 0
         return found
 
+    async def lag(self, *, of_group: bool = False) -> dict[tuple[str, int], int]:
+        """Records not applied yet, by topic and partition: of what this process reads, or of all that its group shares.
+
+        Asks the broker: what a consumer remembers of the end of a partition stands still while a turn waits.
+        """
+        if self.consumer is None:
+            return {}
+        done = await self.progress()
+        if of_group:
+            topics = ((t, self.consumer.partitions_for_topic(t) or ()) for t in self.turns.service.topics)
+            others = [
+                TopicPartition(t, p) for t, partitions in topics for p in partitions if (t, p) not in done
+            ]
+            committed = await asyncio.gather(*(self.consumer.committed(p) for p in others))
+            done |= {(p.topic, p.partition): offset or 0 for p, offset in zip(others, committed, strict=True)}
+        partitions = [TopicPartition(*place) for place in done]
+        first = await self.consumer.beginning_offsets(partitions)
+        ends = await self.consumer.end_offsets(partitions)
+        # before the first record there is nothing to read; behind the last one it was another topic of this name
+        return {
+            (p.topic, p.partition): ends[p]
+            - (at if first[p] <= (at := done[tuple(p)]) <= ends[p] else first[p])
+            for p in partitions
+        }
+
     async def unassigned(self) -> str | None:
         """A sentence when no reading goes on, None when all is well (a standby without partitions is well)."""
         if self.trouble or self.consumer is None:

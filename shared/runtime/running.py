@@ -4,17 +4,19 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock, WallClock
 from shared.runtime.commands import Commands
 from shared.runtime.due import DueTimers
-from shared.runtime.intake import Intake
-from shared.runtime.messages import Incoming, Outcome
+from shared.runtime.intake import ANSWER_SECONDS, Intake
+from shared.runtime.messages import Incoming, Outcome, Refused
 from shared.runtime.parking import PARKING, Parking
 from shared.runtime.postgres import UNAVAILABLE, PostgresStore, make_pool
 from shared.runtime.reading import reader
@@ -57,6 +59,7 @@ class Runtime:
         """Further loops of the service, run from start to stop."""
         self._tasks: list[asyncio.Task[None]] = []
         self.turns.after_commit += [self.metrics.turn_done, self._committed]
+        self.turns.took = self.metrics.turn_took
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
@@ -129,43 +132,67 @@ class Runtime:
 
     async def progress(self) -> dict[str, Any]:
         """How far the service is: what a driver of the clock waits for, and what ops look at."""
-        outbox = await self.pool.fetchval("SELECT count(*) FROM outbox")
-        due = await self.pool.fetchval("SELECT count(*) FROM timers WHERE due <= $1", self.clock.now())
         return {
             "service": self.service.name,
             "clock": self.clock.now().isoformat(),
+            "clock_driven": self.clock.driven,
             "timers_seen": self.due.looked_at.isoformat(),
-            "outbox": outbox,
-            "timers_due": due,
-            "parked": await self.parking.counts(),
+            **await self._waiting(),
             "topics": self.service.topics,
             "applied": {
                 f"{topic}/{partition}": n for (topic, partition), n in (await self.intake.progress()).items()
             },
         }
 
+    async def _waiting(self) -> dict[str, Any]:
+        """What waits in the database, and how long the oldest of it has waited."""
+        now = self.clock.now()
+        (found,) = await self.pool.fetch(_WAITING, now)
+
+        def age(since: datetime | None) -> float:
+            return max((now - since).total_seconds(), 0.0) if since else 0.0
+
+        return {
+            "outbox": found["outbox"],
+            "outbox_next": found["outbox_next"],
+            "outbox_oldest_seconds": age(found["outbox_since"]),
+            "timers_due": found["timers_due"],
+            "timers_oldest_seconds": age(found["timers_since"]),
+            "parked": await self.parking.counts(),
+        }
+
+    async def lag(self) -> dict[str, int]:
+        """By topic, the records that nobody in the service's group applied yet. Refused when Kafka does not say."""
+        by_topic = dict.fromkeys(self.service.topics, 0)
+        try:
+            lag = await asyncio.wait_for(self.intake.lag(of_group=True), ANSWER_SECONDS)
+        except (KafkaError, OSError, TimeoutError) as error:
+            detail = f"Kafka does not answer: {type(error).__name__}"
+            raise Refused("kafka_away", detail, status=503) from None
+        for (topic, _), behind in lag.items():
+            by_topic[topic] += behind
+        return by_topic
+
     async def _sample(self) -> None:
         while True:
-            with contextlib.suppress(Exception):  # a gauge that cannot be read now is read again soon
-                unsent = await self.pool.fetchval("SELECT count(*) FROM outbox")
-                oldest = await self.pool.fetchval(
-                    "SELECT min(l.time) FROM outbox JOIN event_log l USING (position)"
-                )
-                age = (self.clock.now() - oldest).total_seconds() if oldest else 0.0
-                due = await self.pool.fetchval(
-                    "SELECT count(*) FROM timers WHERE due <= $1", self.clock.now()
-                )
-                self.metrics.sample(unsent, max(age, 0.0), due, await self.parking.counts(), self._lag())
+            for look in (self._sample_readiness, self._sample_waiting, self._sample_lag):
+                with contextlib.suppress(Exception):  # a gauge that cannot be read now is read again soon
+                    await look()
             await asyncio.sleep(SAMPLE_SECONDS)
 
-    def _lag(self) -> dict[tuple[str, int], int]:
-        consumer = self.intake.consumer
-        if consumer is None:
-            return {}
-        lag = {}
-        for partition in consumer.assignment():
-            end = consumer.highwater(partition)
-            done = self.intake.applied.get((partition.topic, partition.partition))
-            if end is not None and done is not None:
-                lag[partition.topic, partition.partition] = max(end - done, 0)
-        return lag
+    async def _sample_readiness(self) -> None:
+        self.metrics.sample_readiness(await self.readiness())
+
+    async def _sample_waiting(self) -> None:
+        w = await self._waiting()
+        self.metrics.sample(w["outbox"], w["outbox_oldest_seconds"], w["timers_due"], w["parked"])
+
+    async def _sample_lag(self) -> None:
+        self.metrics.sample_lag(await asyncio.wait_for(self.intake.lag(), ANSWER_SECONDS))
+
+
+_WAITING = """
+SELECT (SELECT count(*) FROM outbox) AS outbox, n.position AS outbox_next, l.time AS outbox_since, t.*
+FROM (SELECT min(position) AS position FROM outbox) n LEFT JOIN event_log l USING (position),
+     (SELECT count(*) AS timers_due, min(due) AS timers_since FROM timers WHERE due <= $1) t
+"""

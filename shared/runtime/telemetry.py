@@ -136,11 +136,16 @@ class Metrics:
         self._size = Histogram(
             "turn_messages", "Messages in a turn.", buckets=(1, 5, 20, 50, 100, 200, 500, 1000), **prefix
         )
+        self._seconds = Histogram(
+            "turn_seconds", "Time from the first try of a turn to its commit.",
+            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30), **prefix,
+        )  # fmt: skip
         self._last = Gauge("last_turn_timestamp_seconds", "When the last turn was committed.", **prefix)
         self._lag = Gauge("lag_messages", "Messages not yet applied.", ["topic", "partition"], **prefix)
         self._outbox = Gauge("outbox_events", "Events not yet sent.", **prefix)
         self._outbox_age = Gauge("outbox_oldest_seconds", "Age of the oldest event not yet sent.", **prefix)
         self._timers = Gauge("timers_overdue", "Timers due and not yet handled.", **prefix)
+        self._ready = Gauge("ready", "1 where a part is well, as /health/ready says.", ["part"], **prefix)
         self._parked = Gauge("parked_messages", "Messages set aside.", ["state"], **prefix)
         self._tracer = trace.get_tracer("handover")
         self._propagator = TraceContextTextMapPropagator()
@@ -162,6 +167,10 @@ class Metrics:
         self._last.set(time.time())
         self._trace(messages)
 
+    def turn_took(self, seconds: float) -> None:
+        """Note how long a turn took."""
+        self._seconds.observe(seconds)
+
     def _trace(self, messages: Sequence[Incoming]) -> None:
         """One span a turn, linked to what caused each message."""
         traces = {m.envelope.trace for m in messages if m.envelope.trace}
@@ -179,17 +188,24 @@ class Metrics:
         age: float,
         timers: int,
         parked: Mapping[str, int],
-        lag: Mapping[tuple[str, int], int],
     ) -> None:
-        """Set the gauges that are read from the database and the consumer."""
+        """Set the gauges that are read from the database."""
         self._outbox.set(outbox)
         self._outbox_age.set(age)
         self._timers.set(timers)
         for state in ("failed", "queued", "gap"):
             self._parked.labels(state).set(parked.get(state, 0))
+
+    def sample_lag(self, lag: Mapping[tuple[str, int], int]) -> None:
+        """Set how far this process is behind."""
         self._lag.clear()
         for (topic, partition), behind in lag.items():
             self._lag.labels(topic, str(partition)).set(behind)
+
+    def sample_readiness(self, checks: Mapping[str, str | None]) -> None:
+        """Set what `/health/ready` says, part by part."""
+        for part, trouble in checks.items():
+            self._ready.labels(part).set(trouble is None)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -6,6 +6,7 @@ messages). A turn is pure but for its one transaction, so it simply runs again w
 
 import asyncio
 import random
+import time
 import traceback
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -51,6 +52,8 @@ class Turns(Generic[D]):
         self.store = store
         self.clock = clock
         self.after_commit: list[Callable[[Sequence[Incoming], Sequence[Outcome], Changes], None]] = []
+        self.took: Callable[[float], None] = lambda seconds: None
+        """Called with the seconds of each turn that did something, from its first try to its commit."""
         self.back_off = back_off
 
     async def run(self, messages: Sequence[Incoming]) -> list[Outcome]:
@@ -80,14 +83,19 @@ class Turns(Generic[D]):
     async def _again(
         self, attempt: Callable[[], Awaitable[tuple[list[Incoming], list[Outcome]]]]
     ) -> tuple[list[Incoming], list[Outcome]]:
+        began = time.perf_counter()
         for tries in range(TRIES):
             try:
-                return await attempt()
+                done = await attempt()
             except TryAgain as reason:
                 if tries == TRIES - 1:  # never a race: two rows of this very turn exclude each other
                     raise Unfit(str(reason)) from reason
                 log.debug("turn runs again", service=self.service.name, reason=str(reason))
                 await self.back_off(tries)
+            else:
+                if done[0]:
+                    self.took(time.perf_counter() - began)
+                return done
         raise AssertionError("unreachable")
 
 

@@ -92,6 +92,7 @@ async def test_a_database_that_goes_away_later(probe: Probe, monkeypatch: pytest
         await probe.send("orders.inbox", *((outside(f"{m}"), receipt_of("n")) for m in range(20)))
         await until(lambda: "cannot be reached" in (writer.intake.trouble or ""))
         assert (await writer.readiness())["database"] is not None
+        assert await writer.lag() == {"orders.inbox": 20}
         monkeypatch.setattr(commands, "PATIENCE", 0)
         with pytest.raises(Unavailable):
             await writer.commands.ask(Pay(note_id="a"), AGENT)
@@ -102,6 +103,7 @@ async def test_a_database_that_goes_away_later(probe: Probe, monkeypatch: pytest
     await until(ready(writer))
     await until(ready(reader))
     assert await parked(writer) == await parked(reader) == []
+    assert await writer.lag() == {"orders.inbox": 0}
 
 
 async def test_a_database_without_its_tables_is_waited_for_too(probe: Probe):

@@ -104,6 +104,7 @@ def bench() -> Bench[Any]:
 async def test_a_turn_is_counted_by_type_door_and_outcome(bench: Bench[Any]):
     metrics = Metrics("orders")
     bench.turns.after_commit.append(metrics.turn_done)
+    bench.turns.took = metrics.turn_took
     await bench.ask(Add(tally_id="t"))
     await bench.ask(Add(tally_id="t", number=-1))
     await bench.outside(paid(), id="1")
@@ -111,6 +112,7 @@ async def test_a_turn_is_counted_by_type_door_and_outcome(bench: Bench[Any]):
     bad = bench.from_outside(paid(), id="2")
     bad.message, bad.error, bad.envelope = None, Refused("unknown_type", "no"), bad.envelope
     await bench.turns.run([bad])
+    await bench.turns.run_timers()  # nothing is due: no turn
     text = metrics.exposition().decode()
     for line in (
         'handover_messages_total{door="http",outcome="done",type="Add"} 1.0',
@@ -120,6 +122,7 @@ async def test_a_turn_is_counted_by_type_door_and_outcome(bench: Bench[Any]):
         'handover_messages_total{door="kafka",outcome="refused",type="unreadable"} 1.0',
         'handover_events_said_total{type="orders.message_refused.v1"} 1.0',
         "handover_turn_messages_count 5.0",
+        "handover_turn_seconds_count 5.0",
         'handover_build_info{service="orders"',
     ):
         assert line in text
@@ -129,13 +132,18 @@ async def test_a_turn_is_counted_by_type_door_and_outcome(bench: Bench[Any]):
 @pytest.mark.requirement("X6")
 def test_gauges_show_what_waits_and_forget_what_is_gone():
     metrics = Metrics("orders")
-    metrics.sample(7, 1.5, 2, {"failed": 3}, {("orders", 0): 9, ("orders", 1): 4})
-    metrics.sample(0, 0.0, 0, {}, {("orders", 1): 5})
+    metrics.sample(7, 1.5, 2, {"failed": 3})
+    metrics.sample(0, 0.0, 0, {})
+    metrics.sample_lag({("orders", 0): 9, ("orders", 1): 4})
+    metrics.sample_lag({("orders", 1): 5})
+    metrics.sample_readiness({"database": None, "kafka": "Kafka does not answer"})
     text = metrics.exposition().decode()
     assert "handover_outbox_events 0.0" in text
     assert 'handover_parked_messages{state="failed"} 0.0' in text
     assert 'handover_lag_messages{partition="1",topic="orders"} 5.0' in text
     assert 'partition="0"' not in text
+    assert 'handover_ready{part="database"} 1.0' in text
+    assert 'handover_ready{part="kafka"} 0.0' in text
 
 
 def test_two_services_in_one_process_have_metrics_of_their_own():
