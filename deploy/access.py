@@ -1,4 +1,7 @@
-"""How commands reach a running system: by environment, or by the folder in which `make up` keeps its own."""
+"""How commands reach a running system: by environment, by `.env` of the containers, or by the folder of `make up`.
+
+Where `make up` runs in this folder it is meant, and `.env` is left alone; a variable that is set counts before both.
+"""
 
 import json
 import os
@@ -8,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from dotenv import dotenv_values
 
+from deploy.embedded.lock import held
 from deploy.provision import SERVICES, database_of, user_of
 from shared.runtime.auth import create_token
 from shared.values import Actor, ActorKind, Role
 
-FOLDER = Path(".handover")
 PORTS = {"orders": 8101, "warehouse": 8102, "aftersales": 8103, "notify": 8104}
 
 
@@ -32,10 +36,10 @@ def named(service: str | None) -> list[str]:
 
 def private_key() -> str:
     """The key that makes tokens: HANDOVER_TOKEN_PRIVATE_KEY, or that of `make up` in this folder."""
-    key = os.environ.get("HANDOVER_TOKEN_PRIVATE_KEY") or _keys().get("token_private_key")
+    key = _setting("TOKEN_PRIVATE_KEY") or _keys().get("token_private_key")
     if not key:
         raise wrong(
-            "Set HANDOVER_TOKEN_PRIVATE_KEY, or run this where `make up` keeps its data in .handover."
+            "Set HANDOVER_TOKEN_PRIVATE_KEY, or run this where .env is or where `make up` keeps its data in .handover."
         )
     return str(key)
 
@@ -43,32 +47,41 @@ def private_key() -> str:
 def administrator_token() -> str:
     """A token for ops: HANDOVER_TOKEN, or one made for this command."""
     actor = Actor(kind=ActorKind.OPERATOR, name=os.environ.get("USER") or "ops", role=Role.ADMINISTRATOR)
-    return os.environ.get("HANDOVER_TOKEN") or create_token(private_key(), actor, timedelta(minutes=10))
+    return _setting("TOKEN") or create_token(private_key(), actor, timedelta(minutes=10))
 
 
 def service_url(service: str) -> str:
     """Where a service answers: HANDOVER_<SERVICE>_URL, or the port of HANDOVER_<SERVICE>_PORT on this machine."""
     name = service.upper()
-    port = os.environ.get(f"HANDOVER_{name}_PORT", PORTS[service])
-    return os.environ.get(f"HANDOVER_{name}_URL") or f"http://127.0.0.1:{port}"
+    port = _setting(f"{name}_PORT") or PORTS[service]
+    return _setting(f"{name}_URL") or f"http://127.0.0.1:{port}"
 
 
 def database_url(service: str) -> str:
     """A service's database: HANDOVER_<SERVICE>_DATABASE_URL, or made of HANDOVER_<SERVICE>_PASSWORD or the folder's keys."""
     name = service.upper()
-    if url := os.environ.get(f"HANDOVER_{name}_DATABASE_URL"):
+    if url := _setting(f"{name}_DATABASE_URL"):
         return url
     user = user_of(service)
-    password = os.environ.get(f"HANDOVER_{name}_PASSWORD") or _keys().get("passwords", {}).get(user)
+    password = _setting(f"{name}_PASSWORD") or _keys().get("passwords", {}).get(user)
     if not password:
         raise wrong(
-            f"Set HANDOVER_{name}_DATABASE_URL, or run this where `make up` keeps its data in .handover."
+            f"Set HANDOVER_{name}_DATABASE_URL, or run this where .env is or where `make up` keeps its data in .handover."
         )
-    port = os.environ.get("HANDOVER_POSTGRES_PORT", "25432")
+    port = _setting("POSTGRES_PORT") or "25432"
     return f"postgresql://{user}:{password}@127.0.0.1:{port}/{database_of(service)}"
 
 
+def _setting(name: str) -> str | None:
+    name = f"HANDOVER_{name}"
+    return os.environ.get(name) or (None if held(_folder()) else dotenv_values(".env").get(name))
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("HANDOVER_DATA_DIR") or ".handover")
+
+
 def _keys() -> dict[str, Any]:
-    file = FOLDER / "keys.json"
+    file = _folder() / "keys.json"
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     return found

@@ -9,6 +9,17 @@ from pathlib import Path
 from deploy.embedded.child import EmbeddedError
 
 
+def held(folder: Path) -> bool:
+    """Whether somebody holds a folder now."""
+    if not (folder / "lock").exists():
+        return False
+    try:
+        with only_one(folder):
+            return False
+    except EmbeddedError:
+        return True
+
+
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Hold a folder for ourselves; the kernel lets go of it when we end, however. Raises EmbeddedError when it is held."""

@@ -1,0 +1,65 @@
+"""Commands find a running system by themselves: the containers of `.env`, the stack of `make up`, or what is set."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy import access
+from deploy.embedded.keys import Keys
+from deploy.embedded.lock import only_one
+
+pytestmark = pytest.mark.requirement("X6")
+
+NAMES = ("ORDERS_PORT", "ORDERS_URL", "ORDERS_PASSWORD", "ORDERS_DATABASE_URL", "POSTGRES_PORT", "TOKEN",
+         "TOKEN_PRIVATE_KEY", "DATA_DIR")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, and nothing set."""
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        monkeypatch.delenv(f"HANDOVER_{name}", raising=False)
+    return tmp_path
+
+
+def containers(folder: Path) -> None:
+    lines = ("ORDERS_PORT=9101", "POSTGRES_PORT=9432", "ORDERS_PASSWORD=secret", "TOKEN_PRIVATE_KEY=theirs")
+    (folder / ".env").write_text("\n".join(f"HANDOVER_{line}" for line in lines))
+
+
+def test_the_containers_are_reached_with_what_env_says(folder: Path):
+    containers(folder)
+    assert access.service_url("orders") == "http://127.0.0.1:9101"
+    assert access.service_url("warehouse") == "http://127.0.0.1:8102"
+    assert access.database_url("orders") == (
+        "postgresql://handover_orders:secret@127.0.0.1:9432/handover_orders"
+    )
+    assert access.private_key() == "theirs"
+
+
+def test_what_is_set_counts_before_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    containers(folder)
+    monkeypatch.setenv("HANDOVER_ORDERS_URL", "https://orders.example.org")
+    monkeypatch.setenv("HANDOVER_TOKEN_PRIVATE_KEY", "ours")
+    assert access.service_url("orders") == "https://orders.example.org"
+    assert access.private_key() == "ours"
+
+
+def test_a_stack_that_runs_in_this_folder_is_meant_although_there_is_an_env_file(folder: Path):
+    containers(folder)
+    keys = Keys.of(folder_of_up := _folder(folder / ".handover"))
+    assert access.private_key() == "theirs"
+    with only_one(folder_of_up):
+        assert access.private_key() == keys.token_private_key
+        assert access.service_url("orders") == "http://127.0.0.1:8101"
+
+
+def test_the_folder_of_the_stack_may_have_another_name(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HANDOVER_DATA_DIR", str(_folder(folder / "elsewhere")))
+    assert access.private_key() == Keys.of(folder / "elsewhere").token_private_key
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
