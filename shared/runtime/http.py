@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote
@@ -18,6 +18,8 @@ from shared.runtime.commands import answer_of
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Command, Refused, Status
 from shared.runtime.parking import MendParked, SkipParked
+from shared.runtime.postgres import UNAVAILABLE
+from shared.runtime.store import Unavailable
 from shared.runtime.telemetry import traceparent
 from shared.values import Actor, ActorKind, Role
 
@@ -229,8 +231,16 @@ class Mending(Reason):
     body: dict[str, Any]
 
 
+async def _database() -> AsyncIterator[None]:
+    """Ops look when things are wrong: a database that is away is said, and is no bug of ours."""
+    try:
+        yield
+    except UNAVAILABLE as away:
+        raise Unavailable(type(away).__name__) from away
+
+
 def _ops(runtime: "Runtime") -> APIRouter:
-    router = APIRouter(prefix="/ops", tags=["ops"])
+    router = APIRouter(prefix="/ops", tags=["ops"], dependencies=[Depends(_database)])
 
     @router.get("/progress")
     async def progress(asked: Anyone) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from shared.runtime.bookkeeping import Parked, ParkedState
@@ -210,6 +211,20 @@ def parked() -> Parked:
                  ("ce_id", base64.b64encode(b"order/1/1").decode())),
         body=base64.b64encode('{"name":"王芳"}'.encode()).decode(), reason="ValueError in add", traceback="", tries=1,
     )  # fmt: skip
+
+
+@pytest.mark.requirement("X6")
+@pytest.mark.parametrize("away", [ConnectionRefusedError(), TimeoutError(), asyncpg.AdminShutdownError()])
+async def test_ops_are_told_that_the_database_is_away_instead_of_an_incident(
+    stand: Stand, away: Exception, monkeypatch: pytest.MonkeyPatch
+):
+    async def progress() -> None:
+        raise away
+
+    monkeypatch.setattr(stand, "progress", progress)
+    async with stand.client() as http:
+        answer = await http.get("/ops/progress")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
 
 @pytest.mark.requirement("X2")
