@@ -218,10 +218,10 @@ def parked() -> Parked:
 async def test_ops_are_told_that_the_database_is_away_instead_of_an_incident(
     stand: Stand, away: Exception, monkeypatch: pytest.MonkeyPatch
 ):
-    async def progress() -> None:
+    async def progress(self: Stand) -> None:
         raise away
 
-    monkeypatch.setattr(stand, "progress", progress)
+    monkeypatch.setattr(Stand, "progress", progress)
     async with stand.client() as http:
         answer = await http.get("/ops/progress")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

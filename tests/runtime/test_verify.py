@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from deploy.cli import app
 from shared.runtime.commands import asked
 from shared.runtime.postgres import Pool
-from shared.runtime.verify import verify
+from shared.runtime.verify import verify, verify_some
 from tests.harness import AGENT
 from tests.runtime.probe import Pay, Probe
 
@@ -70,6 +70,29 @@ async def test_whatever_is_changed_is_found_and_named(log: Pool, tampering: str,
     found = [(b.stream, b.sequence, b.why) for b in (await verify(log)).breaks]
     assert found == [("order/a", sequence, why)]
     assert (await verify(log, "order/b")).breaks == []
+
+
+@pytest.mark.parametrize(
+    ("tampering", "sequence", "why"),
+    [
+        (f"UPDATE event_log SET data = replace(data, '1', '2') {A2}", 2, CONTENT),
+        (f"DELETE FROM event_log {A2}", 3, "event 2 is missing"),
+        (
+            "DELETE FROM event_log WHERE stream = 'order/a' AND sequence = 3",
+            2,
+            "stream_heads does not have it as the last event",
+        ),
+    ],
+)
+async def test_a_quick_look_finds_it_too_where_it_looks(log: Pool, tampering: str, sequence: int, why: str):
+    verdict, total = await verify_some(log, most=4)  # the newest two and two of the other three
+    assert (verdict.events, verdict.breaks, total) == (4, [], 5)
+    await log.execute(tampering)
+    found = {(b.stream, b.sequence, b.why) for _ in range(20) for b in (await verify_some(log, 4))[0].breaks}
+    assert found == {("order/a", sequence, why)}
+    assert [b.stream for b in (await verify_some(log))[0].breaks] == [
+        "order/a"
+    ]  # small enough to verify whole
 
 
 async def test_the_command_says_where_the_trail_breaks(
