@@ -5,7 +5,7 @@ A command is a function in a file of `deploy/commands`, a group of commands a fi
 
 import typer
 
-from deploy.commands import demo, docs, env, log, parked, replay, setup, simulate, token, up
+from deploy.commands import demo, docs, doctor, env, log, parked, replay, setup, simulate, token, up
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,7 @@ for command in (
     demo.demo,
     replay.replay,
     simulate.simulate,
+    doctor.doctor,
     docs.docs,
 ):
     app.command()(command)

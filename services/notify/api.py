@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from services.notify.handlers import RetryMessage, SetOptOut
 from services.notify.tables import MESSAGES, MessageState, messages
+from services.notify.troubles import troubles
 from shared.runtime.http import Anyone, BackOffice
 from shared.runtime.running import Runtime
 from shared.values import Code
@@ -53,6 +54,11 @@ def router(runtime: Runtime) -> APIRouter:
             query = query.where(messages.c.state == state)
         found = [MESSAGES.load(record) for record in await runtime.read(query)]
         return [{name: getattr(message, name) for name in SHOWN} for message in found]
+
+    @routes.get("/channels")
+    async def channels(asked: Anyone) -> list[dict[str, Any]]:
+        """Channels with messages that could not be sent: how many wait for another try, how many were given up."""
+        return await troubles(runtime.read)
 
     @routes.post("/messages/{message_id}/retry")
     async def retry(message_id: str, asked: BackOffice) -> Any:

@@ -14,6 +14,7 @@ from services.notify.channels import Channel, EmailChannel, FileChannel, Webhook
 from services.notify.handlers import HEARD, Routing, Webhook, service
 from services.notify.sender import Sender
 from services.notify.texts import TemplatesWrong, Texts
+from services.notify.troubles import TroubleGauges
 from shared.runtime.app import serve
 from shared.runtime.running import Runtime
 from shared.runtime.service import Service
@@ -128,7 +129,7 @@ def sender(runtime: Runtime) -> Sender:
 
 def main() -> None:
     """Run the service."""
-    serve(make, NotifySettings, [api.router], [sender])
+    serve(make, NotifySettings, [api.router], [sender, TroubleGauges])
 
 
 if __name__ == "__main__":

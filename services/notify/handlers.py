@@ -25,7 +25,8 @@ from shared.values import Locale
 
 LEASE = timedelta(minutes=2)
 """How long a sender has a message to itself; when it dies meanwhile, another takes over. Longer than a batch can take."""
-TRIES = 10
+TRIES = 30
+"""About 20 hours: a mail server may be away for a night."""
 LONGEST_WAIT = timedelta(hours=1)
 
 NECESSARY = (

@@ -61,6 +61,7 @@ messages = Table(
     Column("doc", JSONB, nullable=False),
     Column("version", BigInteger, nullable=False),
     Index("messages_due", "channel", "due", postgresql_where="state = 'planned'"),
+    Index("messages_given_up", "channel", postgresql_where="state = 'failed'"),
     Index("messages_once", "event_id", "audience", "template", unique=True),
 )
 

@@ -10,6 +10,7 @@ from services.notify.channels import GiveUp, TryLater
 from services.notify.handlers import LEASE, TRIES, ClaimMessages, RetryMessage, Routing, SetOptOut, Webhook
 from services.notify.sender import SENDER
 from services.notify.tables import MessageState
+from services.notify.troubles import troubles
 from tests.harness import AGENT, SUPERVISOR
 from tests.notify.house import Box, House, house
 from tests.notify.news import anomaly, canceled, for_buyers, placed, shipped
@@ -91,9 +92,14 @@ async def test_back_off_grows_the_same_way_each_time_and_ends(home: House) -> No
     for _ in range(TRIES):
         await sender._send_due("file", dead)
         (message,) = [m for m in await home.messages() if m.template == "shipped"]
+        if len(waits) == 1:
+            stuck = {"channel": "file", "waiting": 1, "tries": 2, "last_error": "away", "given_up": 0}
+            assert await troubles(home.read) == [stuck]
         waits.append((message.due - home.clock.now()).total_seconds())
         home.clock.move_to(max(message.due, home.clock.now()))
     assert message.state is MessageState.FAILED
+    assert [(t["waiting"], t["given_up"]) for t in await troubles(home.read)] == [(0, 1)]
+    assert sum(waits[:-1]) > 12 * 3600, "a mail server may be away for a night"
     assert waits[:4] == [5, 10, 20, 40]
     assert waits[:-1] == sorted(waits[:-1])
 

@@ -1,0 +1,181 @@
+"""What a look means and what to do about it, in one line each. Every finding names its runbook in docs/operations.md."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from deploy.doctor.look import Look
+
+DOWN = "A service is down"
+HANGS = "A service hangs"
+BEHIND = "A service is behind"
+NOT_STARTING = "A service does not start"
+POSTGRES = "PostgreSQL is away"
+SLOW = "Statements time out"
+FULL = "A disk is full"
+KAFKA = "Kafka is away"
+TOPICS = "Topics were lost or made anew"
+OUTBOX = "The outbox does not drain"
+PARKED = "A message is parked"
+GAP = "A stream has a gap"
+CHAIN = "A chain does not verify"
+CLOCK = "A clock is wrong"
+TIMERS = "Timers are overdue"
+CHANNEL = "Mail or a webhook is away"
+KEY = "The token key is lost"
+RUNBOOKS = (DOWN, HANGS, BEHIND, NOT_STARTING, POSTGRES, SLOW, FULL, KAFKA, TOPICS, OUTBOX, PARKED, GAP, CHAIN, CLOCK,
+            TIMERS, CHANNEL, KEY)  # fmt: skip
+
+CLOCK_OFF = 5.0
+"""Seconds between two clocks that nobody minds."""
+TRIES_TO_WAIT = 6
+"""Of a letter, about two and a half minutes."""
+GAP_PATIENCE = timedelta(seconds=30)
+"""A gap that closes by itself does so sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not well. One that needs nobody is only said."""
+
+    service: str
+    what: str
+    do: str
+    runbook: str
+    needs_somebody: bool = True
+
+
+def judge(look: Look) -> list[Finding]:
+    """All that is not well with a service, the worst first."""
+    return [Finding(look.service, *found) for found in _found(look)]
+
+
+_Found = tuple[str, str, str] | tuple[str, str, str, bool]
+
+
+def _found(look: Look) -> Iterator[_Found]:
+    yield from _silence(look)
+    for part, state in look.checks.items():
+        if state != "ok":
+            yield _unready(part, state)
+    if look.progress is not None:
+        yield from _backlog(look)
+    yield from _parked(look)
+    yield from _log(look)
+    if abs(look.clock_off) > CLOCK_OFF:
+        ahead = f"{abs(look.clock_off):.0f} s {'ahead of' if look.clock_off > 0 else 'behind'}"
+        yield f"its clock is {ahead} this machine's", "set both hosts to the same time source", CLOCK
+    for channel in look.channels:
+        name = channel["channel"]
+        if channel["waiting"]:
+            what = (
+                f"{channel['waiting']} messages wait for {name} after a failed try ({channel['last_error']})"
+            )
+            do = f"bring back what {name} sends to; they are tried again by themselves"
+            yield what, do, CHANNEL, channel["tries"] >= TRIES_TO_WAIT
+        if channel["given_up"]:
+            what = f"{channel['given_up']} messages of {name} were given up"
+            yield what, "GET /v1/messages?state=failed says why; POST /v1/messages/<id>/retry", CHANNEL, False
+
+
+def _silence(look: Look) -> Iterator[_Found]:
+    match look.silent:
+        case None:
+            pass
+        case "refused":
+            yield (
+                f"nothing answers at {look.url}",
+                "start the service; its last log lines say why it ended",
+                DOWN,
+            )
+        case "timeout":
+            yield f"it takes connections at {look.url} and does not answer", "restart the service", HANGS
+        case "something else":
+            yield f"what answers at {look.url} is not {look.service}", "see who listens there", DOWN
+        case other:
+            yield f"it does not answer at {look.url} ({other})", "see its log", DOWN
+    if look.refused:
+        yield (
+            f"it refuses us: {look.refused}",
+            "use a token of an administrator made with the system's key",
+            KEY,
+        )
+
+
+def _unready(part: str, state: str) -> _Found:
+    what = f"not ready, {part}: {state}"
+    if "QueryCanceled" in state:
+        return what, "find what the database waits for: pg_stat_activity, disk", SLOW
+    if "DiskFull" in state:
+        return what, "make room on the database's disk; it goes on by itself", FULL
+    if "migrations" in state:
+        return what, "run `handover migrate` for it", NOT_STARTING
+    if "database" in state or part == "database":
+        return what, "bring PostgreSQL back; the service goes on by itself", POSTGRES
+    if "turns fail" in state or part in ("timers", "loops"):
+        return what, "its log has the exception; mend it and restart the service", BEHIND
+    return what, "bring Kafka back; the service goes on by itself", KAFKA
+
+
+def _backlog(look: Look) -> Iterator[_Found]:
+    assert look.progress is not None
+    outbox, age = look.progress["outbox"], look.progress["outbox_oldest_seconds"]
+    behind = {topic: n for topic, n in (look.lag or {}).items() if n}
+    if outbox:
+        what = f"{outbox} events wait to be sent, the oldest since {age:.0f} s"
+        if look.moves:
+            yield what, "nothing: they are on their way", OUTBOX, False
+        else:
+            yield what, "see Kafka, the service's relay and the sizes its topic takes", OUTBOX
+    if behind:
+        what = f"{_listed(behind)} not applied yet"
+        if look.moves:
+            yield what, "nothing: it is catching up", BEHIND, False
+        else:
+            yield f"{what}, and nothing moves", "its log says what it waits for", BEHIND
+    if look.progress["timers_due"] and not look.moves:
+        what = f"{look.progress['timers_due']} timers are overdue, the oldest {look.progress['timers_oldest_seconds']:.0f} s"
+        yield what, "see its log; if its database is well, restart it", TIMERS
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n} of {topic}" for topic, n in counts.items())
+
+
+def _parked(look: Look) -> Iterator[_Found]:
+    if look.failed:
+        first = look.failed[0]
+        behind = (look.progress or {}).get("parked", {}).get("queued", 0)
+        also = f" and {behind} wait behind" if behind else ""
+        what = f"{len(look.failed)} messages failed{also}; the first: {first['type']} of {first['stream']}, {first['reason']}"
+        yield what, f"handover parked show {look.service} {first['key']}", PARKED
+    since = datetime.now(UTC) - GAP_PATIENCE
+    lasting = [g for g in look.gaps if datetime.fromisoformat(g["parked_at"]) < since or not _wall(look)]
+    publishers = Counter(gap["lane"].partition("|")[0] for gap in lasting)
+    for publisher, count in publishers.items():
+        first = next(gap for gap in lasting if gap["lane"].startswith(f"{publisher}|"))
+        what = f"{count} messages of {publisher} wait for one that is missing; the first: {first['stream']} {first['reason']}"
+        yield what, f"handover log republish --service {publisher}", GAP
+
+
+def _wall(look: Look) -> bool:
+    return not (look.progress or {}).get("clock_driven")
+
+
+def _log(look: Look) -> Iterator[_Found]:
+    if look.database is not None:
+        where = "its event log was not checked: its database"
+        if look.database.startswith("cannot"):
+            yield f"{where} {look.database}", "bring PostgreSQL back, or set the way to it", POSTGRES
+        else:
+            yield f"{where} {look.database}", "see the address and password of its database", POSTGRES
+    for broken in look.breaks[:5]:
+        what = f"its event log is not as written: {broken.stream} breaks at event {broken.sequence}, {broken.why}"
+        yield what, f"handover log verify --service {look.service}; keep the database as it is", CHAIN
+    if len(look.breaks) > 5:
+        what = f"{len(look.breaks) - 5} more streams of its event log are broken"
+        yield what, f"handover log verify --service {look.service}", CHAIN
+    for publisher, streams in look.missing.items():
+        what = f"{len(streams)} streams of {publisher} have events that never arrived here; the first: {streams[0]}"
+        yield what, f"handover log republish --service {publisher}", TOPICS

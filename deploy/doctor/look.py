@@ -1,0 +1,186 @@
+"""Asks a running service and its database how they are. Nothing here judges, and nothing that is away is an error."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import httpx
+
+from shared.runtime.postgres import UNAVAILABLE, Pool, make_pool
+from shared.runtime.verify import Break, verify, verify_some
+
+ANSWER = 8.0
+"""Seconds that a service has for an answer: it gives its own database and broker 3 each."""
+WATCH = 5.0
+"""Seconds that a backlog is watched to see whether it moves."""
+NEWEST = 5000
+"""Events of each publisher that are looked for at its consumers."""
+
+
+@dataclass(slots=True)
+class Look:
+    """One service as it was found. What could not be asked is None."""
+
+    service: str
+    url: str
+    silent: str | None = None
+    """Why it did not answer: `refused`, `timeout`, or what else."""
+    refused: str | None = None
+    """Why it answers, but not to us."""
+    checks: dict[str, str] = field(default_factory=dict)
+    """What /health/ready says, part by part."""
+    progress: dict[str, Any] | None = None
+    lag: dict[str, int] | None = None
+    moves: bool = True
+    """Whether what waits became less, or was replaced by something later, while we watched."""
+    clock_off: float = 0.0
+    """Seconds that its clock is ahead of ours."""
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    channels: list[dict[str, Any]] = field(default_factory=list)
+    """Of notify: what could not be sent."""
+    database: str | None = None
+    """Why its database could not be asked by us."""
+    chain: str = "not checked"
+    """What of the chain was checked, in words."""
+    breaks: list[Break] = field(default_factory=list)
+    newest: dict[str, int] = field(default_factory=dict)
+    """Of the streams that it said something about lately: the last sequence."""
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    """By publisher: streams whose newest event neither was applied nor waits anywhere."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it says that it is ready."""
+        return bool(self.checks) and all(state == "ok" for state in self.checks.values())
+
+
+async def ask(look: Look, token: str) -> None:
+    """Fill in what the service itself says."""
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=look.url, headers=headers, timeout=ANSWER) as http:
+        try:
+            answer = await http.get("/health/ready")
+            look.checks = answer.json()["checks"]
+            look.progress = await _progress(http, look)
+            look.lag = await _get(http, look, "/ops/lag")
+            look.failed = await _get(http, look, "/ops/parked?state=failed&limit=1000") or []
+            look.gaps = await _get(http, look, "/ops/parked?state=gap&limit=1000") or []
+            if look.service == "notify":
+                look.channels = await _get(http, look, "/v1/channels") or []
+            await _watch(http, look)
+        except httpx.TimeoutException:
+            look.silent = "timeout"
+        except httpx.ConnectError:
+            look.silent = "refused"
+        except httpx.TransportError as error:
+            look.silent = type(error).__name__
+        except (ValueError, KeyError, TypeError):
+            look.silent = "something else"
+
+
+async def _get(http: httpx.AsyncClient, look: Look, path: str) -> Any:
+    answer = await http.get(path)
+    if answer.status_code in (401, 403):
+        look.refused = answer.json()["detail"]
+    return answer.json() if answer.is_success else None
+
+
+async def _progress(http: httpx.AsyncClient, look: Look) -> dict[str, Any] | None:
+    asked = datetime.now(UTC)
+    progress: dict[str, Any] | None = await _get(http, look, "/ops/progress")
+    if progress and not progress["clock_driven"]:
+        between = asked + (datetime.now(UTC) - asked) / 2
+        look.clock_off = (datetime.fromisoformat(progress["clock"]) - between).total_seconds()
+    return progress
+
+
+async def _watch(http: httpx.AsyncClient, look: Look) -> None:
+    """Look again until what waits has moved, or long enough to say that it does not."""
+    give_up = asyncio.get_running_loop().time() + WATCH
+    before, waited = look.progress, dict(look.lag or {})
+    while before and _waits(before, look.lag):
+        await asyncio.sleep(0.5)
+        now, look.lag = await _progress(http, look), await _get(http, look, "/ops/lag")
+        if now is None:
+            return
+        look.progress = now
+        look.moves = _moved(before, waited, now, look.lag or {})
+        if look.moves or asyncio.get_running_loop().time() > give_up:
+            return
+
+
+def _waits(progress: dict[str, Any], lag: dict[str, int] | None) -> bool:
+    return bool(progress["outbox"] or progress["timers_due"] or sum((lag or {}).values()))
+
+
+def _moved(
+    before: dict[str, Any], waited: dict[str, int], now: dict[str, Any], waits: dict[str, int]
+) -> bool:
+    sent = not now["outbox"] or now["outbox_next"] != before["outbox_next"]
+    handled = not now["timers_due"] or now["timers_oldest_seconds"] < before["timers_oldest_seconds"]
+    less = any(n < waited.get(topic, 0) for topic, n in waits.items())  # also by another replica
+    applied = not any(waits.values()) or now["applied"] != before["applied"] or less
+    return sent and handled and applied
+
+
+async def ask_database(look: Look, url: str, deep: bool) -> None:
+    """Check the chain of its event log and note what it said last."""
+    try:
+        async with make_pool(url, size=1, statement_timeout_ms=3_600_000 if deep else 30_000) as pool:
+            if deep:
+                verdict = await verify(pool)
+                look.chain = f"all {verdict.events} events"
+            else:
+                verdict, total = await verify_some(pool)
+                whole = verdict.events == total
+                look.chain = f"all {total} events" if whole else f"{verdict.events} of about {total} events"
+            look.breaks = verdict.breaks
+            rows = await pool.fetch(_NEWEST, None if deep else NEWEST)
+            look.newest = {r["stream"]: r["sequence"] for r in rows}
+    except UNAVAILABLE as away:
+        look.database = f"cannot be reached: {type(away).__name__}"
+    except asyncpg.PostgresError as error:
+        look.database = f"refuses: {type(error).__name__}"
+
+
+async def compare(look: Look, url: str, publishers: list[Look]) -> None:
+    """Find streams whose newest event neither was applied here nor waits anywhere: lost with its topic, for example.
+
+    Only where nothing is on its way: what was said before must then have been applied.
+    """
+    settled = [
+        p
+        for p in publishers
+        if p.newest
+        and look.progress and p.service in look.progress["topics"] and (look.lag or {}).get(p.service) == 0
+        and p.progress and p.progress["outbox"] == 0
+    ]  # fmt: skip
+    try:
+        async with make_pool(url, size=1) as pool:
+            for publisher in settled:
+                if streams := await _missing(pool, publisher):
+                    look.missing[publisher.service] = streams
+    except (*UNAVAILABLE, asyncpg.PostgresError):
+        return  # said already
+
+
+async def _missing(pool: Pool, publisher: Look) -> list[str]:
+    streams, ends = list(publisher.newest), list(publisher.newest.values())
+    rows = await pool.fetch(_UNAPPLIED, publisher.service, streams, ends)
+    return [r["stream"] for r in rows]
+
+
+_NEWEST = """
+SELECT stream, max(sequence) AS sequence FROM (SELECT stream, sequence FROM event_log ORDER BY position DESC LIMIT $1) newest
+GROUP BY stream
+"""
+_UNAPPLIED = """
+SELECT said.stream FROM unnest($2::text[], $3::bigint[]) AS said(stream, sequence)
+LEFT JOIN cursors c ON c.lane = $1 || '|' || said.stream
+WHERE coalesce(c.sequence, 0) < said.sequence
+  AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.queue = $1 || '|' || said.stream)
+ORDER BY 1
+"""

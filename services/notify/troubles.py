@@ -1,0 +1,55 @@
+"""What could not be sent, by channel: for the doctor, and as gauges."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from prometheus_client import Gauge
+from sqlalchemy import func, select
+
+from services.notify.tables import MessageState, messages
+from shared.runtime.reading import Read
+from shared.runtime.running import SAMPLE_SECONDS, Runtime
+
+_last_error = messages.c.doc["last_error"].astext
+_TRIED = select(
+    messages.c.channel,
+    func.count().label("waiting"),
+    func.max(messages.c.tries).label("tries"),
+    func.max(_last_error).label("last_error"),
+).where(messages.c.state == MessageState.PLANNED, messages.c.tries > 0, _last_error != "")
+_GIVEN_UP = select(messages.c.channel, func.count().label("given_up")).where(
+    messages.c.state == MessageState.FAILED
+)
+
+
+async def troubles(read: Read) -> list[dict[str, Any]]:
+    """Of each channel with any: messages that wait after a failed try, the most tries, an error, and how many were given up."""
+    found: dict[str, dict[str, Any]] = {}
+    for query in (_TRIED, _GIVEN_UP):
+        for record in await read(query.group_by(messages.c.channel)):
+            empty = {"waiting": 0, "tries": 0, "last_error": "", "given_up": 0}
+            found.setdefault(record["channel"], empty).update(record)
+    return [found[channel] for channel in sorted(found)]
+
+
+class TroubleGauges:
+    """Run `run()` as long as the service runs."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        more: dict[str, Any] = {"namespace": "handover", "registry": runtime.metrics.registry}
+        self._waiting = Gauge("unsent_messages", "Letters that wait after a failed try.", ["channel"], **more)
+        self._given_up = Gauge("given_up_messages", "Letters given up.", ["channel"], **more)
+
+    async def run(self) -> None:
+        """Set the gauges again and again."""
+        while True:
+            with contextlib.suppress(Exception):  # read again soon
+                found = await troubles(self.runtime.read)
+                self._waiting.clear()
+                self._given_up.clear()
+                for one in found:
+                    self._waiting.labels(one["channel"]).set(one["waiting"])
+                    self._given_up.labels(one["channel"]).set(one["given_up"])
+            await asyncio.sleep(SAMPLE_SECONDS)
