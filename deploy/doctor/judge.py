@@ -124,13 +124,17 @@ def _backlog(look: Look) -> Iterator[_Found]:
     behind = {topic: n for topic, n in (look.lag or {}).items() if n}
     if outbox:
         what = f"{outbox} events wait to be sent, the oldest since {age:.0f} s"
-        if look.moves:
+        if not look.ready:
+            yield what, "nothing more: they go as soon as the service is well", OUTBOX, False
+        elif look.moves:
             yield what, "nothing: they are on their way", OUTBOX, False
         else:
             yield what, "see Kafka, the service's relay and the sizes its topic takes", OUTBOX
     if behind:
         what = f"{_listed(behind)} not applied yet"
-        if look.moves:
+        if not look.ready:
+            yield what, "nothing more: they are applied as soon as the service is well", BEHIND, False
+        elif look.moves:
             yield what, "nothing: it is catching up", BEHIND, False
         else:
             yield f"{what}, and nothing moves", "its log says what it waits for", BEHIND

@@ -13,7 +13,7 @@ from shared.runtime.verify import Break, verify, verify_some
 
 ANSWER = 8.0
 """Seconds that a service has for an answer: it gives its own database and broker 3 each."""
-WATCH = 5.0
+WATCH = 10.0
 """Seconds that a backlog is watched to see whether it moves."""
 NEWEST = 5000
 """Events of each publisher that are looked for at its consumers."""
@@ -62,15 +62,7 @@ async def ask(look: Look, token: str) -> None:
     headers = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=look.url, headers=headers, timeout=ANSWER) as http:
         try:
-            answer = await http.get("/health/ready")
-            look.checks = answer.json()["checks"]
-            look.progress = await _progress(http, look)
-            look.lag = await _get(http, look, "/ops/lag")
-            look.failed = await _get(http, look, "/ops/parked?state=failed&limit=1000") or []
-            look.gaps = await _get(http, look, "/ops/parked?state=gap&limit=1000") or []
-            if look.service == "notify":
-                look.channels = await _get(http, look, "/v1/channels") or []
-            await _watch(http, look)
+            look.checks = (await http.get("/health/ready")).json()["checks"]
         except httpx.TimeoutException:
             look.silent = "timeout"
         except httpx.ConnectError:
@@ -79,10 +71,23 @@ async def ask(look: Look, token: str) -> None:
             look.silent = type(error).__name__
         except (ValueError, KeyError, TypeError):
             look.silent = "something else"
+        if look.silent is None:
+            look.progress = await _progress(http, look)
+            look.lag = await _get(http, look, "/ops/lag")
+            look.failed = await _get(http, look, "/ops/parked?state=failed&limit=1000") or []
+            look.gaps = await _get(http, look, "/ops/parked?state=gap&limit=1000") or []
+            if look.service == "notify":
+                look.channels = await _get(http, look, "/v1/channels") or []
+            if look.ready:  # else what waits is explained
+                await _watch(http, look)
 
 
 async def _get(http: httpx.AsyncClient, look: Look, path: str) -> Any:
-    answer = await http.get(path)
+    """What it answers; None when it does not, whose cause /health/ready has said."""
+    try:
+        answer = await http.get(path)
+    except httpx.TransportError:
+        return None
     if answer.status_code in (401, 403):
         look.refused = answer.json()["detail"]
     return answer.json() if answer.is_success else None

@@ -134,7 +134,7 @@ class Intake:
     async def lag(self, *, of_group: bool = False) -> dict[tuple[str, int], int]:
         """Records not applied yet, by topic and partition: of what this process reads, or of all that its group shares.
 
-        Asks the broker: what a consumer remembers of the end of a partition stands still while a turn waits.
+        Asks the broker: what a consumer itself knows of the end of a partition stands still while a turn waits.
         """
         if self.consumer is None:
             return {}
@@ -149,12 +149,14 @@ class Intake:
         partitions = [TopicPartition(*place) for place in done]
         first = await self.consumer.beginning_offsets(partitions)
         ends = await self.consumer.end_offsets(partitions)
-        # before the first record there is nothing to read; behind the last one it was another topic of this name
-        return {
-            (p.topic, p.partition): ends[p]
-            - (at if first[p] <= (at := done[tuple(p)]) <= ends[p] else first[p])
-            for p in partitions
-        }
+        mine = self.consumer.assignment()
+        lag = {}
+        for p in partitions:
+            at = max(done[p.topic, p.partition], first[p])  # before the first record there is nothing to read
+            # the embedded broker says too little: where its last batch begins
+            end = max(ends[p], self.consumer.highwater(p) or 0 if p in mine else 0)
+            lag[p.topic, p.partition] = max(end - at, 0)
+        return lag
 
     async def unassigned(self) -> str | None:
         """A sentence when no reading goes on, None when all is well (a standby without partitions is well)."""

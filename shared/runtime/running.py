@@ -140,7 +140,7 @@ class Runtime:
             **await self._waiting(),
             "topics": self.service.topics,
             "applied": {
-                f"{topic}/{partition}": n for (topic, partition), n in (await self.intake.progress()).items()
+                f"{topic}/{partition}": n for (topic, partition), n in (await self._applied()).items()
             },
         }
 
@@ -160,6 +160,13 @@ class Runtime:
             "timers_oldest_seconds": age(found["timers_since"]),
             "parked": await self.parking.counts(),
         }
+
+    async def _applied(self) -> dict[tuple[str, int], int]:
+        """How far each partition was applied; what Kafka would have to say is left out while it does not answer."""
+        try:
+            return await asyncio.wait_for(self.intake.progress(), ANSWER_SECONDS)
+        except (KafkaError, OSError, TimeoutError):
+            return dict(self.intake.applied)
 
     async def lag(self) -> dict[str, int]:
         """By topic, the records that nobody in the service's group applied yet. Refused when Kafka does not say."""

@@ -88,7 +88,7 @@ async def test_back_off_grows_the_same_way_each_time_and_ends(home: House) -> No
     await home.hear(placed(), shipped())
     dead = Box(failures=[TryLater("away")] * TRIES)
     sender = home.sender(file=dead)
-    waits = []
+    waits: list[float] = []
     for _ in range(TRIES):
         await sender._send_due("file", dead)
         (message,) = [m for m in await home.messages() if m.template == "shipped"]
