@@ -4,6 +4,7 @@ The identity of a message is in its headers, never a defaulted body field.
 """
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -131,4 +132,16 @@ def fields_of(error: ValueError) -> str:
     if errors is None:
         return type(error).__name__
     found = errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in found[:5])
+    return "; ".join(f"{place_of(e['loc']) or 'body'}: {e['msg']}" for e in found[:5])
+
+
+def place_of(parts: Iterable[Any]) -> str:
+    """The field where a validation failed. Its sender may have made up the name: what comes back, and is stored, is short and
+    printable."""
+    return ".".join(plain(str(part)) for part in parts)
+
+
+def plain(text: str, longest: int = 60) -> str:
+    """Text from outside as an answer may repeat it: cut, without line ends, control characters or halves of letters."""
+    shown = text if len(text) <= longest else text[: longest - 1] + "…"
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else "?" for c in shown)

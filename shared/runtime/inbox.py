@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from shared.events.base import EVENT_TYPES, Event
-from shared.runtime.envelope import fields_of
+from shared.runtime.envelope import fields_of, place_of
 from shared.runtime.messages import Door, Envelope, Incoming, Raw, Refused
 from shared.runtime.telemetry import known_trace
 from shared.values import Actor
 
 LONGEST = 200
 """Characters of an id or source."""
+LARGEST = 512 * 1024
+"""Bytes of an event's data: whatever a service says about it must fit into a record of Kafka, which takes 1 MiB."""
 
 
 def inbox_types(inbox: str) -> list[str]:
@@ -86,9 +88,11 @@ def _event(type_name: str, inbox: str, body: bytes) -> tuple[Event | None, Refus
     if event_class is None or type_name not in inbox_types(inbox):
         known = ", ".join(inbox_types(inbox))
         return None, Refused("unknown_type", f"{inbox} takes {known}", field="type", status=422)
+    if len(body) > LARGEST:
+        return None, Refused("too_large", f"an event has at most {LARGEST} bytes", field="data", status=413)
     try:
         return event_class.model_validate_json(body), None
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "data"
+        field = place_of(first["loc"]) or "data"
         return None, Refused("invalid", fields_of(error), field=field, status=422)

@@ -1,8 +1,12 @@
 """Events from outside: the same message whether Kafka or HTTP brings it."""
 
+import json
+from typing import Any
+
 import pytest
 
-from shared.runtime.inbox import inbox_types, outside
+from shared.events.base import Event
+from shared.runtime.inbox import LARGEST, inbox_types, outside
 from shared.runtime.messages import Door, Refused
 from tests.builders import paid
 from tests.runtime.stand import SHOP
@@ -71,3 +75,34 @@ def test_a_source_that_could_be_taken_for_another_is_refused(source: str):
 @pytest.mark.requirement("X6")
 def test_only_a_real_trace_is_kept(header: str, kept: str | None):
     assert outside(kafka(traceparent=header), b"{}", SHOP, inbox="orders.inbox").envelope.trace == kept
+
+
+def answer(event: Event, **fields: Any) -> tuple[str, str | None, str]:
+    """What is said to an event whose fields are replaced: code, field, detail."""
+    body = json.dumps(event.model_dump(mode="json") | fields).encode()
+    error = outside(kafka(type=event.wire_type), body, SHOP, inbox="orders.inbox").error
+    assert isinstance(error, Refused)
+    return error.code, error.field, error.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\0b", "a?b"),
+        ("a\nb\x1b", "a?b?"),
+        ("שלום\u202e", "שלום?"),
+        ("n" * 400_000, "n" * 59 + "…"),
+        ("名字", "名字"),
+    ],
+)
+@pytest.mark.requirement("X2")
+def test_a_made_up_field_name_comes_back_short_and_printable(name: str, shown: str):
+    """A zero in it could not be stored, and a long one would fit into no record of Kafka."""
+    code, field, detail = answer(paid(), **{name: 1})
+    assert (code, field) == ("invalid", shown)
+    assert len(detail) < 200
+
+
+@pytest.mark.requirement("X2")
+def test_an_event_whose_consequences_would_fit_into_no_record_is_refused():
+    assert answer(paid(), payment_id="x" * LARGEST)[:2] == ("too_large", "data")
