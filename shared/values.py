@@ -4,10 +4,17 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MAX_MINOR = 10**13
 """Largest amount in minor units (cents, fen): far above any order, far below 64 bits."""
+
+
+def _written(value: object) -> object:
+    # a bare number says neither its offset nor whether it counts seconds or milliseconds
+    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
+        return value
+    raise ValueError("a time is written out, for example 2026-03-01T09:30:00+08:00")
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -26,8 +33,11 @@ def _printable(value: str) -> str:
     return value
 
 
-Time = Annotated[datetime, AfterValidator(_in_utc)]
-"""An instant, UTC on the wire; a time without an offset is refused."""
+Time = Annotated[datetime, BeforeValidator(_written), AfterValidator(_in_utc)]
+"""An instant, UTC on the wire; a time without an offset is refused, and so is a number."""
+
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false and nothing that could be taken for them: a consent is not guessed from a 1 or a "no"."""
 
 Code = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\w][\w.:@/+\-]*$")]
 """An identifier that people and machines read: letters, digits and . : @ / + - _ (no spaces)."""

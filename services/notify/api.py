@@ -11,7 +11,7 @@ from services.notify.tables import MESSAGES, MessageState, messages
 from services.notify.troubles import troubles
 from shared.runtime.http import Anyone, BackOffice
 from shared.runtime.running import Runtime
-from shared.values import Code
+from shared.values import Code, Flag
 
 SHOWN = (
     "message_id",
@@ -32,7 +32,7 @@ class Wish(BaseModel):
     """What a buyer wants."""
 
     buyer_id: Code
-    opted_out: bool
+    opted_out: Flag
 
 
 def router(runtime: Runtime) -> APIRouter:

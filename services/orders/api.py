@@ -16,7 +16,7 @@ from shared.events.orders import Hold
 from shared.runtime.http import Anyone, Asked, allow
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Actor, ActorKind, Code, DeliveryMethod, Personal
+from shared.values import Actor, ActorKind, Code, DeliveryMethod, Flag, Personal
 
 Person = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR}))]
 """Commands are for people of the shop; systems and buyers have the inbox, scanners their own."""
@@ -25,7 +25,7 @@ Person = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR}))]
 class Confirmation(BaseModel):
     """What the agent confirmed with the buyer."""
 
-    cod_accepted: bool = False
+    cod_accepted: Flag = False
     delivery_method: DeliveryMethod | None = None
     personal: Personal | None = None
 

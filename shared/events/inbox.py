@@ -17,6 +17,7 @@ from shared.values import (
     Code,
     Currency,
     DeliveryMethod,
+    Flag,
     Locale,
     Minor,
     Money,
@@ -56,7 +57,7 @@ class OrderSubmitted(Event, type="orders.inbox.order_submitted.v1", subject="ext
     locale: Locale = Locale.ZH_CN
     agent: Code | None = None
     remark: Text = ""
-    address_confirmed: bool = False
+    address_confirmed: Flag = False
     """True when the shop had the buyer confirm address and contact at check-out (O6)."""
     personal: Personal
 
@@ -101,7 +102,7 @@ class AddressAnswered(Event, type="orders.inbox.address_answered.v1", subject="e
 
     source: Code
     external_number: Code
-    cod_accepted: bool = False
+    cod_accepted: Flag = False
     """For COD: the buyer agrees to pay on delivery, fee included."""
     delivery_method: DeliveryMethod | None = None
     personal: Personal | None = None
@@ -168,7 +169,7 @@ class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id")
     order_id: Code
     barcode: Barcode
     quantity: Quantity
-    damaged: Annotated[int, Field(ge=0, le=100_000)] = 0
+    damaged: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
     """Further pieces found damaged while picking: logged and scrapped, not picked."""
     scanned_at: Time
 
@@ -186,7 +187,7 @@ class CheckScanned(Event, type="scans.inbox.check_scanned.v1", subject="order_id
     order_id: Code
     barcode: Barcode
     quantity: Quantity
-    damaged: bool = False
+    damaged: Flag = False
     scanned_at: Time
 
 
@@ -201,7 +202,7 @@ class PackScanned(Event, type="scans.inbox.pack_scanned.v1", subject="order_id")
     """A parcel of the order is closed and weighed; without `lines` it holds all that is left to pack (W5)."""
 
     order_id: Code
-    weight_grams: Annotated[int, Field(ge=1, le=1_000_000)]
+    weight_grams: Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
     lines: tuple[SkuQuantity, ...] = ()
     scanned_at: Time
 

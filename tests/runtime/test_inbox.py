@@ -8,7 +8,7 @@ import pytest
 from shared.events.base import Event
 from shared.runtime.inbox import LARGEST, inbox_types, outside
 from shared.runtime.messages import Door, Refused
-from tests.builders import paid
+from tests.builders import confirmed, paid
 from tests.runtime.stand import SHOP
 
 PAID = "orders.inbox.payment_captured.v1"
@@ -106,3 +106,15 @@ def test_a_made_up_field_name_comes_back_short_and_printable(name: str, shown: s
 @pytest.mark.requirement("X2")
 def test_an_event_whose_consequences_would_fit_into_no_record_is_refused():
     assert answer(paid(), payment_id="x" * LARGEST)[:2] == ("too_large", "data")
+
+
+@pytest.mark.parametrize("time", [1772413200, 1772413200000, 1772413200.5, "1772413200", "-1772413200"])
+@pytest.mark.requirement("O1")
+def test_a_number_is_no_time(time: object):
+    assert answer(paid(), captured_at=time)[:2] == ("invalid", "captured_at")
+
+
+@pytest.mark.parametrize("answered", ["no", "true", 1, 0.0, "on"])
+@pytest.mark.requirement("O6")
+def test_a_consent_is_not_guessed(answered: object):
+    assert answer(confirmed(), cod_accepted=answered)[:2] == ("invalid", "cod_accepted")
