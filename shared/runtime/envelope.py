@@ -50,12 +50,14 @@ def text_headers(raw: Raw) -> dict[str, str]:
     """Headers as text. Raises Malformed for one that is null, repeated or not UTF-8, naming it."""
     headers: dict[str, str] = {}
     for name, value in raw.headers:
+        if "\ufffd" in name:  # `records` put it in the place of what is no text
+            raise Malformed("the name of a header is not UTF-8")
         if name in headers:
-            raise Malformed(f"header {name!r} stands twice")
+            raise Malformed(f"header {plain(name)!r} stands twice")
         try:
             headers[name] = value.decode()
         except (UnicodeDecodeError, AttributeError):
-            raise Malformed(f"header {name!r} is null or not UTF-8") from None
+            raise Malformed(f"header {plain(name)!r} is null or not UTF-8") from None
         if "\x00" in headers[name] or "\x00" in name:
             raise Malformed("a header holds a null character")
     return headers

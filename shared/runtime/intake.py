@@ -26,6 +26,7 @@ from shared.runtime.clock import DrivenClock
 from shared.runtime.envelope import Malformed, decode_ours, text_headers, unreadable
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Incoming, Raw, Refused
+from shared.runtime.records import read_all_names
 from shared.runtime.settings import Settings
 from shared.runtime.store import Unavailable
 from shared.runtime.turn import Turns
@@ -56,6 +57,7 @@ class Intake:
         self._busy = asyncio.Lock()
         self._kafka = settings.kafka
         service = turns.service
+        read_all_names()
         self.broker = KafkaBroker(
             settings.kafka,
             client_id=f"handover-{service.name}",
