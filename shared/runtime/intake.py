@@ -59,7 +59,7 @@ class Intake:
         service = turns.service
         read_all_names()
         self.broker = KafkaBroker(
-            settings.kafka,
+            settings.kafka.split(","),  # a list: FastStream takes a text for one single address
             client_id=f"handover-{service.name}",
             logger=None,
             allow_auto_create_topics=False,

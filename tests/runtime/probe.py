@@ -228,12 +228,13 @@ class Probe:
             await connection.execute(f"TRUNCATE {names} RESTART IDENTITY")
             await connection.close()
 
-    async def writer(self) -> Runtime:
-        """A replica of orders, its doors still closed."""
+    async def writer(self, kafka: str | None = None) -> Runtime:
+        """A replica of orders, its doors still closed; `kafka` are other bootstrap servers than the broker alone."""
         handlers = (on(Pay, pay, _note), on(ReceiptConfirmed, receipt, _note), on(Swap, swap, _both),
                     on(Remind, remind, _note))  # fmt: skip
         return await self._runtime(
-            Service("orders", self._desk, handlers, OrderEventParked, OrderMessageRefused, ("orders.inbox",))
+            Service("orders", self._desk, handlers, OrderEventParked, OrderMessageRefused, ("orders.inbox",)),
+            kafka,
         )
 
     async def reader(self) -> Runtime:
@@ -245,10 +246,10 @@ class Probe:
     def _desk(self) -> ProbeDesk:
         return ProbeDesk(self.broken)
 
-    async def _runtime(self, service: Service[ProbeDesk]) -> Runtime:
+    async def _runtime(self, service: Service[ProbeDesk], kafka: str | None = None) -> Runtime:
         settings = Settings(
             database_url=SecretStr(self.url(service.name)),
-            kafka=self.broker.bootstrap,
+            kafka=kafka or self.broker.bootstrap,
             kafka_idempotent=self.broker.idempotent,
             kafka_session_ms=self.broker.session_ms,
             kafka_fetch_wait_ms=20,

@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
+from deploy.embedded.child import free_port
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.topics import create_topics
 from shared.runtime import commands, intake
@@ -152,6 +153,20 @@ async def test_a_broker_that_answers_no_more_for_a_while(probe: Probe, monkeypat
     await until(ready(writer))
     await until(ready(reader))
     assert await parked(writer) == await parked(reader) == []
+
+
+async def test_the_first_of_several_bootstrap_servers_is_away(probe: Probe):
+    await probe.topics()
+    writer, reader = (
+        await probe.writer(f"127.0.0.1:{free_port()},{probe.broker.bootstrap}"),
+        await probe.reader(),
+    )
+    await writer.start()
+    await reader.start()
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    await until(noted(writer, "n", 1))
+    await until(noted(reader, "n", 1))
+    await until(ready(writer))
 
 
 async def test_topics_that_are_made_late(probe: Probe):
