@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo up env test test-containers check docs lock clean
+.PHONY: help setup demo up env test test-containers faults check docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -43,6 +43,9 @@ test: $(STAMP) ## All tests that need nothing but this machine
 
 test-containers: $(STAMP) ## The tests that need Docker: real Kafka and PostgreSQL
 	@HANDOVER_CONTAINERS=required $(BIN)/pytest -m containers
+
+faults: $(STAMP) ## Break the system on real parts for half an hour and judge it (Docker): FAULTS="--short", "--seed 7 --rounds 3"
+	@$(BIN)/python -m tests.faults $(FAULTS)
 
 check: $(STAMP) ## Style, types, import rules, generated documents
 	@$(BIN)/ruff check .

@@ -1,0 +1,96 @@
+"""Runs a service on a host that can be broken at a named point: `python -m tests.faults.host services.orders.app`.
+
+The product has no hooks for faults. Here its steps are wrapped from outside: when the file of a point appears in the folder
+that FAULTS_FOLDER names, the next step that comes to this point takes the file away and kills the process, as `kill -9` would.
+The file `clock` holds seconds by which this host's clock is wrong.
+"""
+
+import os
+import runpy
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from shared.runtime import relay
+from shared.runtime.clock import WallClock
+from shared.runtime.commands import Commands
+from shared.runtime.intake import Intake
+from shared.runtime.postgres import PostgresTransaction
+
+POINTS = ("before_commit", "before_offsets", "before_sending", "before_deleting", "before_answering")
+"""Where a process can be made to die; see `wrap`."""
+
+
+class Host:
+    """The files by which this process is told to break."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def die_at(self, point: str) -> None:
+        """End here and now if that was asked for."""
+        file = self.folder / point
+        if file.exists():
+            file.unlink(missing_ok=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def wrong_by(self) -> timedelta:
+        """How far the clock of this host is off."""
+        try:
+            return timedelta(seconds=float((self.folder / "clock").read_text()))
+        except (OSError, ValueError):
+            return timedelta(0)
+
+
+class DyingConnection:
+    """The relay's connection: dies between what Kafka acknowledged and its deletion from the outbox."""
+
+    def __init__(self, connection: Any, host: Host) -> None:
+        self.connection = connection
+        self.host = host
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    async def execute(self, *arguments: Any) -> Any:
+        self.host.die_at("before_deleting")
+        return await self.connection.execute(*arguments)
+
+
+def wrap(host: Host) -> None:
+    """Put the points into the runtime's steps."""
+    save, apply, send, put = PostgresTransaction.save, Intake._apply, relay.Relay._send, Commands.put
+
+    async def dying_save(self: Any, changes: Any) -> None:
+        await save(self, changes)
+        host.die_at("before_commit")
+
+    async def dying_apply(self: Any, records: Any) -> None:
+        await apply(self, records)
+        host.die_at("before_offsets")
+
+    async def dying_send(self: Any, connection: Any, producer: Any, unsent: Any) -> None:
+        host.die_at("before_sending")
+        await send(self, DyingConnection(connection, host), producer, unsent)
+
+    async def dying_put(self: Any, incoming: Any) -> Any:
+        outcome = await put(self, incoming)
+        host.die_at("before_answering")
+        return outcome
+
+    def wrong_now(self: Any) -> datetime:
+        return datetime.now(UTC) + host.wrong_by()
+
+    PostgresTransaction.save = dying_save  # type: ignore[method-assign]
+    Intake._apply = dying_apply  # type: ignore[method-assign]
+    relay.Relay._send = dying_send  # type: ignore[method-assign]
+    Commands.put = dying_put  # type: ignore[method-assign]
+    WallClock.now = wrong_now  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    wrap(Host(Path(os.environ["FAULTS_FOLDER"])))
+    sys.argv = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,0 +1,225 @@
+"""The faults: each breaks something, holds it broken for a while, and returns when its end has come."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import asyncpg
+
+from deploy.provision import SERVICES, database_of
+from shared.runtime.postgres import make_pool
+from shared.runtime.relay import republish
+from tests.faults import kafka
+from tests.faults.cluster import REPLICAS, STATEMENT_TIMEOUT, Cluster, service_of
+from tests.faults.parts import NODES
+from tests.faults.witness import Witness
+
+DOWN = (1.0, 3.0)
+"""Seconds, from and to, that a killed server stays down."""
+
+
+class NotMet(Exception):
+    """The fault could not be injected: nobody came to the point, or there is no such node now."""
+
+
+@dataclass
+class Scene:
+    """What faults are injected into."""
+
+    cluster: Cluster
+    witness: Witness
+    draw: random.Random
+
+    def replica(self, *services: str) -> str:
+        """One replica, by chance."""
+        return self.draw.choice([r for r in REPLICAS if not services or service_of(r) in services])
+
+    async def down(self) -> None:
+        """Stay down for a while."""
+        await asyncio.sleep(self.draw.uniform(*DOWN))
+
+
+Injection = Callable[[Scene], Awaitable[None]]
+
+
+# --- services ---------------------------------------------------------------------------------------------------
+
+
+async def kill_replica(scene: Scene) -> None:
+    """kill -9, at any moment."""
+    process = scene.cluster.processes[scene.replica()]
+    process.kill()
+    await asyncio.sleep(0.05)
+
+
+def kill_at(point: str, *services: str) -> Injection:
+    """kill -9 when a replica comes to a point of its work; whichever of the two comes first."""
+
+    async def kill(scene: Scene) -> None:
+        service = service_of(scene.replica(*services))
+        pair = {r: scene.cluster.processes[r] for r in REPLICAS if service_of(r) == service}
+        files = [scene.cluster.faults_of(replica) / point for replica in pair]
+        for file in files:
+            file.touch()
+        try:
+            deadline = time.monotonic() + 10
+            while all(process.poll() is None for process in pair.values()):
+                if time.monotonic() > deadline:
+                    raise NotMet(f"{service} did not come to {point}")
+                await asyncio.sleep(0.02)
+        finally:
+            for file in files:
+                file.unlink(missing_ok=True)
+
+    return kill
+
+
+async def freeze_replica(scene: Scene) -> None:
+    """SIGSTOP for longer than its session: the others take its work over, then it wakes up and knows nothing of that."""
+    process = scene.cluster.processes[scene.replica()]
+    if process.poll() is not None:
+        raise NotMet("it is dead already")
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(scene.cluster.broker.session_ms / 1000 + scene.draw.uniform(2, 5))
+    process.send_signal(signal.SIGCONT)
+
+
+async def jump_clock(scene: Scene) -> None:
+    """The clock of one host is an hour fast or slow for some seconds, then right again."""
+    file = scene.cluster.faults_of(scene.replica()) / "clock"
+    file.write_text(scene.draw.choice(["3600", "-3600"]))
+    await asyncio.sleep(scene.draw.uniform(4, 7))
+    file.unlink()
+
+
+# --- Kafka ------------------------------------------------------------------------------------------------------
+
+
+async def _kill_node(scene: Scene, node: int) -> None:
+    container = scene.cluster.broker.nodes[node]
+    await container.kill()
+    await scene.down()
+    await container.revive()
+
+
+async def kill_node(scene: Scene) -> None:
+    """kill -9 of one Kafka node, by chance."""
+    await kafka.whole(scene.cluster.broker)
+    await _kill_node(scene, scene.draw.choice(NODES))
+
+
+async def kill_coordinator(scene: Scene) -> None:
+    """kill -9 of the node that coordinates a service's group."""
+    await kafka.whole(scene.cluster.broker)
+    group = f"handover-{scene.draw.choice(SERVICES)}"
+    await _kill_node(scene, await kafka.coordinator(scene.cluster.broker, group))
+
+
+async def kill_controller(scene: Scene) -> None:
+    """kill -9 of the active controller."""
+    await kafka.whole(scene.cluster.broker)
+    await _kill_node(scene, await kafka.controller(scene.cluster.broker))
+
+
+async def kill_all_nodes(scene: Scene) -> None:
+    """kill -9 of all three nodes at once."""
+    nodes = scene.cluster.broker.nodes.values()
+    await kafka.whole(scene.cluster.broker)
+    await asyncio.gather(*(node.kill() for node in nodes))
+    await scene.down()
+    await asyncio.gather(*(node.revive() for node in nodes))
+
+
+async def remake_topics(scene: Scene) -> None:
+    """All topics deleted, made again with another number of partitions, filled again from the logs; the load goes on.
+
+    The outboxes are filled first, while there are no topics: so every stream begins with its first event again.
+    """
+    broker = scene.cluster.broker
+    await kafka.whole(broker)
+    before = await kafka.delete_all(broker)
+    for service in SERVICES:
+        async with make_pool(scene.cluster.database_url(service)) as pool:
+            await republish(pool)
+    await kafka.make_all(broker, scene.draw.choice([n for n in (3, 4, 6, 8, 9) if n != before]))
+    await scene.witness.made_anew()
+
+
+# --- PostgreSQL -------------------------------------------------------------------------------------------------
+
+
+async def kill_postgres(scene: Scene) -> None:
+    """kill -9 of the whole server; it recovers from its write-ahead log."""
+    await scene.cluster.postgres.kill()
+    await scene.down()
+    await scene.cluster.postgres.revive()
+
+
+async def pause_postgres(scene: Scene) -> None:
+    """The server answers nothing for longer than a statement may take, as when its disk hangs."""
+    await scene.cluster.postgres.pause()
+    await asyncio.sleep(STATEMENT_TIMEOUT + scene.draw.uniform(1, 3))
+    await scene.cluster.postgres.unpause()
+
+
+async def cut_connections(scene: Scene) -> None:
+    """All connections of one service, or of all, are cut by the server."""
+    names = [
+        database_of(s) for s in (SERVICES if scene.draw.random() < 0.5 else [scene.draw.choice(SERVICES)])
+    ]
+    try:
+        admin = await asyncpg.connect(scene.cluster.postgres.admin_url, timeout=10)
+    except (OSError, asyncpg.PostgresError):
+        raise NotMet("another fault took the server away") from None
+    try:
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY($1)", names
+        )
+    finally:
+        await admin.close()
+
+
+async def slow_disk(scene: Scene) -> None:
+    """Nothing can be written to one service's log for longer than a statement may take: statements time out."""
+    service = scene.draw.choice(SERVICES)
+    url = scene.cluster.database_url(service, owner=True)
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE event_log, cursors IN ACCESS EXCLUSIVE MODE")
+            await asyncio.sleep(STATEMENT_TIMEOUT + scene.draw.uniform(1, 3))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        raise NotMet("another fault took the server away") from None
+    finally:
+        connection.terminate()
+
+
+QUICK: dict[str, Injection] = {
+    "replica killed": kill_replica,
+    "replica killed before its commit": kill_at("before_commit"),
+    "replica killed between commit and offsets": kill_at("before_offsets"),
+    "replica killed before sending": kill_at("before_sending", "orders", "warehouse", "notify"),
+    "replica killed between sending and deleting from the outbox": kill_at(
+        "before_deleting", "orders", "warehouse", "notify"
+    ),
+    "replica killed while answering": kill_at("before_answering", "orders", "warehouse"),
+    "database connections cut": cut_connections,
+}
+"""Over in a moment."""
+
+SLOW: dict[str, Injection] = {
+    "Kafka node killed": kill_node,
+    "Kafka group coordinator killed": kill_coordinator,
+    "Kafka controller killed": kill_controller,
+    "all Kafka nodes killed at once": kill_all_nodes,
+    "PostgreSQL killed": kill_postgres,
+    "PostgreSQL hangs": pause_postgres,
+    "statements time out": slow_disk,
+    "replica frozen longer than its session": freeze_replica,
+    "clock of a host wrong by an hour": jump_clock,
+    "topics made anew with other partitions": remake_topics,
+}
+"""These last some seconds."""

@@ -1,0 +1,265 @@
+"""The steady load: orders live their lives through the public edges, each at its own pace, faults or not.
+
+A storefront that is worth its name sends again, under the same id, whatever no event has answered yet: Kafka's acknowledgment
+says that a record is stored, not that it was read, and a topic that is deleted takes records with it that nobody had read.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from deploy.play.day import AGENT, COURIER_OF, PAYMENTS, PICKERS, SHOP
+from deploy.play.script import SOURCE, Script, Story, write
+from shared.events import inbox
+from shared.events.base import Event
+from shared.events.warehouse import TrackingStatus
+from shared.values import Actor, Money
+from tests.faults.edges import FaultyEdges, Refusal
+from tests.faults.witness import Said, Witness
+
+STORIES = (Story.PLAIN, Story.COD, Story.TWO_PAYMENTS, Story.CANCELED_EARLY)
+AGAIN_AFTER = 8.0
+"""Seconds without an answering event after which a storefront sends again."""
+GIVE_UP = 240.0
+"""Seconds without an answer after which a message counts as lost."""
+
+Answered = Callable[[Said], bool]
+
+
+@dataclass
+class Step:
+    """Something handed in, and the event that answers it."""
+
+    event: Event
+    actor: Actor
+    id: str
+    answer: Answered
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: bool = False
+
+
+def kind(name: str, **values: Any) -> Answered:
+    """An event called so, with these values."""
+    return lambda said: (
+        said.type.split(".")[1] == name and all(said.data.get(k) == v for k, v in values.items())
+    )
+
+
+def now() -> datetime:
+    """The wall clock of the outsiders."""
+    return datetime.now(UTC)
+
+
+class Load:
+    """Starts `rate` lives a second while `open`; `living` are under way."""
+
+    def __init__(self, edges: FaultyEdges, witness: Witness, seed: int, rate: float) -> None:
+        self.edges = edges
+        self.rate = rate
+        self.open = True
+        self.draw = random.Random(seed)
+        self.living: set[asyncio.Task[None]] = set()
+        self.ended: dict[str, Script] = {}
+        """Orders that reached the end of their story, by our id."""
+        self.stocked: Counter[str] = Counter()
+        """Pieces by SKU whose scan was accepted."""
+        self.failures: list[str] = []
+        self._heard: dict[str, list[Said]] = {}
+        self._waiting: dict[str, list[Step]] = {}
+        run = f"f{seed}-{now():%H%M%S}"
+        scripts = write(run, 12_000, seed, now())
+        self._scripts = (s for s in scripts if s.story in STORIES)
+        witness.tell(self._hear)
+
+    async def run(self) -> None:
+        """Start lives, for ever."""
+        while True:
+            await asyncio.sleep(self.draw.expovariate(self.rate))
+            if self.open and len(self.living) < 80:
+                task = asyncio.create_task(self._live(next(self._scripts)))
+                self.living.add(task)
+                task.add_done_callback(self.living.discard)
+
+    async def stock(self, sku: str, quantity: int) -> None:
+        """Receive goods onto a shelf."""
+        scan = inbox.StockScanned(barcode=sku, quantity=quantity, location="A-01", scanned_at=now())
+        await self._scan(scan, PICKERS[0])
+        self.stocked[sku] += quantity
+
+    # --- a life -------------------------------------------------------------------------------------------
+
+    async def _live(self, script: Script) -> None:
+        try:
+            await self._buy(script)
+            if script.story is not Story.CANCELED_EARLY:
+                await self._work(script)
+                await self._arrive(script)
+            self.ended[script.order_id] = script
+        except (Refusal, TimeoutError) as error:
+            self.failures.append(f"{script.number} ({script.story}): {error!r}")
+        finally:
+            self.forget(script)
+
+    def forget(self, script: Script) -> None:
+        """Nobody waits for news of this order any more."""
+        self._heard.pop(script.order_id, None)
+        self._waiting.pop(script.order_id, None)
+
+    async def _buy(self, script: Script) -> None:
+        order, number = script.order, script.number
+        for line in order.lines:
+            await self.stock(line.sku, line.quantity)
+        steps = [self._step(script, order, SHOP, "order", kind("order_placed"))]
+        if order.payment_method == "prepaid":
+            parts = 2 if script.story is Story.TWO_PAYMENTS else 1
+            first = order.total // parts
+            for part, amount in enumerate([first, order.total - first][:parts]):
+                steps.append(self._payment(script, part, amount))
+        if script.story is Story.CANCELED_EARLY:
+            cancel = inbox.CancelAsked(source=SOURCE, external_number=number, reason="changed my mind")
+            steps.append(self._step(script, cancel, SHOP, "cancel", kind("order_canceled")))
+        elif self.draw.random() < 0.8:
+            cod = order.payment_method == "cod"
+            answer = inbox.AddressAnswered(source=SOURCE, external_number=number, cod_accepted=cod)
+            steps.append(self._step(script, answer, SHOP, "address", kind("address_confirmed")))
+        else:
+            self._spawn_agent(script)
+        await self.hand_in(script, steps, over_http=self.draw.random() < 0.4)
+
+    def _payment(self, script: Script, part: int, amount: int) -> Step:
+        payment_id = f"{script.number}-{part}"
+        payment = inbox.PaymentCaptured(
+            source=SOURCE,
+            external_number=script.number,
+            payment_id=payment_id,
+            amount=Money(amount=amount, currency="CNY"),
+            captured_at=now(),
+        )
+        booked = kind("payment_recorded", payment_id=payment_id)
+        late = kind("payment_anomaly_found", payment_id=payment_id)  # the order was canceled meanwhile
+        return self._step(script, payment, PAYMENTS, f"pay-{part}", lambda said: booked(said) or late(said))
+
+    def _spawn_agent(self, script: Script) -> None:
+        """An agent confirms the address by phone, by a command over HTTP, when asked to."""
+
+        async def confirm() -> None:
+            await self.until(script, kind("address_confirmation_requested"))
+            body = {"cod_accepted": script.order.payment_method == "cod"}
+            await self.edges.ask("orders", f"/v1/orders/{script.order_id}/confirm-address", AGENT, body)
+
+        task = asyncio.create_task(self._guarded(script, confirm()))
+        self.living.add(task)
+        task.add_done_callback(self.living.discard)
+
+    async def _guarded(self, script: Script, work: Any) -> None:
+        try:
+            await work
+        except (Refusal, TimeoutError) as error:
+            self.failures.append(f"{script.number} (agent): {error!r}")
+
+    async def _work(self, script: Script) -> None:
+        await self.until(script, kind("fulfillment_allocated"))
+        picker, checker = self.draw.sample(PICKERS, 2)
+        order_id, lines = script.order_id, [(line.sku, line.quantity) for line in script.order.lines]
+        start = inbox.PickStartScanned(order_id=order_id, scanned_at=now())
+        started = self._step(script, start, picker, "pick", kind("fulfillment_pick_started"))
+        await self.hand_in(script, [started], over_http=self.draw.random() < 0.7)
+        for sku, quantity in lines:
+            await self._scan(
+                inbox.PickScanned(order_id=order_id, barcode=sku, quantity=quantity, scanned_at=now()), picker
+            )
+        await self._scan(inbox.CheckStartScanned(order_id=order_id, scanned_at=now()), checker)
+        for sku, quantity in lines:
+            await self._scan(
+                inbox.CheckScanned(order_id=order_id, barcode=sku, quantity=quantity, scanned_at=now()),
+                checker,
+            )
+        await self._scan(inbox.CheckFinishScanned(order_id=order_id, scanned_at=now()), checker)
+        pack = inbox.PackScanned(order_id=order_id, weight_grams=850, scanned_at=now())
+        number = (await self._scan(pack, picker))["tracking_number"]
+        leave = inbox.HandOverScanned(tracking_number=number, scanned_at=now())
+        left = self._step(script, leave, picker, "leave", kind("shipment_shipped"))
+        await self.hand_in(script, [left], over_http=self.draw.random() < 0.7)
+
+    async def _arrive(self, script: Script) -> None:
+        shipped = await self.until(script, kind("shipment_shipped"))
+        cod = script.order.total if script.story is Story.COD else 0
+        steps = []
+        for status in ("out_for_delivery", "in_transit", "delivered"):  # out of order, as couriers do
+            report = inbox.TrackingReported(
+                courier=shipped.data["courier"],
+                tracking_number=shipped.data["tracking_number"],
+                status=TrackingStatus(status),
+                occurred_at=now(),
+                cod_collected=cod if status == "delivered" else 0,
+            )
+            delivered = status == "delivered"
+            told = kind("shipment_delivered") if delivered else kind("tracking_updated", reported=status)
+            steps.append(self._step(script, report, COURIER_OF[shipped.data["courier"]], status, told))
+        await self.hand_in(script, steps, over_http=self.draw.random() < 0.2)
+        receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=script.number)
+        confirmed = self._step(script, receipt, SHOP, "receipt", kind("order_completed"))
+        await self.hand_in(script, [confirmed], over_http=self.draw.random() < 0.5)
+
+    # --- handing in ---------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _step(script: Script, event: Event, actor: Actor, name: str, answer: Answered) -> Step:
+        return Step(event, actor, f"{script.number}-{name}", answer)
+
+    async def _scan(self, scan: Event, actor: Actor) -> Any:
+        """Scanners send until they are answered, under the id made on the device."""
+        scan_id = self.edges.fresh("scan")
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return await self.edges.say(scan, actor, scan_id)
+
+    async def hand_in(self, script: Script, steps: list[Step], *, over_http: bool) -> None:
+        """Send all, then again whatever no event answers. What was refused too early is asked again under a new id."""
+        self._waiting.setdefault(script.order_id, []).extend(steps)
+        deadline = asyncio.get_running_loop().time() + GIVE_UP
+        while left := [step for step in steps if not step.done.is_set()]:
+            if asyncio.get_running_loop().time() > deadline:
+                raise TimeoutError(f"no answer to {', '.join(step.id for step in left)}")
+            for step in left:
+                if step.refused:
+                    step.id, step.refused = self.edges.fresh(step.id), False
+                if not over_http:
+                    await self.edges.offer(step.event, step.actor, step.id)
+                    continue
+                try:
+                    await self.edges.say(step.event, step.actor, step.id)
+                except Refusal:
+                    step.refused = True  # news travels between services in its own time
+            waits = [asyncio.create_task(step.done.wait()) for step in left]
+            await asyncio.wait(waits, timeout=0.5 if any(s.refused for s in left) else AGAIN_AFTER)
+            for wait in waits:
+                wait.cancel()
+
+    async def until(self, script: Script, answer: Answered) -> Said:
+        """Wait for an event of an order."""
+        deadline = asyncio.get_running_loop().time() + GIVE_UP
+        while True:
+            for said in self._heard.get(script.order_id, []):
+                if answer(said):
+                    return said
+            if asyncio.get_running_loop().time() > deadline:
+                raise TimeoutError(f"{script.number}: an event did not come")
+            await asyncio.sleep(0.05)
+
+    def _hear(self, said: Said) -> None:
+        if said.type.endswith(".message_refused.v1"):
+            for steps in self._waiting.values():
+                for step in steps:
+                    step.refused = step.refused or step.id == said.data["refused"]
+            return
+        order_id = said.stream.removeprefix("order/")
+        self._heard.setdefault(order_id, []).append(said)
+        for step in self._waiting.get(order_id, []):
+            if step.answer(said):
+                step.done.set()
