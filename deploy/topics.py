@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
 
 DAY = 24 * 3600 * 1000
 PARTITIONS = 12
@@ -45,22 +45,34 @@ async def create_topics(
 ) -> list[str]:
     """Create the topics that are missing; returns their names. Topics that exist stay as they are.
 
-    Waits up to `patience` seconds for the broker. Raises KafkaError when it does not answer or refuses a topic.
+    Waits up to `patience` seconds for the broker, and for as many brokers as there are to be replicas: nodes of a cluster that
+    is starting register one by one. Raises KafkaError when they do not come or refuse a topic.
     """
+    deadline = asyncio.get_running_loop().time() + patience
     admin = await _connect(bootstrap, patience)
     try:
-        existing = set(await admin.list_topics())
-        missing = [_new(topic, replication) for topic in topics(partitions) if topic.name not in existing]
-        if not missing:
-            return []
-        answer = await admin.create_topics(missing)
-        for name, code, *message in answer.topic_errors:  # refusals are in the answer: the client raises none
-            error = for_code(code)
-            if code and error is not TopicAlreadyExistsError:  # somebody else was quicker: just as well
-                raise error(f"topic {name}: {message[0] if message else ''}")
-        return [topic.name for topic in missing]
+        while True:
+            try:
+                return await _create_missing(admin, topics(partitions), replication)
+            except InvalidReplicationFactorError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
     finally:
         await admin.close()
+
+
+async def _create_missing(admin: AIOKafkaAdminClient, wanted: list[Topic], replication: int) -> list[str]:
+    existing = set(await admin.list_topics())
+    missing = [_new(topic, replication) for topic in wanted if topic.name not in existing]
+    if not missing:
+        return []
+    answer = await admin.create_topics(missing)
+    for name, code, *message in answer.topic_errors:  # refusals are in the answer: the client raises none
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:  # somebody else was quicker: just as well
+            raise error(f"topic {name}: {message[0] if message else ''}")
+    return [topic.name for topic in missing]
 
 
 def _new(topic: Topic, replication: int) -> NewTopic:
