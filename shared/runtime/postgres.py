@@ -54,7 +54,12 @@ def make_pool(dsn: str, *, size: int = 6, statement_timeout_ms: int = 30_000) ->
         max_size=size,
         init=_init,
         timeout=10,
-        server_settings={"statement_timeout": str(statement_timeout_ms), "timezone": "UTC"},
+        server_settings={
+            "statement_timeout": str(statement_timeout_ms),
+            # a host that froze in the middle of a turn must not hold its rows for ever
+            "idle_in_transaction_session_timeout": str(statement_timeout_ms),
+            "timezone": "UTC",
+        },
     )
 
 

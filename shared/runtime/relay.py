@@ -23,6 +23,10 @@ BATCH = 1000
 POLL = 0.1
 """Seconds between looks for what another replica committed; our own commits wake the relay at once."""
 
+LEASE = 30
+"""Seconds without a word after which the database ends the leader's connection, and with it the lock: a host that is frozen or
+cut off says no goodbye, and nobody else could send. Longer than a send may take: a slow broker does not cost the lead."""
+
 _LOCK = (
     0x48414E44  # "HAND": the relay's advisory lock; a service has a database of its own, so one number serves
 )
@@ -89,6 +93,8 @@ class Relay:
                 await asyncio.sleep(1)
             producer = self.make_producer()
             try:
+                # the pool takes the setting back with the connection
+                await connection.execute(f"SET idle_session_timeout = '{LEASE}s'")
                 await producer.start()
                 self.leading, self.trouble = True, None
                 await self._send_all(connection, producer)

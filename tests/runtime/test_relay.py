@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
+from shared.runtime import relay as relay_module
 from shared.runtime.commands import asked
 from shared.runtime.relay import Relay, republish
 from shared.runtime.running import Runtime
@@ -27,6 +28,8 @@ class Wire:
         self.tried = 0
         self.refuse_send: set[int] = set()
         self.refuse_ack: set[int] = set()
+        self.awake = asyncio.Event()
+        self.awake.set()
 
     async def start(self) -> None: ...
 
@@ -34,6 +37,7 @@ class Wire:
 
     async def send(self, topic: str, value: bytes, key: bytes, headers: Any) -> "asyncio.Future[None]":
         self.tried += 1
+        await self.awake.wait()
         if self.tried in self.refuse_send:
             raise KafkaTimeoutError
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -167,6 +171,29 @@ async def test_a_leader_whose_connection_is_cut_leads_again_or_another_does(
             await say(writers[0], "a")
             await until(lambda: empty(writers[0]))
             assert set(wires[0].sent + wires[1].sent) == {f"order/a/{n}" for n in range(1, sent + 1)}
+
+
+async def test_a_leader_that_froze_loses_the_lead_and_does_no_harm_when_it_wakes(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(relay_module, "LEASE", 1)
+    writers = [await probe.writer() for _ in range(2)]
+    wires = [Wire(), Wire()]
+    relays = [relay_of(w, wire) for w, wire in zip(writers, wires, strict=True)]
+    wires[0].awake.clear()
+    async with running(relays[0]):
+        await until(lambda: relays[0].leading)
+        async with running(relays[1]):
+            await say(writers[1], "a", "b")  # the frozen leader reads them, and no further
+            await until(lambda: wires[0].tried)
+            await until(lambda: relays[1].leading)
+            await until(lambda: empty(writers[1]))
+            wires[0].awake.set()
+            await until(lambda: not relays[0].leading)
+            await say(writers[0], "a")
+            await until(lambda: empty(writers[0]))
+    assert wires[1].sent == ["order/a/1", "order/b/1", "order/a/2"]
+    assert wires[0].sent == ["order/a/1", "order/b/1"], "sent again: its consumers know the sequence"
 
 
 async def test_a_topic_that_was_lost_is_filled_again_and_consumers_skip_what_they_know(probe: Probe):
