@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo up env test test-containers faults check docs lock clean
+.PHONY: help setup demo up env test test-containers simulate faults bench check docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -44,8 +44,18 @@ test: $(STAMP) ## All tests that need nothing but this machine
 test-containers: $(STAMP) ## The tests that need Docker: real Kafka and PostgreSQL
 	@HANDOVER_CONTAINERS=required $(BIN)/pytest -m containers
 
+simulate: $(STAMP) ## Ten thousand orders in memory, everything around the services breaking
+	@$(BIN)/handover simulate
+
 faults: $(STAMP) ## Break the system on real parts for half an hour and judge it (Docker): FAULTS="--short", "--seed 7 --rounds 3"
 	@$(BIN)/python -m tests.faults $(FAULTS)
+
+bench: $(STAMP) .venv/.bench ## Measure against real Kafka and PostgreSQL: ARGS="throughput scan --kafka 127.0.0.1:9092"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.venv/.bench: benchmarks/requirements.lock $(STAMP)
+	@$(PIP) --only-binary :all: --require-hashes -r benchmarks/requirements.lock
+	@touch $@
 
 check: $(STAMP) ## Style, types, import rules, generated documents
 	@$(BIN)/ruff check .
@@ -60,7 +70,8 @@ docs: $(STAMP) ## Write the generated documents again
 lock: $(STAMP) ## Take the newest versions that pyproject.toml allows into the lock files
 	@$(LOCK) --upgrade --extra embedded --extra dev -o requirements.lock
 	@$(LOCK) --constraint requirements.lock -o deploy/requirements.lock
-	@echo "Wrote requirements.lock and deploy/requirements.lock; run make test, then commit both."
+	@$(LOCK) --constraint requirements.lock --extra embedded --extra bench -o benchmarks/requirements.lock
+	@echo "Wrote requirements.lock, deploy/requirements.lock and benchmarks/requirements.lock; run make test, then commit them."
 
 clean: ## Remove the environment and caches; data in .handover stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

@@ -1,0 +1,65 @@
+"""`python -m benchmarks [PART...]`: measure parts (all) and write what was found into benchmarks/results, one file a part."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks import machine
+from benchmarks.parts import throughput
+from benchmarks.place import Place, place
+
+RESULTS = Path(__file__).parent / "results"
+
+PARTS: dict[str, Callable[[Place, int], Awaitable[dict[str, Any]]]] = {"throughput": throughput.measure}
+
+
+def main(
+    parts: Annotated[list[str] | None, typer.Argument(help=f"Which of {', '.join(PARTS)}; all.")] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(envvar="HANDOVER_BENCH_KAFKA", help="A running broker, host:port; else a container."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each figure; medians need five.")] = 5,
+    results: Annotated[Path, typer.Option(help="Where the JSON files go.")] = RESULTS,
+) -> None:
+    """Measure, and write what was found."""
+    if unknown := set(parts or ()) - PARTS.keys():
+        raise typer.BadParameter(
+            f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}"
+        )
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    with place(kafka) as where:
+        for name in parts or PARTS:
+            print(f"{name} …", flush=True)
+            before, began = machine.load(), time.monotonic()
+            found = asyncio.run(_measured(name, where, rounds))
+            about = {
+                "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
+                "took_seconds": round(time.monotonic() - began),
+                "rounds": rounds,
+                "load_before": before,
+                "machine": machine.describe(),
+                "kafka": where.kafka_version,
+                "postgres": asyncio.run(where.postgres_version()),
+            }
+            results.mkdir(exist_ok=True)
+            text = json.dumps({"about": about, "found": found}, indent=1, ensure_ascii=False)
+            (results / f"{name}.json").write_text(text + "\n")
+            print(f"{name}: {about['took_seconds']} s", flush=True)
+
+
+async def _measured(name: str, where: Place, rounds: int) -> dict[str, Any]:
+    return await PARTS[name](where, rounds)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(main)
+    app()

@@ -1,0 +1,151 @@
+"""Where it is measured: one real Kafka node and one PostgreSQL server with synchronous commit on.
+
+Kafka comes from a container, or is one that runs already (`--kafka host:port`). PostgreSQL is the server from the wheel.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+
+from benchmarks import machine
+from deploy.embedded.child import free_port, temporary_folder
+from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.topics import PARTITIONS
+
+
+@dataclass(frozen=True)
+class Place:
+    """The two servers, and a folder for logs."""
+
+    folder: Path
+    kafka: str
+    kafka_pid: int | None
+    kafka_version: str
+    postgres: EmbeddedPostgres
+
+    @property
+    def admin_url(self) -> str:
+        """Superuser of PostgreSQL."""
+        return self.postgres.admin_url
+
+    def url(self, database: str) -> str:
+        """The superuser's URL of one database."""
+        return f"{self.admin_url.rsplit('/', 1)[0]}/{database}"
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds of both servers so far."""
+        spent = {"postgres": machine.cpu_seconds(self.postgres.pid or 0)}
+        if self.kafka_pid:
+            spent["kafka"] = machine.cpu_seconds(self.kafka_pid)
+        return spent
+
+    async def fresh_database(self, name: str, *statements: str) -> str:
+        """An empty database with these statements run in it; returns its URL."""
+        await self.execute("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await self.execute("postgres", f"CREATE DATABASE {name}")
+        await self.execute(name, *statements)
+        return self.url(name)
+
+    async def execute(self, database: str, *statements: str) -> None:
+        """Run statements as superuser."""
+        connection = await asyncpg.connect(self.url(database))
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def postgres_version(self) -> str:
+        """Version, and the setting that durability hangs on."""
+        connection = await asyncpg.connect(self.admin_url)
+        try:
+            return str(
+                await connection.fetchval(
+                    "SELECT current_setting('server_version') || ', synchronous_commit ' "
+                    "|| current_setting('synchronous_commit')"
+                )
+            )
+        finally:
+            await connection.close()
+
+    async def topics(self, *names: str, partitions: int = PARTITIONS) -> None:
+        """Make topics, empty: those that exist are deleted first."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        try:
+            if old := sorted(set(names) & set(await admin.list_topics())):
+                await admin.delete_topics(old)
+            missing = set(names)
+            for _ in range(200):  # deletion goes on behind the answer
+                answer = await admin.create_topics([NewTopic(n, partitions, 1) for n in sorted(missing)])
+                missing -= {name for name, code, *_ in answer.topic_errors if code == 0}
+                if not missing:
+                    return
+                await asyncio.sleep(0.1)
+            raise TimeoutError(f"topics {sorted(missing)} could not be made")
+        finally:
+            await admin.close()
+
+
+@contextmanager
+def place(kafka: str | None) -> Iterator[Place]:
+    """Start what is missing; stop it at the end. Main thread only."""
+    with temporary_folder() as folder:
+        postgres = EmbeddedPostgres(folder, free_port())
+        container = None
+        try:
+            postgres.start()
+            if kafka is None:
+                container = _container()
+                kafka, pid, name = container.bootstrap, container.host_pid, "container apache/kafka:4.1.1"
+            else:
+                pid, name = machine.listening_on(int(kafka.rsplit(":", 1)[1])), "a running broker"
+            asyncio.run(_answers(kafka))
+            yield Place(folder, kafka, pid, name, postgres)
+        finally:
+            if container is not None:
+                container.stop()
+            postgres.stop()
+
+
+def _container() -> Any:
+    from tests.containers.parts import ContainerKafka
+
+    class Node(ContainerKafka):
+        """The container of the tests, whose process we can ask for its CPU time."""
+
+        @property
+        def host_pid(self) -> int | None:
+            """The process as this machine sees it; a machine that runs containers in a virtual one cannot say."""
+            wrapped = self._container.get_wrapped_container()
+            wrapped.reload()
+            pid = wrapped.attrs["State"]["Pid"]
+            return pid if machine.cpu_seconds(pid) > 0 else None
+
+    node = Node(free_port())
+    node.start()
+    return node
+
+
+async def _answers(kafka: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+        try:
+            await admin.start()
+            await admin.list_topics()
+            return
+        except (KafkaError, OSError):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.3)
+        finally:
+            await admin.close()
