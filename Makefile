@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo up env test test-containers simulate faults bench check docs lock clean
+.PHONY: help setup demo up env test test-containers simulate test-planted faults bench check docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -46,6 +46,9 @@ test-containers: $(STAMP) ## The tests that need Docker: real Kafka and PostgreS
 
 simulate: $(STAMP) ## Ten thousand orders in memory, everything around the services breaking
 	@$(BIN)/handover simulate
+
+test-planted: $(STAMP) ## That the simulator finds faults: each of many put into the code, one at a time
+	@$(BIN)/pytest -m planted -n auto
 
 faults: $(STAMP) ## Break the system on real parts for half an hour and judge it (Docker): FAULTS="--short", "--seed 7 --rounds 3"
 	@$(BIN)/python -m tests.faults $(FAULTS)

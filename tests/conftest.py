@@ -1,4 +1,5 @@
-"""Tests that need Docker run when they are asked for (`pytest -m containers`) and say so when they do not run.
+"""Tests that take minutes or need Docker run when they are asked for (`pytest -m planted`, `-m containers`) and say so when
+they do not run.
 
 With HANDOVER_CONTAINERS=required (`make test-containers`, CI) they fail where Docker does not answer instead of being skipped.
 """
@@ -10,7 +11,10 @@ import pytest
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what is marked `containers` unless it is asked for and can run."""
+    """Skip what is marked `planted` unless it is asked for, and `containers` unless it is asked for and can run."""
+    for item in items:
+        if item.get_closest_marker("planted") and "planted" not in config.getoption("markexpr"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: make test-planted"))
     marked = [item for item in items if item.get_closest_marker("containers")]
     if not marked:
         return
