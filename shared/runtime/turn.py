@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from shared.runtime.bookkeeping import Cursor, LaneState, Parked, ParkedState, Seen
 from shared.runtime.clock import Clock
 from shared.runtime.desk import Desk, Want
+from shared.runtime.envelope import Malformed
 from shared.runtime.messages import (
     Door,
     Incoming,
@@ -431,6 +432,8 @@ def _reason(error: Exception) -> str:
     """One line that says what went wrong without saying whom it was about: never a value from the message (X4)."""
     if isinstance(error, Refused):
         return f"{error.code}: {error.detail}"
+    if isinstance(error, Malformed):  # says which part, never what it holds
+        return f"malformed: {error}"
     return f"{type(error).__name__} in {_where(error)}"
 
 
