@@ -14,6 +14,9 @@ from shared.runtime.messages import Door, Envelope, Incoming, Raw
 from shared.values import Actor, ActorKind, Role
 
 CONTENT_TYPE = "application/json"
+LONGEST = 300
+"""Characters of an attribute of ours: a subject may be a barcode, and an id names its subject. Together they stay below what an
+index of PostgreSQL takes."""
 
 
 class Malformed(Exception):
@@ -77,14 +80,19 @@ def decode_ours(raw: Raw) -> Incoming:
         ]
         if missing:
             raise Malformed(f"headers {', '.join(missing)} are missing")
+        for name in ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_correlationid", "ce_causationid"):
+            if not 0 < len(headers.get(name, "-")) <= LONGEST:
+                raise Malformed(f"header {name} must have 1 to {LONGEST} characters")
+        if not headers["ce_type"].startswith(f"{raw.topic}."):
+            raise Malformed(f"its type is not one of {raw.topic}")
         envelope = Envelope(
             id=headers["ce_id"],
             source=headers["ce_source"],
             type=headers["ce_type"],
             stream=headers["ce_subject"],
-            time=datetime.fromisoformat(headers["ce_time"]),
+            time=_time(headers["ce_time"]),
             actor=Actor(kind=ActorKind(headers["ce_authtype"]), name=headers["ce_authid"]),
-            sequence=int(headers["ce_sequence"]),
+            sequence=_sequence(headers["ce_sequence"]),
             correlation_id=headers.get("ce_correlationid"),
             causation_id=headers.get("ce_causationid"),
             trace=headers.get("ce_traceparent"),
@@ -103,7 +111,24 @@ def decode_ours(raw: Raw) -> Incoming:
             incoming.message = event.model_validate_json(raw.body, extra="ignore")
         except ValueError as error:
             incoming.error = Malformed(f"the body does not fit {envelope.type}: {fields_of(error)}")
+        else:
+            if incoming.message.stream != envelope.stream:
+                incoming.message = None
+                incoming.error = Malformed("the body is about another subject than the headers")
     return incoming
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None or not 2000 <= time.year <= 2200:
+        raise Malformed("header ce_time must lie between the years 2000 and 2200, with its offset from UTC")
+    return time
+
+
+def _sequence(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) > 0):
+        raise Malformed("header ce_sequence must be a number from 1 on, of at most 18 digits")
+    return int(text)
 
 
 def unreadable(raw: Raw, error: Exception, claimed_id: str | None = None) -> Incoming:

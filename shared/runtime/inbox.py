@@ -43,10 +43,9 @@ def outside(
         name[3:].replace("-", "_"): value for name, value in headers.items() if name[:3] in ("ce_", "ce-")
     }
     for name in ("id", "source", "type", "correlationid"):
-        value = attributes.get(name, "")
         if name == "correlationid" and name not in attributes:
             continue
-        if not value or len(value) > LONGEST or not value.isprintable():
+        if not _fit(attributes.get(name, "")):
             detail = f"the CloudEvents attribute {name} must have 1 to {LONGEST} printable characters"
             raise Refused("malformed", detail, field=name, status=422)
     if (
@@ -81,6 +80,16 @@ def outside(
         raw or Raw(topic, 0, 0, None, (), body),
         hashlib.sha256(type_name.encode() + b"\0" + data).digest(),
     )
+
+
+def claimed(headers: Mapping[str, str]) -> str | None:
+    """The id that a record whose sender is not known gives itself, if it can be one."""
+    value = headers.get("ce_id", "")
+    return value if _fit(value) else None
+
+
+def _fit(value: str) -> bool:
+    return 0 < len(value) <= LONGEST and value.isprintable()
 
 
 def _event(type_name: str, inbox: str, body: bytes) -> tuple[Event | None, Refused | None]:

@@ -24,7 +24,7 @@ from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock
 from shared.runtime.envelope import Malformed, decode_ours, text_headers, unreadable
-from shared.runtime.inbox import outside
+from shared.runtime.inbox import claimed, outside
 from shared.runtime.messages import Incoming, Raw, Refused
 from shared.runtime.records import read_all_names
 from shared.runtime.settings import Settings
@@ -235,9 +235,13 @@ class Intake:
         return self.decode(raw)
 
     def decode(self, raw: Raw) -> Incoming:
-        """A record as a message at the door, with its error when it cannot be read."""
-        if raw.topic not in INBOX_TOPICS:
-            return decode_ours(raw)
+        """A record as a message at the door, with its error when it cannot be read. Never raises: that would lose the batch."""
+        try:
+            return self._decoded(raw) if raw.topic in INBOX_TOPICS else decode_ours(raw)
+        except Exception as error:
+            return unreadable(raw, error)
+
+    def _decoded(self, raw: Raw) -> Incoming:
         headers: dict[str, str] = {}
         try:
             headers = text_headers(raw)
@@ -246,7 +250,7 @@ class Intake:
         except Malformed as error:
             return unreadable(raw, Refused("malformed", str(error), field="headers", status=422))
         except Refused as refused:
-            return unreadable(raw, refused, headers.get("ce_id"))
+            return unreadable(raw, refused, claimed(headers))
 
 
 async def _undecoded(message: KafkaMessage, original: Any) -> Any:

@@ -43,6 +43,14 @@ UNAVAILABLE = (
 """What means: wait and run again; nothing is wrong with the messages."""
 
 
+_UNFIT = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,  # a key that is too long for its index
+)
+"""What means: some message of the turn is at fault."""
+
+
 def make_pool(dsn: str, *, size: int = 6, statement_timeout_ms: int = 30_000) -> Pool:
     """A pool of connections for one service; connects when first used, so that a service can start before its database.
 
@@ -93,7 +101,7 @@ class PostgresStore:
             asyncpg.UniqueViolationError,
         ) as race:
             raise TryAgain(type(race).__name__) from race
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as unfit:
+        except _UNFIT as unfit:
             # only the constraint's name: the message would quote values, and those may be personal (X4)
             name = getattr(unfit, "constraint_name", None) or type(unfit).__name__
             raise Unfit(f"the database refused the data: {name}") from None
