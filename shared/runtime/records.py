@@ -1,8 +1,8 @@
 """Records as they lie in a topic, also those whose header names are no text.
 
-Kafka carries any bytes for the name of a header, and some clients send them so; aiokafka raises on the first such name, at the
-same place for ever: one record would keep its whole partition from being read. Here such a batch is read once more, with
-what is not UTF-8 in the names replaced, so that the record can be refused or parked like every other bad one.
+Kafka carries any bytes for the name of a header and some clients send them so; aiokafka raises on the first such name, and at
+the same place again for ever: one record would keep its whole partition from being read. Here such a batch is read once more,
+with what is not UTF-8 in the names replaced, so that the record can be refused or parked like every other bad one.
 """
 
 from collections.abc import Iterator
