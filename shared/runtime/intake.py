@@ -7,6 +7,7 @@ the turn's commit. No exception leaves the subscriber: a database that is away i
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -40,6 +41,12 @@ DRAIN_SECONDS = 20
 ANSWER_SECONDS = 3
 """How long the broker has for an answer when readiness is asked."""
 
+COMMIT_SECONDS = 5
+"""How long a commit of offsets may take: the client would try for ever where a partition is no more. To give up does no harm."""
+
+LOOK_SECONDS = 1.0
+"""How often the intake looks whether its topics are still there."""
+
 
 class Intake:
     """Reads the topics of one service and takes each batch through a turn."""
@@ -54,6 +61,10 @@ class Intake:
         self.applied: dict[tuple[str, int], int] = {}
         """Per topic and partition, the offset after the last record that was committed."""
         self.last_turn = time.monotonic()
+        self.gone: set[str] = set()
+        """Topics that were deleted, or are not made yet."""
+        self._lives: Counter[str] = Counter()
+        """How often each topic was deleted: an offset read in one life means nothing in the next."""
         self._busy = asyncio.Lock()
         self._kafka = settings.kafka
         service = turns.service
@@ -166,6 +177,8 @@ class Intake:
             return self.trouble or "not connected to Kafka yet"
         if any(task.done() for task in self._consumer_of.tasks):
             return "the Kafka consumer stopped"
+        if self.gone:
+            return f"Kafka has no topic {', '.join(sorted(self.gone))}"
         try:  # a consumer that lost its broker says nothing: it tries again for ever
             await asyncio.wait_for(self.consumer.topics(), ANSWER_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
@@ -189,13 +202,44 @@ class Intake:
         message = self.broker.context.get_local("message")
         records: Sequence[ConsumerRecord] = message.raw_message
         async with self._busy:
+            lives = self._lives.copy()
             await self._apply(records)
-            for record in records:
-                self.applied[record.topic, record.partition] = record.offset + 1
-            with contextlib.suppress(
-                KafkaError
-            ):  # a lost group redelivers; the cursors know what was applied
-                await message.ack()
+            done = {
+                TopicPartition(record.topic, record.partition): record.offset + 1
+                for record in records
+                if record.topic not in self.gone and self._lives[record.topic] == lives[record.topic]
+            }
+            self.applied.update(((place.topic, place.partition), offset) for place, offset in done.items())
+            if done:  # a lost group or commit redelivers; the cursors know what was applied
+                with contextlib.suppress(KafkaError, TimeoutError):
+                    await asyncio.wait_for(self.consumer.commit(done), COMMIT_SECONDS)
+
+    async def watch(self) -> None:
+        """Notice topics that are deleted, and read them from the beginning when they are made anew.
+
+        Places read in the old topic must not hide records of the new one. What is known already is dropped as ever.
+        """
+        missed: set[str] = set()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self.consumer is None:
+                continue
+            try:
+                there = await asyncio.wait_for(self.consumer.topics(), ANSWER_SECONDS)
+            except (KafkaError, OSError, TimeoutError):
+                continue
+            absent = set(self.turns.service.topics) - there
+            gone, back, missed = absent & missed, self.gone - absent, absent
+            for topic in gone - self.gone:
+                self._lives[topic] += 1
+                log.warning("topic is gone", service=self.turns.service.name, topic=topic)
+            self.gone = gone
+            if back:
+                log.warning("topics are back", service=self.turns.service.name, topics=sorted(back))
+                self.applied = {place: n for place, n in self.applied.items() if place[0] not in back}
+                partitions = [p for p in self.consumer.assignment() if p.topic in back]
+                with contextlib.suppress(KafkaError, TimeoutError):
+                    await asyncio.wait_for(self.consumer.seek_to_beginning(*partitions), COMMIT_SECONDS)
 
     async def _tick(self, body: bytes) -> None:
         if self.clock is not None:

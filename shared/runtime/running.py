@@ -77,6 +77,7 @@ class Runtime:
         self.commands.start()
         loops = [
             self.intake.start,
+            self.intake.watch,
             self.relay.run,
             self.due.run,
             self.parking.run,

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.embedded.child import free_port
 from deploy.embedded.postgres import EmbeddedPostgres
@@ -180,3 +181,21 @@ async def test_topics_that_are_made_late(probe: Probe):
     await until(noted(reader, "a", 1))
     await until(ready(writer))
     await until(ready(reader))
+
+
+async def test_topics_that_are_deleted_and_made_anew_are_read_from_their_beginning(probe: Probe):
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await probe.send("orders.inbox", *((outside(f"{m}"), receipt_of("n")) for m in range(5)))
+    await until(noted(writer, "n", *[1] * 5))
+    admin = AIOKafkaAdminClient(bootstrap_servers=probe.broker.bootstrap)
+    await admin.start()
+    await admin.delete_topics(["orders.inbox"])
+    await until(says(writer, "kafka", "no topic orders.inbox"))
+    await create_topics(probe.broker.bootstrap, partitions=1)
+    # as many as were read before, and more: places of the old topic would skip the first
+    await probe.send("orders.inbox", *((outside(f"{m}"), receipt_of("n")) for m in range(4, 14)))
+    await admin.close()
+    await until(noted(writer, "n", *[1] * 14))
+    await until(ready(writer))
