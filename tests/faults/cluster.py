@@ -97,6 +97,12 @@ class Cluster(Stack):
                     raise TimeoutError(f"not ready after {patience:.0f} s: {waiting}")
                 await asyncio.sleep(0.25)
 
+    async def until_told(self, text: str, patience: float) -> None:
+        """Wait until all replicas say so in their readiness. Raises TimeoutError."""
+        async with httpx.AsyncClient(timeout=5) as http, asyncio.timeout(patience):
+            while not all(text in await self._says(http, replica) for replica in REPLICAS):
+                await asyncio.sleep(0.5)
+
     async def _says(self, http: httpx.AsyncClient, replica: str) -> str:
         try:
             answer = await http.get(f"{self.url(replica)}/health/ready")
