@@ -42,7 +42,7 @@ ANSWER_SECONDS = 3
 """How long the broker has for an answer when readiness is asked."""
 
 COMMIT_SECONDS = 5
-"""How long a commit of offsets may take: the client would try for ever where a partition is no more. To give up does no harm."""
+"""How long a commit of offsets may take: the client tries for ever where a partition is no more. To give up does no harm."""
 
 LOOK_SECONDS = 1.0
 """How often the intake looks whether its topics are still there."""
@@ -238,8 +238,11 @@ class Intake:
                 log.warning("topics are back", service=self.turns.service.name, topics=sorted(back))
                 self.applied = {place: n for place, n in self.applied.items() if place[0] not in back}
                 partitions = [p for p in self.consumer.assignment() if p.topic in back]
-                with contextlib.suppress(KafkaError, TimeoutError):
-                    await asyncio.wait_for(self.consumer.seek_to_beginning(*partitions), COMMIT_SECONDS)
+                # in a task of its own: a rebalance meanwhile cancels it, and gives partitions of which no place is known
+                seeking = asyncio.ensure_future(self.consumer.seek_to_beginning(*partitions))
+                await asyncio.wait([seeking], timeout=COMMIT_SECONDS)
+                seeking.cancel()
+                await asyncio.gather(seeking, return_exceptions=True)
 
     async def _tick(self, body: bytes) -> None:
         if self.clock is not None:
