@@ -1,7 +1,8 @@
 """The clock is injected: the wall, or one that a driver moves by events on the `clock` topic, so that weeks run in seconds."""
 
 import asyncio
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -21,13 +22,25 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The computer's clock."""
+    """The time that the service's database has, which all its replicas share; until it was asked, the computer's.
+
+    Between two answers it runs by the computer's monotonic clock: a host whose clock is wrong or jumps does not find timers due
+    that are not, nor promise messages for an hour that the other replicas wait for.
+    """
 
     driven = False
 
+    def __init__(self) -> None:
+        self._base = datetime.now(UTC)
+        self._at = time.monotonic()
+
     def now(self) -> datetime:
         """The present instant, UTC."""
-        return datetime.now(UTC)
+        return self._base + timedelta(seconds=time.monotonic() - self._at)
+
+    def set(self, now: datetime) -> None:
+        """What the database just said."""
+        self._base, self._at = now.astimezone(UTC), time.monotonic()
 
     async def moved(self, seconds: float) -> None:
         """Wait so many real seconds."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -31,6 +32,10 @@ log = structlog.get_logger(__name__)
 
 SAMPLE_SECONDS = 5
 """How often the gauges (lag, outbox, parked, overdue timers) are read."""
+
+
+SYNC_SECONDS = 10
+"""How often a wall clock is set by the database's."""
 
 
 class Runtime:
@@ -75,6 +80,8 @@ class Runtime:
         """Open all doors; what is not there yet is waited for in the background, readiness says which."""
         await self.pool
         self.commands.start()
+        with contextlib.suppress(*UNAVAILABLE):
+            await asyncio.wait_for(self._set_clock(), 3)
         loops = [
             self.intake.start,
             self.intake.watch,
@@ -82,6 +89,7 @@ class Runtime:
             self.due.run,
             self.parking.run,
             self._sample,
+            self._keep_time,
             *self.background,
         ]
         self._tasks = [
@@ -180,6 +188,16 @@ class Runtime:
         for (topic, _), behind in lag.items():
             by_topic[topic] += behind
         return by_topic
+
+    async def _keep_time(self) -> None:
+        while True:
+            with contextlib.suppress(*UNAVAILABLE, asyncpg.PostgresError):
+                await self._set_clock()
+            await asyncio.sleep(SYNC_SECONDS)
+
+    async def _set_clock(self) -> None:
+        if isinstance(self.clock, WallClock):
+            self.clock.set(await self.pool.fetchval("SELECT clock_timestamp()"))
 
     async def _sample(self) -> None:
         while True:

@@ -100,7 +100,7 @@ class Cluster(Stack):
     async def until_told(self, text: str, patience: float) -> None:
         """Wait until all replicas say so in their readiness. Raises TimeoutError."""
         async with httpx.AsyncClient(timeout=5) as http, asyncio.timeout(patience):
-            while not all(text in await self._says(http, replica) for replica in REPLICAS):
+            while not all([text in await self._says(http, replica) for replica in REPLICAS]):
                 await asyncio.sleep(0.5)
 
     async def _says(self, http: httpx.AsyncClient, replica: str) -> str:

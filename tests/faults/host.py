@@ -9,12 +9,12 @@ import os
 import runpy
 import signal
 import sys
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shared.runtime import relay
-from shared.runtime.clock import WallClock
+from shared.runtime import clock, inbox, relay
 from shared.runtime.commands import Commands
 from shared.runtime.intake import Intake
 from shared.runtime.postgres import PostgresTransaction
@@ -36,12 +36,12 @@ class Host:
             file.unlink(missing_ok=True)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def wrong_by(self) -> timedelta:
-        """How far the clock of this host is off."""
+    def wrong_by(self) -> float:
+        """How many seconds the clock of this host is off."""
         try:
-            return timedelta(seconds=float((self.folder / "clock").read_text()))
+            return float((self.folder / "clock").read_text())
         except (OSError, ValueError):
-            return timedelta(0)
+            return 0.0
 
 
 class DyingConnection:
@@ -80,14 +80,18 @@ def wrap(host: Host) -> None:
         host.die_at("before_answering")
         return outcome
 
-    def wrong_now(self: Any) -> datetime:
-        return datetime.now(UTC) + host.wrong_by()
+    class WrongTime(datetime):
+        """What a computer says whose clock is wrong."""
+
+        @classmethod
+        def now(cls, tz: Any = None) -> "WrongTime":
+            return cls.fromtimestamp(time.time() + host.wrong_by(), tz)
 
     PostgresTransaction.save = dying_save  # type: ignore[method-assign]
     Intake._apply = dying_apply  # type: ignore[method-assign]
     relay.Relay._send = dying_send  # type: ignore[method-assign]
     Commands.put = dying_put  # type: ignore[method-assign]
-    WallClock.now = wrong_now  # type: ignore[method-assign]
+    clock.datetime = inbox.datetime = WrongTime  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -88,9 +88,12 @@ async def freeze_replica(scene: Scene) -> None:
 
 
 async def jump_clock(scene: Scene) -> None:
-    """The clock of one host is an hour fast or slow for some seconds, then right again."""
-    file = scene.cluster.faults_of(scene.replica()) / "clock"
+    """The clock of one host is an hour fast or slow for some seconds; half of the time its replica starts anew meanwhile."""
+    replica = scene.replica()
+    file = scene.cluster.faults_of(replica) / "clock"
     file.write_text(scene.draw.choice(["3600", "-3600"]))
+    if scene.draw.random() < 0.5:
+        scene.cluster.processes[replica].kill()
     await asyncio.sleep(scene.draw.uniform(4, 7))
     file.unlink()
 

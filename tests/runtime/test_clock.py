@@ -1,0 +1,41 @@
+"""A host's clock may be wrong: the replicas of a service share the time of their database (X2)."""
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.runtime import clock
+from shared.runtime.running import Runtime
+from tests.runtime.probe import Probe, until
+
+pytestmark = pytest.mark.requirement("X2")
+
+
+class WrongComputer(datetime):
+    """Says the time that a computer has whose clock is off."""
+
+    off = 3600.0
+
+    @classmethod
+    def now(cls, tz: Any = None) -> "WrongComputer":
+        return cls.fromtimestamp(time.time() + cls.off, tz)
+
+
+async def off(runtime: Runtime) -> timedelta:
+    """How far the clock of a service is from its database's."""
+    right: datetime = await runtime.pool.fetchval("SELECT clock_timestamp()")
+    return abs(runtime.clock.now() - right)
+
+
+async def test_a_service_goes_by_the_clock_of_its_database(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    await probe.topics()
+    monkeypatch.setattr(clock, "datetime", WrongComputer)
+    writer = await probe.writer()
+    assert await off(writer) > timedelta(minutes=59)
+    await writer.start()
+    await until(lambda: writer.intake.trouble is None)
+    assert await off(writer) < timedelta(seconds=2)
+    monkeypatch.setattr(WrongComputer, "off", -3600.0)
+    assert await off(writer) < timedelta(seconds=2)
