@@ -44,6 +44,10 @@ ANSWER_SECONDS = 3
 COMMIT_SECONDS = 5
 """How long a commit of offsets may take: the client tries for ever where a partition is no more. To give up does no harm."""
 
+METADATA_MS = 10_000
+"""How often clients ask anew who leads a partition, and how many there are. One that begins to read a partition just when its
+leader moves asks the old leader again and again, and learns of the new one only so; the client's own rule is five minutes."""
+
 LOOK_SECONDS = 1.0
 """How often the intake looks whether its topics are still there."""
 
@@ -74,6 +78,7 @@ class Intake:
             client_id=f"handover-{service.name}",
             logger=None,
             allow_auto_create_topics=False,
+            metadata_max_age_ms=METADATA_MS,
         )
         subscriber = self.broker.subscriber(
             *service.topics,

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -16,7 +15,7 @@ from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock, WallClock
 from shared.runtime.commands import Commands
 from shared.runtime.due import DueTimers
-from shared.runtime.intake import ANSWER_SECONDS, Intake
+from shared.runtime.intake import ANSWER_SECONDS, METADATA_MS, Intake
 from shared.runtime.messages import Incoming, Outcome, Refused
 from shared.runtime.parking import PARKING, Parking
 from shared.runtime.postgres import UNAVAILABLE, PostgresStore, make_pool
@@ -72,6 +71,7 @@ class Runtime:
             acks="all",
             enable_idempotence=self.settings.kafka_idempotent,
             linger_ms=2,
+            metadata_max_age_ms=METADATA_MS,
             max_batch_size=256 * 1024,
             request_timeout_ms=20_000,
         )
@@ -80,7 +80,7 @@ class Runtime:
         """Open all doors; what is not there yet is waited for in the background, readiness says which."""
         await self.pool
         self.commands.start()
-        with contextlib.suppress(*UNAVAILABLE):
+        with contextlib.suppress(Exception):
             await asyncio.wait_for(self._set_clock(), 3)
         loops = [
             self.intake.start,
@@ -191,7 +191,7 @@ class Runtime:
 
     async def _keep_time(self) -> None:
         while True:
-            with contextlib.suppress(*UNAVAILABLE, asyncpg.PostgresError):
+            with contextlib.suppress(Exception):  # a clock that cannot be set now is set again soon
                 await self._set_clock()
             await asyncio.sleep(SYNC_SECONDS)
 
