@@ -7,12 +7,11 @@ from datetime import timedelta
 import typer
 from dotenv import dotenv_values
 
+from deploy.access import PORTS
 from deploy.embedded.stack import Stack
 from deploy.play.edges import Target
 from deploy.provision import SERVICES, database_of, owner_of
 from shared.runtime.auth import create_token
-
-COMPOSE_PORTS = {"orders": 8101, "warehouse": 8102, "aftersales": 8103, "notify": 8104}
 
 
 def embedded(stack: Stack) -> Target:
@@ -50,9 +49,7 @@ def compose() -> Target:
             )
     return Target(
         kafka=env.get("HANDOVER_KAFKA", f"{host}:{env.get('HANDOVER_KAFKA_PORT', '29092')}"),
-        urls={
-            s: f"http://{host}:{env.get(f'HANDOVER_{s.upper()}_PORT', p)}" for s, p in COMPOSE_PORTS.items()
-        },
+        urls={s: f"http://{host}:{env.get(f'HANDOVER_{s.upper()}_PORT', p)}" for s, p in PORTS.items()},
         token=lambda actor: create_token(key, actor, timedelta(hours=12)),
         databases=databases,
     )
