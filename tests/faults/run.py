@@ -19,9 +19,10 @@ from tests.faults.witness import Witness
 
 RECOVERY_PATIENCE = 180.0
 DRAIN_PATIENCE = 240.0
-QUICK_A_ROUND = 6
+QUICK_A_ROUND = 14
+SLOW_A_ROUND = 2
 OVERLAP = 0.3
-"""How often a round's quick faults come while the slow one lasts."""
+"""How often a round's quick faults come while a slow one lasts."""
 
 
 @dataclass
@@ -94,7 +95,9 @@ class Run:
     # --- a round ------------------------------------------------------------------------------------------
 
     def _some(self) -> tuple[list[str], list[str]]:
-        return [self._next(QUICK) for _ in range(QUICK_A_ROUND)], [self._next(SLOW)]
+        return [self._next(QUICK) for _ in range(QUICK_A_ROUND)], [
+            self._next(SLOW) for _ in range(SLOW_A_ROUND)
+        ]
 
     def _all_once(self, number: int) -> tuple[list[str], list[str]]:
         """Everything in two rounds: all quick ones and half of the slow ones, then the other half."""
