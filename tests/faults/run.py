@@ -19,7 +19,7 @@ from tests.faults.witness import Witness
 
 RECOVERY_PATIENCE = 180.0
 DRAIN_PATIENCE = 240.0
-QUICK_A_ROUND = 14
+QUICK_A_ROUND = 24
 SLOW_A_ROUND = 2
 OVERLAP = 0.3
 """How often a round's quick faults come while a slow one lasts."""
