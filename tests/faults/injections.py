@@ -4,8 +4,9 @@ import asyncio
 import random
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 
@@ -32,6 +33,8 @@ class Scene:
     cluster: Cluster
     witness: Witness
     draw: random.Random
+    arming: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """One fault at a time waits at a point of a service."""
 
     def replica(self, *services: str) -> str:
         """One replica, by chance."""
@@ -60,21 +63,25 @@ def kill_at(point: str, *services: str) -> Injection:
 
     async def kill(scene: Scene) -> None:
         service = service_of(scene.replica(*services))
-        pair = {r: scene.cluster.processes[r] for r in REPLICAS if service_of(r) == service}
-        files = [scene.cluster.faults_of(replica) / point for replica in pair]
-        for file in files:
-            file.touch()
-        try:
-            deadline = time.monotonic() + 20
-            while all(process.poll() is None for process in pair.values()):
-                if time.monotonic() > deadline:
-                    raise NotMet(f"{service} did not come to {point}")
-                await asyncio.sleep(0.02)
-        finally:
-            for file in files:
-                file.unlink(missing_ok=True)
+        async with scene.arming[f"{service} {point}"]:
+            await _kill_at(scene, service, point)
 
     return kill
+
+
+async def _kill_at(scene: Scene, service: str, point: str) -> None:
+    files = [scene.cluster.faults_of(r) / point for r in REPLICAS if service_of(r) == service]
+    for file in files:
+        file.touch()
+    try:
+        deadline = time.monotonic() + 20
+        while all(file.exists() for file in files):  # whoever dies takes its file away
+            if time.monotonic() > deadline:
+                raise NotMet(f"{service} did not come to {point}")
+            await asyncio.sleep(0.02)
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 async def freeze_replica(scene: Scene) -> None:
@@ -194,7 +201,7 @@ async def slow_disk(scene: Scene) -> None:
     connection = await asyncpg.connect(url, timeout=10)
     try:
         async with connection.transaction():
-            await connection.execute("LOCK TABLE event_log IN EXCLUSIVE MODE")
+            await connection.execute("LOCK TABLE event_log, cursors IN ACCESS EXCLUSIVE MODE")
             await asyncio.sleep(STATEMENT_TIMEOUT + scene.draw.uniform(1, 3))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         raise NotMet("another fault took the server away") from None
