@@ -201,7 +201,7 @@ async def slow_disk(scene: Scene) -> None:
     connection = await asyncpg.connect(url, timeout=10)
     try:
         async with connection.transaction():
-            await connection.execute("LOCK TABLE event_log, cursors IN ACCESS EXCLUSIVE MODE")
+            await connection.execute("LOCK TABLE event_log IN EXCLUSIVE MODE")
             await asyncio.sleep(STATEMENT_TIMEOUT + scene.draw.uniform(1, 3))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         raise NotMet("another fault took the server away") from None
