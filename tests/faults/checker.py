@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import asyncpg
@@ -32,6 +32,15 @@ class Findings:
 
     def __bool__(self) -> bool:
         return bool(self.lost or self.doubled or self.out_of_order or self.broken)
+
+    def without(self, before: "Findings") -> "Findings":
+        """What was not found before."""
+        return Findings(
+            *(
+                [one for one in getattr(self, f.name) if one not in getattr(before, f.name)]
+                for f in fields(self)
+            )
+        )
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -148,8 +147,3 @@ class Supervisor:
                     self.cluster.run(replica)
                     self.restarts += 1
             await asyncio.sleep(0.1)
-
-
-def alive(process: subprocess.Popen[bytes]) -> bool:
-    """True while it has not ended."""
-    return process.poll() is None

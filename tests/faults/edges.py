@@ -8,7 +8,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from deploy.play.edges import OWNER, Edges, Refusal, Target
+from deploy.play.edges import OWNER, Edges, Target
 from shared.events.base import Event
 from shared.values import Actor
 
@@ -49,7 +49,7 @@ class FaultyEdges(Edges):
         return True
 
     async def say(self, event: Event, actor: Actor, id: str) -> Any:
-        """Hand in over HTTP, to any replica, until one answers. Raises Refusal, or TimeoutError when none does for long."""
+        """Hand in over HTTP, to one replica or the other, until it answers. Raises Refusal, or TimeoutError after long."""
         answer = await self.post(event, actor, id=id, source=actor.name)
         self.answered += 1
         self._accept(event, actor, id)
@@ -61,6 +61,3 @@ class FaultyEdges(Edges):
     def fresh(self, name: str) -> str:
         """An id that was not used before."""
         return f"{name}.{next(self._numbers)}"
-
-
-__all__ = ["FaultyEdges", "Refusal"]

@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deploy.play.day import AGENT, COURIER_OF, PAYMENTS, PICKERS, SHOP
+from deploy.play.edges import Refusal
 from deploy.play.script import SOURCE, Script, Story, write
 from shared.events import inbox
 from shared.events.base import Event
 from shared.events.warehouse import TrackingStatus
 from shared.values import Actor, Money
-from tests.faults.edges import FaultyEdges, Refusal
+from tests.faults.edges import FaultyEdges
 from tests.faults.witness import Said, Witness
 
 STORIES = (Story.PLAIN, Story.COD, Story.TWO_PAYMENTS, Story.CANCELED_EARLY)
@@ -128,7 +129,7 @@ class Load:
             answer = inbox.AddressAnswered(source=SOURCE, external_number=number, cod_accepted=cod)
             steps.append(self._step(script, answer, SHOP, "address", kind("address_confirmed")))
         else:
-            self._spawn_agent(script)
+            self._call_agent(script)
         await self.hand_in(script, steps, over_http=self.draw.random() < 0.4)
 
     def _payment(self, script: Script, part: int, amount: int) -> Step:
@@ -144,7 +145,7 @@ class Load:
         late = kind("payment_anomaly_found", payment_id=payment_id)  # the order was canceled meanwhile
         return self._step(script, payment, PAYMENTS, f"pay-{part}", lambda said: booked(said) or late(said))
 
-    def _spawn_agent(self, script: Script) -> None:
+    def _call_agent(self, script: Script) -> None:
         """An agent confirms the address by phone, by a command over HTTP, when asked to."""
 
         async def confirm() -> None:

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from deploy.play.script import CATALOG
-from deploy.provision import SERVICES
 from tests.faults import checker
 from tests.faults.checker import Accepted, Findings
 from tests.faults.cluster import Cluster
@@ -188,14 +187,8 @@ class Run:
         self.load.open = False
         accepted = Accepted(self.edges.accepted, self.load.ended, self.load.stocked)
         found = await checker.check(self.cluster.target().databases, accepted, self.witness)
-        known = Findings(
-            *(
-                [one for f in self.result.findings.values() for one in getattr(f, name)]
-                for name in ("lost", "doubled", "out_of_order", "broken")
-            )
-        )
-        for name in ("lost", "doubled", "out_of_order", "broken"):
-            setattr(found, name, [one for one in getattr(found, name) if one not in getattr(known, name)])
+        for before in self.result.findings.values():
+            found = found.without(before)
         if found:
             self.result.findings[number] = found
         self.load.open = True
@@ -228,4 +221,3 @@ class Run:
                 "restarts": self.cluster.supervisor.restarts,
             }
         )
-        assert set(SERVICES) == set(self.cluster.services)
