@@ -1,4 +1,4 @@
-"""The judges of `make faults` see what they are there to see: a judge that finds nothing must be able to find something (X2)."""
+"""The judges of `make faults` see what they are there to see: who finds nothing must be able to find something (X2)."""
 
 import json
 from types import SimpleNamespace
