@@ -13,14 +13,14 @@ from shared.events.aftersales import CaseKind, ReturnReason
 from shared.runtime.http import Anyone
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Minor, SkuQuantity, Text
+from shared.values import Code, Minor, SkuQuantity, Text
 
 
 class NewReturn(BaseModel):
     """A return that an agent opens for a buyer."""
 
     kind: Literal["return"]
-    order_id: str
+    order_id: Code
     lines: tuple[SkuQuantity, ...] = Field(min_length=1, max_length=1000)
     reason: ReturnReason
     comment: Text = ""
@@ -30,7 +30,7 @@ class NewRefund(BaseModel):
     """A refund without goods that an agent asks for."""
 
     kind: Literal["refund_only"]
-    order_id: str
+    order_id: Code
     amount: Minor
     reason: Text
 
@@ -55,7 +55,7 @@ def router(runtime: Runtime) -> APIRouter:
         asked: Anyone,
         state: CaseState | None = None,
         kind: CaseKind | None = None,
-        order_id: str | None = None,
+        order_id: Code | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> list[dict[str, Any]]:
         """Cases, oldest first."""
@@ -63,7 +63,7 @@ def router(runtime: Runtime) -> APIRouter:
         return [shown(case) for case in found]
 
     @routes.get("/{case_id}")
-    async def get_case(case_id: str, asked: Anyone) -> dict[str, Any]:
+    async def get_case(case_id: Code, asked: Anyone) -> dict[str, Any]:
         """One case with its history."""
         case = await queries.find(runtime.read, case_id)
         if case is None:
@@ -80,12 +80,12 @@ def router(runtime: Runtime) -> APIRouter:
         return await asked.do(command)
 
     @routes.post("/{case_id}/approve")
-    async def approve(case_id: str, asked: Anyone) -> Any:
+    async def approve(case_id: Code, asked: Anyone) -> Any:
         """Grant a case: not one's own, above the agents' limit only the back office (A3)."""
         return await asked.do(ApproveCase(case_id=case_id))
 
     @routes.post("/{case_id}/reject")
-    async def reject(case_id: str, body: Because, asked: Anyone) -> Any:
+    async def reject(case_id: Code, body: Because, asked: Anyone) -> Any:
         """Refuse a case, for a reason (A3)."""
         return await asked.do(RejectCase(case_id=case_id, reason=body.reason))
 

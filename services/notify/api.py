@@ -42,7 +42,7 @@ def router(runtime: Runtime) -> APIRouter:
     @routes.get("/messages")
     async def list_messages(
         asked: Anyone,
-        order_id: str | None = None,
+        order_id: Code | None = None,
         state: MessageState | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> list[dict[str, Any]]:
@@ -61,7 +61,7 @@ def router(runtime: Runtime) -> APIRouter:
         return await troubles(runtime.read)
 
     @routes.post("/messages/{message_id}/retry")
-    async def retry(message_id: str, asked: BackOffice) -> Any:
+    async def retry(message_id: Code, asked: BackOffice) -> Any:
         """Send a message that was given up again."""
         return await asked.do(RetryMessage(message_id=message_id))
 

@@ -24,7 +24,7 @@ class SkuDetails(BaseModel):
     """What is to be known of a SKU."""
 
     name: Text
-    weight_grams: int = Field(0, ge=0, le=1_000_000)
+    weight_grams: int = Field(0, ge=0, le=1_000_000, strict=True)
     barcodes: tuple[Barcode, ...] = Field((), max_length=50)
 
 

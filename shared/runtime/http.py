@@ -1,6 +1,7 @@
 """The HTTP root of a service: health, metrics, the inbox endpoint, ops, and the routers that the service adds."""
 
 import base64
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,13 +12,14 @@ import orjson
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel
 
 from shared.runtime import problems
+from shared.runtime.bookkeeping import ParkedState
 from shared.runtime.commands import answer_of
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Command, Refused, Status
-from shared.runtime.parking import MendParked, SkipParked
+from shared.runtime.parking import MendParked, Reason, SkipParked
 from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.store import Unavailable
 from shared.runtime.telemetry import traceparent
@@ -189,7 +191,7 @@ def _inbox(runtime: "Runtime") -> APIRouter:
         """Hand in one CloudEvent of this service's inboxes, the same as over Kafka: binary mode (`ce-…` headers, JSON
         data) or structured mode (`application/cloudevents+json`). A retry with the same id gets the first answer."""
         body = await request.body()
-        if request.headers.get("content-type", "").startswith("application/cloudevents+json"):
+        if request.headers.get("content-type", "").lower().startswith("application/cloudevents+json"):
             headers, body = _structured(body)
         else:  # percent-encoded over HTTP, plain UTF-8 over Kafka: decoded, so that one id is one id
             headers = {
@@ -216,19 +218,33 @@ def _structured(body: bytes) -> tuple[dict[str, str], bytes]:
             status=422,
         )
     headers = {f"ce-{name}": value for name, value in event.items() if isinstance(value, str)}
-    return headers, orjson.dumps(event["data"])
+    try:
+        return headers, orjson.dumps(event["data"])
+    except TypeError:
+        raise Refused("invalid", "the data is nested too deeply", field="data", status=422) from None
 
 
-class Reason(BaseModel):
+def _writable(body: dict[str, Any]) -> dict[str, Any]:
+    """What was read as JSON may still hold what cannot be written as JSON. Raises ValueError."""
+    try:
+        json.dumps(body, allow_nan=False)
+        orjson.dumps(body)
+    except (ValueError, TypeError, RecursionError):
+        detail = "it holds NaN, a number beyond 64 bits or half a letter, or is nested too deeply"
+        raise ValueError(detail) from None
+    return body
+
+
+class Why(BaseModel):
     """Why ops do it; kept."""
 
-    reason: str = Field(min_length=3, max_length=500)
+    reason: Reason
 
 
-class Mending(Reason):
+class Mending(Why):
     """The corrected body of a parked message."""
 
-    body: dict[str, Any]
+    body: Annotated[dict[str, Any], AfterValidator(_writable)]
 
 
 async def _database() -> AsyncIterator[None]:
@@ -254,7 +270,9 @@ def _ops(runtime: "Runtime") -> APIRouter:
 
     @router.get("/parked")
     async def parked(
-        asked: Administrator, state: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+        asked: Administrator,
+        state: ParkedState | None = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
         """Messages set aside, oldest first, without their bodies."""
         rows = await runtime.parking.list_(state, limit)
@@ -285,7 +303,7 @@ def _ops(runtime: "Runtime") -> APIRouter:
         return {"done": len(outcomes) - len(left), "still_parked": len(left)}
 
     @router.post("/parked/{key}/skip")
-    async def skip(key: str, body: Reason, asked: Administrator) -> Any:
+    async def skip(key: str, body: Why, asked: Administrator) -> Any:
         """Give the message up; those behind it go on."""
         answer = await asked.do(SkipParked(parked_key=_key_of(key), reason=body.reason))
         runtime.parking.wake()

@@ -9,7 +9,7 @@ import contextlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import structlog
@@ -30,6 +30,7 @@ from shared.runtime.messages import (
 from shared.runtime.postgres import Pool
 from shared.runtime.service import Handling, on
 from shared.runtime.turn import Turns
+from shared.values import Text
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +40,15 @@ AT_ONCE = 200
 """Messages of a lane that one retry takes through a turn."""
 
 
+Reason = Annotated[Text, Field(min_length=3, max_length=500)]
+"""Why ops give a message up or mend it; kept."""
+
+
 class SkipParked(Command):
     """Give up a parked message, with a reason; the messages behind it go on."""
 
     parked_key: str
-    reason: str = Field(min_length=3, max_length=500)
+    reason: Reason
 
 
 class MendParked(Command):
@@ -51,7 +56,7 @@ class MendParked(Command):
 
     parked_key: str
     body: dict[str, Any]
-    reason: str = Field(min_length=3, max_length=500)
+    reason: Reason
 
 
 def _parked(command: SkipParked | MendParked, desk: Desk) -> Iterator[Want | tuple[Want, ...]]:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.runtime.commands import Busy, CommandFailed
+from shared.runtime.envelope import place_of, plain
 from shared.runtime.messages import Refused
 from shared.runtime.store import Unavailable
 from shared.runtime.telemetry import places
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 1024 * 1024
 """Bytes; far above an order of 1,000 lines."""
+LARGEST_READ = 32 * LARGEST_BODY
+"""Bytes that are read, and forgotten, before a body is answered: most clients look for an answer only when all is sent."""
 
 
 def problem(status: int, code: str, detail: str, *, field: str | None = None, **more: Any) -> JSONResponse:
@@ -36,6 +39,10 @@ def problem(status: int, code: str, detail: str, *, field: str | None = None, **
         {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "2"} if status == 503 else None
     )
     return JSONResponse(body | more, status, headers, media_type="application/problem+json")
+
+
+def _not_json() -> JSONResponse:
+    return problem(400, "not_json", "the body is not valid JSON, or nested too deeply", field="body")
 
 
 def _ours(request: Request, error: Exception) -> JSONResponse:
@@ -68,19 +75,20 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         found = [
-            {"field": ".".join(str(p) for p in e["loc"][1:]) or "body", "rule": e["msg"]}
-            for e in error.errors()
+            {"field": place_of(e["loc"][1:]) or "body", "rule": plain(e["msg"], 200)} for e in error.errors()
         ]
         if any(e["type"] == "json_invalid" for e in error.errors()):
-            return problem(400, "not_json", "the body is not valid JSON", field="body")
+            return _not_json()
         detail = "; ".join(f"{e['field']}: {e['rule']}" for e in found[:5])
         return problem(422, "invalid", detail, field=found[0]["field"], errors=found[:50])
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        code = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}.get(
-            error.status_code, "http_error"
-        )
+        if (
+            error.status_code == 400
+        ):  # FastAPI's word for what its parser gave up on: too deep, a number too long
+            return _not_json()
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
         response = problem(error.status_code, code, str(error.detail))
         response.headers.update(error.headers or {})
         return response
@@ -116,17 +124,19 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         chunks, size, more = [], 0, True
-        while more:
+        while more and size <= LARGEST_READ:
             message = await receive()
             if message["type"] != "http.request":
                 return
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            more = message.get("more_body", False)
             if size > LARGEST_BODY:
-                detail = f"the body is larger than {LARGEST_BODY} bytes"
-                await problem(413, "too_large", detail, field="body")(scope, receive, send)
-                return
+                chunks.clear()
+            more = message.get("more_body", False)
+        if size > LARGEST_BODY:
+            detail = f"the body is larger than {LARGEST_BODY} bytes"
+            await problem(413, "too_large", detail, field="body")(scope, receive, send)
+            return
         whole: list[Message] = [{"type": "http.request", "body": b"".join(chunks), "more_body": False}]
 
         async def replay() -> Message:
