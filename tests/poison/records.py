@@ -118,7 +118,7 @@ def poison(inbox: Inbox, keys: Keys, token: str) -> Iterator[Bad]:
             "authorization" if code == "token_missing" else None,
         )
     bodies = [*not_json(inbox.good), *bad_inside(inbox.good), *nulled(inbox.good, inbox.required)]
-    for n, (name, body, field) in enumerate([*bodies, *_values(inbox)]):
+    for n, (name, body, field) in enumerate([*bodies, *values(inbox)]):
         large = body is not None and len(body) > 512 * 1024
         code, field = ("too_large", "data") if large else ("invalid", field)
         yield Bad(name, inbox.topic, headers(inbox, token, f"{inbox.topic} {n}"), body, code, field)
@@ -126,7 +126,7 @@ def poison(inbox: Inbox, keys: Keys, token: str) -> Iterator[Bad]:
     yield Bad("a buyer for an id", inbox.topic, named, b"{}", "invalid", next(iter(inbox.good)))
 
 
-def _values(inbox: Inbox) -> Iterator[tuple[str, bytes, str]]:
+def values(inbox: Inbox) -> Iterator[tuple[str, bytes, str]]:
     for field, values in inbox.wrong:
         for value in values:
             change = value if field == "data" else {field.split(".")[0]: value}

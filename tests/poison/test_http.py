@@ -1,0 +1,127 @@
+"""What must be refused over HTTP is refused with its stated problem document; nothing changes, nobody waits (O1, X2, X4)."""
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from deploy.embedded.stack import Stack
+from deploy.provision import SERVICES
+from shared.runtime.http import ProblemDocument
+from tests.builders import oid, submitted
+from tests.poison.commands import everything
+from tests.poison.inboxes import ORDERS
+from tests.poison.requests import JSON, Ask, binary
+from tests.poison.scene import Rows, logs, personal, settled, stored, unwell
+
+pytestmark = [pytest.mark.requirement("O1"), pytest.mark.timeout(240)]
+
+AT_ONCE = 16
+EVERY = 25
+"""After so many requests a good order is handed in."""
+
+
+@dataclass
+class Aftermath:
+    """What the requests did."""
+
+    answers: list[tuple[Ask, httpx.Response]]
+    good: list[httpx.Response]
+    before: Rows
+    after: Rows
+
+
+@pytest.fixture(scope="module")
+def aftermath(stack: Stack) -> Aftermath:
+    return asyncio.run(_ask(stack))
+
+
+async def _ask(stack: Stack) -> Aftermath:
+    gate = asyncio.Semaphore(AT_ONCE)
+    asks = list(everything(stack))
+    tokens = {actor: f"Bearer {stack.token(actor)}" for actor in {a.actor for a in asks} | {ORDERS.sender}}
+
+    async def answer(number: int, ask: Ask) -> tuple[Ask, httpx.Response]:
+        headers = {"authorization": tokens[ask.actor], **(JSON if ask.headers is None else ask.headers)}
+        async with gate:
+            if number % EVERY == 0:
+                good.append(await hand_in(f"good-{number}"))
+            raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+            url = httpx.URL(stack.url(ask.service)).copy_with(raw_path=quote(ask.path, safe="/%?=&").encode())
+            try:
+                return ask, await http.request(ask.method, url, content=ask.body, headers=raw)
+            except httpx.TransportError as error:
+                return ask, httpx.Response(599, text=repr(error))
+
+    async def hand_in(number: str) -> httpx.Response:
+        headers = binary(ORDERS, number) | {"authorization": tokens[ORDERS.sender]}
+        body = submitted(number).model_dump_json().encode()
+        return await http.post(f"{stack.url('orders')}/v1/events", content=body, headers=headers)
+
+    good: list[httpx.Response] = []
+    async with httpx.AsyncClient(timeout=60) as http:
+        await hand_in("resident")
+        await settled(stack)
+        before = await stored(stack)
+        answers = await asyncio.gather(*(answer(n, ask) for n, ask in enumerate(asks)))
+    await settled(stack)
+    return Aftermath(answers, good, before, await stored(stack))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_bad_request_is_refused_by_the_stated_rule(aftermath: Aftermath, service: str) -> None:
+    wrong, number = [], 0
+    for ask, response in aftermath.answers:
+        if ask.service == service:
+            number += 1
+            said = _problem(response)
+            stated = (ask.status, ask.code, ask.field)
+            if said != stated:
+                wrong.append(f"{ask}: {said} instead of {stated}")
+    assert wrong == [], "\n".join(wrong)
+    assert number > 150
+
+
+def _problem(response: httpx.Response) -> tuple[int, str, str | None]:
+    if response.headers.get("content-type") != "application/problem+json":
+        return response.status_code, response.text[:100], None
+    if not response.content:  # to HEAD and the like
+        return response.status_code, "", None
+    said = ProblemDocument.model_validate(json.loads(response.content))
+    assert said.status == response.status_code
+    assert len(said.detail) < 1500
+    return said.status, said.code, said.field
+
+
+def test_good_orders_between_them_are_taken(aftermath: Aftermath) -> None:
+    assert len(aftermath.good) > 60
+    assert {r.status_code for r in aftermath.good} == {200}
+
+
+def test_nothing_that_was_there_changed_and_nothing_of_the_poison_stayed(aftermath: Aftermath) -> None:
+    assert aftermath.before - aftermath.after == Counter()
+    good = [oid(f"good-{n}") for n in range(0, len(aftermath.answers), EVERY)]
+    new = [row for row in aftermath.after - aftermath.before if "good-" not in row[2]]
+    assert [row for row in new if not any(order in row[2] for order in good)] == []
+
+
+@pytest.mark.requirement("X6")
+def test_all_services_live_and_are_ready(stack: Stack, aftermath: Aftermath) -> None:
+    assert unwell(stack) == {}
+
+
+@pytest.mark.requirement("X4")
+def test_no_log_holds_anything_of_a_buyer(stack: Stack, aftermath: Aftermath) -> None:
+    assert {name: personal(text)[:5] for name, text in logs(stack).items() if personal(text)} == {}
+
+
+@pytest.mark.requirement("X4")
+def test_no_refusal_was_worth_a_line_in_the_log(stack: Stack, aftermath: Aftermath) -> None:
+    """Anybody could fill the disk with them."""
+    assert {s: len(stack.log_of(s).read_text().splitlines()) > 20 for s in SERVICES} == dict.fromkeys(
+        SERVICES, False
+    )
