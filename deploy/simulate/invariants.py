@@ -41,6 +41,8 @@ def quiet(world: World) -> Found:
     """X2: everything drains by itself"""
     if world.rounds >= MOST_ROUNDS:
         yield "the town", "it never comes to rest"
+    for key in world.unanswered:
+        yield key, "it never got an answer over HTTP"
     for node in world.nodes:
         if node.store.outbox:
             yield node.name, f"{len(node.store.outbox)} events are not sent"

@@ -19,7 +19,7 @@ from shared.events.warehouse import FulfillmentCanceled
 from shared.runtime import turn
 from shared.runtime.bookkeeping import LaneState
 from shared.runtime.desk import Desk
-from shared.runtime.messages import Door
+from shared.runtime.messages import Door, Status
 from shared.runtime.saying import entries_of
 from shared.runtime.store import Changes, DueTimer
 
@@ -119,13 +119,12 @@ async def _nothing_is_known(self: Any, tx: Any, incoming: Any) -> None:
 
 
 async def _parked_does_not_block(self: Any, tx: Any, incoming: Any) -> Any:
-    before = self._cursor(incoming.lane)
-    if before.state is LaneState.FAILED and incoming.door is Door.KAFKA:
-        self.books.cursors.put(replace(before, state=LaneState.FLOWING))
-        found = await _KNOWN_OR_WAITS(self, tx, incoming)
-        self.books.cursors.put(before)
-        return found
-    return await _KNOWN_OR_WAITS(self, tx, incoming)
+    found = await _KNOWN_OR_WAITS(self, tx, incoming)
+    waits = found is not None and found.status is Status.QUEUED
+    if waits and incoming.door is Door.KAFKA and self._cursor(incoming.lane).state is LaneState.FAILED:
+        self.desk.discard()
+        return None
+    return found
 
 
 _KNOWN_OR_WAITS = _Turn._known_or_waits

@@ -38,7 +38,10 @@ REPLICAS = 2
 LEAP = timedelta(hours=4)
 """The clock goes on by up to so much beyond what comes next."""
 
-MOST_ROUNDS = 30_000
+MOST_TRIES = 100
+"""How often somebody asks over HTTP before giving up."""
+
+MOST_ROUNDS = 20_000
 """A town of a few hundred orders is quiet long before; one that is not never will be."""
 
 
@@ -69,6 +72,8 @@ class World:
         self.hosts = [host for node in self.nodes for host in node.hosts]
         self.stories = {story.order_id: story for n in orders_ for story in [Story(self, seed, n)]}
         self.rounds = 0
+        self.unanswered: list[str] = []
+        """Requests over HTTP that were given up."""
         self.lost_topics: set[str] = set()
         self._sent: dict[str, list[tuple[bytes, list[tuple[str, bytes]], bytes]]] = {
             t: [] for t in INBOX_TOPICS
@@ -228,22 +233,25 @@ class World:
         self.note(actor.name, f"{key}: asks {service} {command!r}")
         self._request(node, lambda: asked(command, actor, self.now(), key=key))
 
-    def _request(self, node: Node, make: Callable[[], Incoming]) -> None:
+    def _request(self, node: Node, make: Callable[[], Incoming], tries: int = 1) -> None:
         """Over HTTP, to some replica, again and again until it answers."""
         incoming = make()
         key = f"{incoming.envelope.source} {incoming.envelope.id}"
+        if tries > MOST_TRIES:
+            self.unanswered.append(key)
+            return
 
         def answered(outcome: Outcome | None) -> None:
             lost = outcome is None or self.chaos.happens("http", 0.02)
             if lost or outcome is None or outcome.status is Status.FAILED:
-                self.later(timedelta(minutes=1), lambda: self._request(node, make))
+                self.later(timedelta(minutes=1), lambda: self._request(node, make, tries + 1))
                 return
             self.accepted[key] = node.name
             self.note("answer", f"{key}: {outcome.status} {outcome.refusal or ''}")
 
         alive = [h for h in node.hosts if h.alive]
         if not alive:
-            self.later(timedelta(minutes=1), lambda: self._request(node, make))
+            self.later(timedelta(minutes=1), lambda: self._request(node, make, tries + 1))
             return
         for host in self.rng.sample(alive, 2 if len(alive) > 1 and self.chaos.happens("twice", 0.03) else 1):
             host.requests.append(Ticket(make(), answered))
