@@ -71,9 +71,9 @@ class Relay:
             try:
                 await self._lead()
             except Exception as error:  # also tables that are not there yet: nobody else would send
-                delay = 0.1 if self.leading else min(delay * 2, 5)
+                delay = 0.1 if self.trouble is None else min(delay * 2, 5)
                 self.leading = False
-                self.trouble = f"cannot send events: {type(error).__name__}"
+                self.trouble = f"cannot send events, {_whose(error)}: {type(error).__name__}"
                 known = isinstance(error, (*UNAVAILABLE, KafkaError))
                 log.warning(
                     "relay waits",
@@ -96,7 +96,7 @@ class Relay:
                 # the pool takes the setting back with the connection
                 await connection.execute(f"SET idle_session_timeout = '{LEASE}s'")
                 await producer.start()
-                self.leading, self.trouble = True, None
+                self.leading = True
                 await self._send_all(connection, producer)
             finally:
                 with contextlib.suppress(Exception):
@@ -110,6 +110,7 @@ class Relay:
             unsent = await connection.fetch(_UNSENT, BATCH)
             if unsent:
                 await self._send(connection, producer, unsent)
+            self.trouble = None  # not before: whoever reaches both and can send nothing is not well
             if len(unsent) < BATCH:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), POLL)
@@ -142,6 +143,12 @@ class Relay:
             self.sent += acknowledged
         if failure is not None:
             raise failure
+
+
+def _whose(error: Exception) -> str:
+    if isinstance(error, KafkaError):
+        return "Kafka does not take them"
+    return "the database cannot be reached" if isinstance(error, UNAVAILABLE) else "see the log"
 
 
 # a row that is there already is written anew: the relay may have sent it to the topic that is gone, and is about to delete it

@@ -1,5 +1,6 @@
 """What a service needs may be away at any time: it says so, waits, goes on by itself, and parks nothing for it (X6, X1)."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,6 +122,21 @@ async def test_a_database_without_its_tables_is_waited_for_too(probe: Probe):
     assert await writer.commands.ask(Pay(note_id="a"), AGENT) == {"total": 1}
     await until(ready(writer))
     await until(lambda: unsent_is(writer, 0))
+
+
+async def test_a_relay_that_reaches_everything_and_can_send_nothing_is_never_called_well(probe: Probe):
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.pool.execute("ALTER TABLE event_log RENAME TO away")
+    try:
+        await writer.start()
+        await until(says(writer, "relay", "cannot send"))
+        for _ in range(100):
+            assert writer.relay.trouble is not None
+            await asyncio.sleep(0.01)
+    finally:
+        await writer.pool.execute("ALTER TABLE away RENAME TO event_log")
+    await until(ready(writer))
 
 
 async def test_a_broker_that_is_away_at_the_start(probe: Probe):
