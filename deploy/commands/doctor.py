@@ -25,7 +25,7 @@ def doctor(
     """Look at every service: ready, behind, to send, parked, overdue, chain. Ends with 0 when nobody is needed, else 1."""
     names = named(service)
     looks = asyncio.run(look_at(names, deep))
-    findings = [finding for look in looks for finding in judge(look)]
+    findings = judge(looks)
     needed = any(finding.needs_somebody for finding in findings)
     if as_json:
         found = [asdict(finding) for finding in findings]

@@ -1,7 +1,7 @@
 """What a look means and what to do about it, in one line each. Every finding names its runbook in docs/operations.md."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,9 +46,13 @@ class Finding:
     needs_somebody: bool = True
 
 
-def judge(look: Look) -> list[Finding]:
-    """All that is not well with a service, the worst first."""
-    return [Finding(look.service, *found) for found in _found(look)]
+def judge(looks: Sequence[Look]) -> list[Finding]:
+    """All that is not well; what is the same with several services is said once."""
+    services: dict[_Found, list[str]] = {}
+    for look in looks:
+        for found in _found(look):
+            services.setdefault(found, []).append(look.service)
+    return [Finding(", ".join(names), *found) for found, names in services.items()]
 
 
 _Found = tuple[str, str, str] | tuple[str, str, str, bool]
@@ -56,9 +60,12 @@ _Found = tuple[str, str, str] | tuple[str, str, str, bool]
 
 def _found(look: Look) -> Iterator[_Found]:
     yield from _silence(look)
+    unready: dict[str, _Found] = {}
     for part, state in look.checks.items():
         if state != "ok":
-            yield _unready(part, state)
+            found = _unready(part, state)
+            unready.setdefault(found[2], found)  # one cause, said by the part that knows it best
+    yield from unready.values()
     if look.progress is not None:
         yield from _backlog(look)
     yield from _parked(look)
@@ -69,13 +76,11 @@ def _found(look: Look) -> Iterator[_Found]:
     for channel in look.channels:
         name = channel["channel"]
         if channel["waiting"]:
-            what = (
-                f"{channel['waiting']} messages wait for {name} after a failed try ({channel['last_error']})"
-            )
+            what = f"{_n(channel['waiting'], 'letter')} not sent to {name} after a failed try ({channel['last_error']})"
             do = f"bring back what {name} sends to; they are tried again by themselves"
             yield what, do, CHANNEL, channel["tries"] >= TRIES_TO_WAIT
         if channel["given_up"]:
-            what = f"{channel['given_up']} messages of {name} were given up"
+            what = f"{_n(channel['given_up'], 'letter')} to {name} given up"
             yield what, "GET /v1/messages?state=failed says why; POST /v1/messages/<id>/retry", CHANNEL, False
 
 
@@ -113,7 +118,7 @@ def _unready(part: str, state: str) -> _Found:
         return what, "run `handover migrate` for it", NOT_STARTING
     if "database" in state or part == "database":
         return what, "bring PostgreSQL back; the service goes on by itself", POSTGRES
-    if "turns fail" in state or part in ("timers", "loops"):
+    if "turns fail" in state or "see the log" in state or part in ("timers", "loops"):
         return what, "its log has the exception; mend it and restart the service", BEHIND
     return what, "bring Kafka back; the service goes on by itself", KAFKA
 
@@ -123,7 +128,7 @@ def _backlog(look: Look) -> Iterator[_Found]:
     outbox, age = look.progress["outbox"], look.progress["outbox_oldest_seconds"]
     behind = {topic: n for topic, n in (look.lag or {}).items() if n}
     if outbox:
-        what = f"{outbox} events wait to be sent, the oldest since {age:.0f} s"
+        what = f"{_n(outbox, 'event')} {'waits' if outbox == 1 else 'wait'} to be sent, the oldest since {age:.0f} s"
         if not look.ready:
             yield what, "nothing more: they go as soon as the service is well", OUTBOX, False
         elif look.moves:
@@ -139,8 +144,12 @@ def _backlog(look: Look) -> Iterator[_Found]:
         else:
             yield f"{what}, and nothing moves", "its log says what it waits for", BEHIND
     if look.progress["timers_due"] and not look.moves:
-        what = f"{look.progress['timers_due']} timers are overdue, the oldest {look.progress['timers_oldest_seconds']:.0f} s"
+        what = f"{_n(look.progress['timers_due'], 'timer')} overdue, the oldest {look.progress['timers_oldest_seconds']:.0f} s"
         yield what, "see its log; if its database is well, restart it", TIMERS
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _listed(counts: dict[str, int]) -> str:
@@ -151,15 +160,21 @@ def _parked(look: Look) -> Iterator[_Found]:
     if look.failed:
         first = look.failed[0]
         behind = (look.progress or {}).get("parked", {}).get("queued", 0)
-        also = f" and {behind} wait behind" if behind else ""
-        what = f"{len(look.failed)} messages failed{also}; the first: {first['type']} of {first['stream']}, {first['reason']}"
+        also = f", {behind} behind it" if behind else ""
+        what = (
+            f"{_n(len(look.failed), 'message')} failed{also}; the first: {first['type']} of {first['stream']}"
+        )
+        what += f", {first['reason']}"
         yield what, f"handover parked show {look.service} {first['key']}", PARKED
     since = datetime.now(UTC) - GAP_PATIENCE
     lasting = [g for g in look.gaps if datetime.fromisoformat(g["parked_at"]) < since or not _wall(look)]
     publishers = Counter(gap["lane"].partition("|")[0] for gap in lasting)
     for publisher, count in publishers.items():
         first = next(gap for gap in lasting if gap["lane"].startswith(f"{publisher}|"))
-        what = f"{count} messages of {publisher} wait for one that is missing; the first: {first['stream']} {first['reason']}"
+        what = (
+            f"{_n(count, 'message')} of {publisher} behind one that is missing; the first: {first['stream']}"
+        )
+        what += f" {first['reason']}"
         yield what, f"handover log republish --service {publisher}", GAP
 
 
@@ -168,18 +183,20 @@ def _wall(look: Look) -> bool:
 
 
 def _log(look: Look) -> Iterator[_Found]:
-    if look.database is not None:
-        where = "its event log was not checked: its database"
-        if look.database.startswith("cannot"):
-            yield f"{where} {look.database}", "bring PostgreSQL back, or set the way to it", POSTGRES
+    if look.database is not None and look.checks.get("database", "ok") == "ok":
+        what = f"its event log was not checked: its database {look.database}"
+        if "QueryCanceled" in look.database:
+            yield what, "find what the database waits for: pg_stat_activity, disk", SLOW
+        elif look.database.startswith("cannot"):
+            yield what, "bring PostgreSQL back, or set the way to it", POSTGRES
         else:
-            yield f"{where} {look.database}", "see the address and password of its database", POSTGRES
+            yield what, "see the address and password of its database", POSTGRES
     for broken in look.breaks[:5]:
         what = f"its event log is not as written: {broken.stream} breaks at event {broken.sequence}, {broken.why}"
         yield what, f"handover log verify --service {look.service}; keep the database as it is", CHAIN
     if len(look.breaks) > 5:
-        what = f"{len(look.breaks) - 5} more streams of its event log are broken"
+        what = f"{_n(len(look.breaks) - 5, 'more stream')} of its event log broken"
         yield what, f"handover log verify --service {look.service}", CHAIN
     for publisher, streams in look.missing.items():
-        what = f"{len(streams)} streams of {publisher} have events that never arrived here; the first: {streams[0]}"
+        what = f"{_n(len(streams), 'stream')} of {publisher} with events that never arrived here; the first: {streams[0]}"
         yield what, f"handover log republish --service {publisher}", TOPICS

@@ -134,7 +134,7 @@ def _moved(
 async def ask_database(look: Look, url: str, deep: bool) -> None:
     """Check the chain of its event log and note what it said last."""
     try:
-        async with make_pool(url, size=1, statement_timeout_ms=3_600_000 if deep else 30_000) as pool:
+        async with make_pool(url, size=1, statement_timeout_ms=3_600_000 if deep else 10_000) as pool:
             if deep:
                 verdict = await verify(pool)
                 look.chain = f"all {verdict.events} events"
