@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import asyncpg
 import psutil
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -107,6 +108,15 @@ async def test_a_database_that_goes_away_later(probe: Probe, monkeypatch: pytest
     await until(ready(reader))
     assert await parked(writer) == await parked(reader) == []
     assert await writer.lag() == {"orders.inbox": 0}
+
+
+async def test_a_connection_that_was_cut_in_the_pool_is_an_outage_and_no_bug(probe: Probe):
+    writer = await probe.writer()
+    with pytest.raises(Unavailable):
+        async with writer.turns.store.transaction():
+            raise asyncpg.InternalClientError(
+                "cannot switch to state 12; another operation (2) is in progress"
+            )
 
 
 async def test_a_database_without_its_tables_is_waited_for_too(probe: Probe):
