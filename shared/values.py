@@ -22,10 +22,14 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("a time needs its offset from UTC, for example 2026-03-01T09:30:00+08:00")
     if not 2000 <= value.year <= 2200:
         raise ValueError("a time must lie between the years 2000 and 2200")
-    return value.astimezone(UTC)
+    return value.astimezone(UTC) if value.utcoffset() else value.replace(tzinfo=UTC)
 
 
 def _printable(value: str) -> str:
+    if (
+        value.isprintable()
+    ):  # nearly always: the rest is only for those that hold a line break, or something bad
+        return value
     if any(ord(c) < 32 and c not in "\n\t" for c in value) or "\x7f" in value:
         raise ValueError("control characters are not allowed")
     if any(0xD800 <= ord(c) <= 0xDFFF for c in value):

@@ -24,11 +24,14 @@ class Event(BaseModel):
 
     wire_type: ClassVar[str]
     subject_field: ClassVar[str]
+    stream_kind: ClassVar[str]
+    """What a stream's name begins with: the subject field without `_id`."""
 
     def __init_subclass__(cls, *, type: str = "", subject: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if subject:
             cls.subject_field = subject
+            cls.stream_kind = subject.removesuffix("_id")
         if type:
             if type in EVENT_TYPES:
                 raise TypeError(f"two events are called {type}")
@@ -38,12 +41,12 @@ class Event(BaseModel):
     @property
     def stream(self) -> str:
         """The subject as it stands on the wire: kind and id, `order/5b0c…`."""
-        return stream_name(type(self), getattr(self, self.subject_field))
+        return f"{self.stream_kind}/{getattr(self, self.subject_field)}"
 
 
 def stream_name(event: type[Event], subject: str) -> str:
     """The stream that holds the events of this class about `subject`: `order/5b0c…`, `sku/A-1`."""
-    return f"{event.subject_field.removesuffix('_id')}/{subject}"
+    return f"{event.stream_kind}/{subject}"
 
 
 class MessageRefused(Event):

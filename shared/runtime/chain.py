@@ -7,6 +7,8 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
 
 GENESIS = bytes(32)
 """What the first event of a stream links to."""
@@ -31,6 +33,10 @@ class Entry:
     personal_digest: bytes | None
     previous: bytes
     hash: bytes
+
+    def __getitem__(self, column: str) -> Any:
+        """A value by its column, as a record of the event log gives it."""
+        return getattr(self, column)
 
     @property
     def wire(self) -> bytes:
@@ -69,18 +75,15 @@ def link(
     personal_digest: bytes | None,
 ) -> bytes:
     """The hash of an event after `previous`. Fields are length-prefixed, so that no two events read the same."""
-    digest = hashlib.sha256(previous)
-    for part in (
-        stream,
-        str(sequence),
-        type,
-        time.astimezone(UTC).isoformat(timespec="microseconds"),
-        actor,
-        causation_id or "",
-        data,
-    ):
+    chained = [previous]
+    for part in (stream, str(sequence), type, _instant(time), actor, causation_id or "", data):
         raw = part.encode()
-        digest.update(len(raw).to_bytes(8, "big"))
-        digest.update(raw)
-    digest.update(personal_digest or b"")
-    return digest.digest()
+        chained += (len(raw).to_bytes(8, "big"), raw)
+    chained.append(personal_digest or b"")
+    return hashlib.sha256(b"".join(chained)).digest()
+
+
+@lru_cache(maxsize=16)
+def _instant(time: datetime) -> str:
+    """Written alike wherever it comes from; all events of a turn have one time."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")

@@ -2,7 +2,7 @@
 when the handler returned, so that a refusal or a bug leaves no trace of that one message.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -28,17 +28,18 @@ class Want:
     keys: tuple[str, ...]
     group: str | None = None
 
-    def missing(self) -> tuple[str, ...]:
+    def missing(self) -> list[str]:
         """The keys that were not loaded yet."""
         known = self.shelf.known if self.group is None else self.shelf.known_groups[self.group]
-        return tuple(k for k in self.keys if k not in known)
+        return [k for k in self.keys if k not in known]
 
 
 class Shelf(Generic[R]):
     """The rows of one table in this turn. Rows are frozen: take one, `put` a changed copy."""
 
-    def __init__(self, rows: RowMap[R]) -> None:
+    def __init__(self, rows: RowMap[R], touched: "list[Part]") -> None:
         self.map = rows
+        self._touched = touched
         self.known: dict[str, R | None] = {}
         self.known_groups: dict[str, dict[str, bool]] = {column: {} for column in rows.groups}
         self.versions: dict[str, int] = {}
@@ -74,12 +75,17 @@ class Shelf(Generic[R]):
 
     def put(self, *rows: R) -> None:
         """Add or replace rows. A row that was not loaded is taken to be new; a race is noticed at the commit."""
+        if not self._staged:
+            self._touched.append(self)
+        key = self.map.key
         for row in rows:
-            self._staged[self.map.key(row)] = row
+            self._staged[key(row)] = row
 
     def remove(self, key: str) -> None:
         """Delete the row; it must have been loaded."""
         self.get(key)
+        if not self._staged:
+            self._touched.append(self)
         self._staged[key] = None
 
     def group(self, column: str, value: str) -> list[R]:
@@ -100,8 +106,9 @@ class Shelf(Generic[R]):
 
     def loaded(self, keys: Iterable[str], found: Iterable[tuple[R, int]]) -> None:
         """Take in what the store found for `keys`; rows changed in this turn stay as they are."""
+        key_of = self.map.key
         for row, version in found:
-            key = self.map.key(row)
+            key = key_of(row)
             if key not in self.known:
                 self.known[key] = row
                 self.versions[key] = version
@@ -144,13 +151,16 @@ class Shelf(Generic[R]):
 class Ledger(Generic[R]):
     """An append-only table: rows are added and never changed."""
 
-    def __init__(self, rows: RowMap[R]) -> None:
+    def __init__(self, rows: RowMap[R], touched: "list[Part]") -> None:
         self.map = rows
+        self._touched = touched
         self.added: list[R] = []
         self._staged: list[R] = []
 
     def add(self, *rows: R) -> None:
         """Append rows."""
+        if not self._staged:
+            self._touched.append(self)
         self._staged.extend(rows)
 
     def keep(self) -> None:
@@ -166,17 +176,23 @@ class Ledger(Generic[R]):
 class Timers:
     """What falls due later. Setting a timer again moves it; canceling one that is not set does nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, touched: "list[Part]") -> None:
+        self._touched = touched
         self.changed: dict[str, tuple[Timer, datetime] | None] = {}
         self._staged: dict[str, tuple[Timer, datetime] | None] = {}
 
     def set(self, timer: Timer, at: datetime) -> None:
         """Let `timer` come through the timer door at `at` or soon after."""
-        self._staged[timer.timer_id] = (timer, at)
+        self._stage(timer, (timer, at))
 
     def cancel(self, timer: Timer) -> None:
         """Forget the timer with this name and key."""
-        self._staged[timer.timer_id] = None
+        self._stage(timer, None)
+
+    def _stage(self, timer: Timer, change: tuple[Timer, datetime] | None) -> None:
+        if not self._staged:
+            self._touched.append(self)
+        self._staged[timer.timer_id] = change
 
     def keep(self) -> None:
         """The handler returned: its timers are part of the turn."""
@@ -186,6 +202,10 @@ class Timers:
     def discard(self) -> None:
         """The handler refused or failed: forget its timers."""
         self._staged = {}
+
+
+Part = Shelf[Any] | Ledger[Any] | Timers
+"""What a desk is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,20 +239,22 @@ class Desk:
     def __init__(self) -> None:
         self.shelves: list[Shelf[Any]] = []
         self.ledgers: list[Ledger[Any]] = []
-        self.timers = Timers()
+        self._touched: list[Part] = []
+        """The parts in which the message in hand has staged something."""
+        self.timers = Timers(self._touched)
         self.said: list[Said] = []
         self._saying: list[Said] = []
         self.books = Books(self)
 
     def shelf(self, rows: RowMap[R]) -> Shelf[R]:
         """Add a shelf for a table whose rows change."""
-        shelf = Shelf(rows)
+        shelf = Shelf(rows, self._touched)
         self.shelves.append(shelf)
         return shelf
 
     def ledger(self, rows: RowMap[R]) -> Ledger[R]:
         """Add a ledger for a table whose rows are only added."""
-        ledger = Ledger(rows)
+        ledger = Ledger(rows, self._touched)
         self.ledgers.append(ledger)
         return ledger
 
@@ -252,18 +274,16 @@ class Desk:
 
     def keep(self) -> None:
         """The handler returned: all it did is part of the turn."""
-        for part in self._parts():
+        for part in self._touched:
             part.keep()
-        self.said += self._saying
-        self._saying = []
+        self._touched.clear()
+        if self._saying:
+            self.said += self._saying
+            self._saying = []
 
     def discard(self) -> None:
         """The handler refused or failed: nothing of it remains."""
-        for part in self._parts():
+        for part in self._touched:
             part.discard()
+        self._touched.clear()
         self._saying = []
-
-    def _parts(self) -> "Iterator[Shelf[Any] | Ledger[Any] | Timers]":
-        yield from self.shelves
-        yield from self.ledgers
-        yield self.timers

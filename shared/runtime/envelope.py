@@ -6,6 +6,7 @@ The identity of a message is in its headers, never a defaulted body field.
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from shared.events.base import EVENT_TYPES
@@ -13,7 +14,13 @@ from shared.runtime.chain import wire
 from shared.runtime.messages import Door, Envelope, Incoming, Raw
 from shared.values import Actor, ActorKind, Role
 
-CONTENT_TYPE = "application/json"
+CONTENT_TYPE = b"application/json"
+_OPTIONAL = (
+    ("ce_correlationid", "correlation_id"),
+    ("ce_causationid", "causation_id"),
+    ("ce_traceparent", "trace"),
+)
+_REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_sequence", "ce_time")
 LONGEST = 300
 """Characters of an attribute of ours: a subject may be a barcode, and an id names its subject. Together they stay below what an
 index of PostgreSQL takes."""
@@ -25,23 +32,24 @@ class Malformed(Exception):
 
 def headers_of(record: Any, source: str) -> list[tuple[str, bytes]]:
     """Kafka headers of an event-log record (a row of `event_log`)."""
-    headers = {
-        "content-type": CONTENT_TYPE,
-        "ce_specversion": "1.0",
-        "ce_id": f"{record['stream']}/{record['sequence']}",
-        "ce_source": source,
-        "ce_type": record["type"],
-        "ce_subject": record["stream"],
-        "ce_time": record["time"].isoformat(),
-        "ce_sequence": str(record["sequence"]),
-        "ce_partitionkey": record["stream"],
-        "ce_authtype": record["actor_kind"],
-        "ce_authid": record["actor_name"],
-        "ce_correlationid": record["correlation_id"],
-        "ce_causationid": record["causation_id"],
-        "ce_traceparent": record["trace"],
-    }
-    return [(name, value.encode()) for name, value in headers.items() if value is not None]
+    stream, sequence = record["stream"].encode(), b"%d" % record["sequence"]
+    headers = [
+        ("content-type", CONTENT_TYPE),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"%b/%b" % (stream, sequence)),
+        ("ce_source", source.encode()),
+        ("ce_type", record["type"].encode()),
+        ("ce_subject", stream),
+        ("ce_time", record["time"].isoformat().encode()),
+        ("ce_sequence", sequence),
+        ("ce_partitionkey", stream),
+        ("ce_authtype", record["actor_kind"].encode()),
+        ("ce_authid", record["actor_name"].encode()),
+    ]
+    for name, column in _OPTIONAL:
+        if (value := record[column]) is not None:
+            headers.append((name, value.encode()))
+    return headers
 
 
 def body_of(record: Any) -> bytes:
@@ -51,6 +59,16 @@ def body_of(record: Any) -> bytes:
 
 def text_headers(raw: Raw) -> dict[str, str]:
     """Headers as text. Raises Malformed for one that is null, repeated or not UTF-8, naming it."""
+    try:  # all at once, since nearly all are well
+        headers = {name: value.decode() for name, value in raw.headers}
+    except (UnicodeDecodeError, AttributeError):
+        headers = {}
+    if len(headers) == len(raw.headers) and "\x00" not in "".join(headers) + "".join(headers.values()):
+        return headers
+    return _named_fault(raw)
+
+
+def _named_fault(raw: Raw) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in raw.headers:
         if "\ufffd" in name:  # `records` put it in the place of what is no text
@@ -73,12 +91,7 @@ def decode_ours(raw: Raw) -> Incoming:
     """
     try:
         headers = text_headers(raw)
-        missing = [
-            h
-            for h in ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_sequence", "ce_time")
-            if h not in headers
-        ]
-        if missing:
+        if missing := [name for name in _REQUIRED if name not in headers]:
             raise Malformed(f"headers {', '.join(missing)} are missing")
         for name in ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_correlationid", "ce_causationid"):
             if not 0 < len(headers.get(name, "-")) <= LONGEST:
@@ -91,7 +104,7 @@ def decode_ours(raw: Raw) -> Incoming:
             type=headers["ce_type"],
             stream=headers["ce_subject"],
             time=_time(headers["ce_time"]),
-            actor=Actor(kind=ActorKind(headers["ce_authtype"]), name=headers["ce_authid"]),
+            actor=_actor(headers["ce_authtype"], headers["ce_authid"]),
             sequence=_sequence(headers["ce_sequence"]),
             correlation_id=headers.get("ce_correlationid"),
             causation_id=headers.get("ce_causationid"),
@@ -129,6 +142,12 @@ def _sequence(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text) > 0):
         raise Malformed("header ce_sequence must be a number from 1 on, of at most 18 digits")
     return int(text)
+
+
+@lru_cache(maxsize=10_000)
+def _actor(kind: str, name: str) -> Actor:
+    """The same few actors come again and again."""
+    return Actor(kind=ActorKind(kind), name=name)
 
 
 def unreadable(raw: Raw, error: Exception, claimed_id: str | None = None) -> Incoming:

@@ -1,25 +1,33 @@
 """The relay: sends what the event log says is still to be sent. Dull on purpose.
 
-One sender per service (an advisory lock; standbys wait), in order, many in flight, stopping at the first failure. A position is
-deleted from the outbox only when the broker has acknowledged its record on all replicas; what was sent twice because of
-that is dropped by its consumers, who know the sequence.
+One sender per service (an advisory lock; standbys wait), in order, one batch a partition and look, stopping at a partition's
+first failure. A position is deleted from the outbox only when the broker has acknowledged its record on all replicas; what
+was sent twice because of that is dropped by its consumers, who know the sequence.
+
+What is to be sent, and in which order, the outbox alone says. Events that this process has just committed itself are not read
+from the log again: they are kept in memory until their turn comes.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 
 from shared.runtime.envelope import body_of, headers_of
 from shared.runtime.postgres import UNAVAILABLE, Pool
+from shared.runtime.store import Changes
 
 log = structlog.get_logger(__name__)
 
 BATCH = 1000
+KEPT = 20_000
+"""Events kept in memory at most; what is beyond is read from the log, as after a restart."""
 POLL = 0.1
 """Seconds between looks for what another replica committed; our own commits wake the relay at once."""
 
@@ -30,12 +38,12 @@ cut off says no goodbye, and nobody else could send. Longer than a send may take
 _LOCK = (
     0x48414E44  # "HAND": the relay's advisory lock; a service has a database of its own, so one number serves
 )
-_UNSENT = """
-SELECT o.position, o.xmin AS writing, l.stream, l.sequence, l.type, l.time, l.actor_kind, l.actor_name,
-       l.correlation_id, l.causation_id, l.trace, l.data, p.personal
-FROM (SELECT position, xmin FROM outbox ORDER BY position LIMIT $1) o
-JOIN event_log l USING (position) LEFT JOIN event_personal p ON p.stream = l.stream AND p.sequence = l.sequence
-ORDER BY o.position
+_UNSENT = "SELECT position, xmin AS writing FROM outbox ORDER BY position LIMIT $1"
+_LOGGED = """
+SELECT l.position, l.stream, l.sequence, l.type, l.time, l.actor_kind, l.actor_name, l.correlation_id, l.causation_id,
+       l.trace, l.data, p.personal
+FROM event_log l LEFT JOIN event_personal p ON p.stream = l.stream AND p.sequence = l.sequence
+WHERE l.position = ANY($1::bigint[])
 """
 # only the row as it was read: one that was put there again meanwhile, to fill a topic made anew, is still to be sent
 _SENT = """
@@ -59,9 +67,12 @@ class Relay:
         """Why nothing is being sent, in a sentence; None when all is well or another replica leads."""
         self.sent = 0
         self._woken = asyncio.Event()
+        self._kept: dict[int, Any] = {}
 
-    def wake(self) -> None:
-        """There is something to send."""
+    def committed(self, changes: Changes) -> None:
+        """This process has committed events: there is something to send."""
+        if self.leading and len(self._kept) < KEPT:
+            self._kept.update(zip(changes.positions, changes.entries, strict=True))
         self._woken.set()
 
     async def run(self) -> None:
@@ -85,6 +96,7 @@ class Relay:
                 await asyncio.sleep(delay)
             finally:
                 self.leading = False
+                self._kept.clear()
 
     async def _lead(self) -> None:
         async with self.pool.acquire(timeout=10) as connection:
@@ -101,13 +113,19 @@ class Relay:
             finally:
                 with contextlib.suppress(Exception):
                     await asyncio.wait_for(producer.stop(), 5)
-                with contextlib.suppress(Exception):
+                try:
                     await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+                except (
+                    BaseException
+                ) as error:  # the lock must not go back into the pool: it ends with the connection
+                    connection.terminate()
+                    if not isinstance(error, Exception):
+                        raise
 
     async def _send_all(self, connection: Any, producer: AIOKafkaProducer) -> None:
         while True:
             self._woken.clear()
-            unsent = await connection.fetch(_UNSENT, BATCH)
+            unsent = {r["position"]: r["writing"] for r in await connection.fetch(_UNSENT, BATCH)}
             if unsent:
                 await self._send(connection, producer, unsent)
             self.trouble = None  # not before: whoever reaches both and can send nothing is not well
@@ -115,32 +133,44 @@ class Relay:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), POLL)
 
-    async def _send(self, connection: Any, producer: AIOKafkaProducer, unsent: list[Any]) -> None:
-        futures: list[Awaitable[Any]] = []
+    async def _send(self, connection: Any, producer: AIOKafkaProducer, unsent: Mapping[int, Any]) -> None:
+        """Send events (position → which writing of its row), one batch after the other in each partition; all partitions
+        at once."""
+        said = {p: self._kept.pop(p, None) for p in unsent}
+        if missing := [p for p, entry in said.items() if entry is None]:
+            said |= {r["position"]: r for r in await connection.fetch(_LOGGED, missing)}
+        partitions = sorted(await producer.partitions_for(self.topic))
+        filling: dict[int, _Batch] = {}
+        going: list[_Batch] = []
         failure: BaseException | None = None
-        for record in unsent:
-            try:
-                futures.append(
-                    await producer.send(
-                        self.topic,
-                        body_of(record),
-                        key=record["stream"].encode(),
-                        headers=headers_of(record, self.source),
-                    )
-                )
-            except KafkaError as error:
-                failure = error
-                break
-        results = await asyncio.gather(*futures, return_exceptions=True)
-        acknowledged = len(results)
-        for index, result in enumerate(results):
+        try:
+            for position, entry in said.items():
+                key = entry["stream"].encode()
+                place = partitions[_place(key, len(partitions))]
+                record = {"timestamp": None, "key": key, "value": body_of(entry),
+                          "headers": headers_of(entry, self.source)}  # fmt: skip
+                batch = filling.get(place)
+                if batch is None or batch.builder.append(**record) is None:  # none yet, or it is full
+                    if batch is not None:
+                        going.append(await batch.go(producer, self.topic))
+                    batch = filling[place] = _Batch(producer.create_batch(), place)
+                    batch.builder.append(**record)
+                batch.positions.append(position)
+            going += [await batch.go(producer, self.topic) for batch in filling.values()]
+        except KafkaError as error:
+            failure = error
+        acknowledged: list[int] = []
+        stopped: set[int] = set()
+        results = await asyncio.gather(*(b.acknowledged for b in going), return_exceptions=True)
+        for batch, result in zip(going, results, strict=True):
             if isinstance(result, BaseException):
-                acknowledged, failure = index, result
-                break
+                failure = result
+                stopped.add(batch.partition)
+            elif batch.partition not in stopped:
+                acknowledged += batch.positions
         if acknowledged:
-            sent = unsent[:acknowledged]
-            await connection.execute(_SENT, [r["position"] for r in sent], [r["writing"] for r in sent])
-            self.sent += acknowledged
+            await connection.execute(_SENT, acknowledged, [unsent[p] for p in acknowledged])
+            self.sent += len(acknowledged)
         if failure is not None:
             raise failure
 
@@ -149,6 +179,28 @@ def _whose(error: Exception) -> str:
     if isinstance(error, KafkaError):
         return "Kafka does not take them"
     return "the database cannot be reached" if isinstance(error, UNAVAILABLE) else "see the log"
+
+
+class _Batch:
+    """Events on their way to one partition."""
+
+    def __init__(self, builder: Any, partition: int) -> None:
+        self.builder = builder
+        self.partition = partition
+        self.positions: list[int] = []
+        self.acknowledged: Any = None
+
+    async def go(self, producer: AIOKafkaProducer, topic: str) -> "_Batch":
+        """Hand it to the producer."""
+        self.builder.close()
+        self.acknowledged = await producer.send_batch(self.builder, topic, partition=self.partition)
+        return self
+
+
+@lru_cache(maxsize=50_000)
+def _place(key: bytes, partitions: int) -> int:
+    """Where a key belongs, as every Kafka client has it. Reckoned in Python, it is worth remembering."""
+    return int(DefaultPartitioner()(key, range(partitions), None))
 
 
 # a row that is there already is written anew: the relay may have sent it to the topic that is gone, and is about to delete it

@@ -70,7 +70,7 @@ class Runtime:
             bootstrap_servers=self.settings.kafka,
             acks="all",
             enable_idempotence=self.settings.kafka_idempotent,
-            linger_ms=2,
+            linger_ms=0,  # the relay hands over whole batches
             metadata_max_age_ms=METADATA_MS,
             max_batch_size=256 * 1024,
             request_timeout_ms=20_000,
@@ -111,7 +111,7 @@ class Runtime:
 
     def _committed(self, messages: Sequence[Incoming], outcomes: Sequence[Outcome], changes: Changes) -> None:
         if changes.entries:
-            self.relay.wake()
+            self.relay.committed(changes)
         if any(timer.due <= self.clock.now() for timer in changes.timers_set):
             self.due.wake()
         if any(m.lane for m in messages) and any(o.status in ("queued", "parked") for o in outcomes):

@@ -14,11 +14,13 @@ def entries_of(said: Sequence[Said], heads: Shelf[Head]) -> list[Entry]:
         event, cause = one.event, one.cause
         stream = event.stream
         head = heads.get(stream) or Head(stream, 0, GENESIS)
-        personal, salt, digest = None, None, None
-        if (model := getattr(event, "personal", None)) is not None:
-            personal, salt = model.model_dump_json(), new_salt()
-            digest = personal_digest(salt, personal)
-        data = event.model_dump_json(exclude={"personal"})
+        personal, salt, digest, without = None, None, None, None
+        if "personal" in type(event).model_fields:
+            without = {"personal"}
+            if (model := getattr(event, "personal")) is not None:  # noqa: B009  not a field of every event
+                personal, salt = model.model_dump_json(), new_salt()
+                digest = personal_digest(salt, personal)
+        data = event.model_dump_json(exclude=without)
         actor = str(cause.actor)
         hashed = link(
             head.hash,
@@ -37,7 +39,7 @@ def entries_of(said: Sequence[Said], heads: Shelf[Head]) -> list[Entry]:
                 sequence=head.sequence + 1,
                 type=event.wire_type,
                 time=one.at,
-                actor_kind=cause.actor.kind.value,
+                actor_kind=cause.actor.kind,
                 actor_name=cause.actor.name,
                 correlation_id=cause.correlation_id or cause.id,
                 causation_id=cause.id,
@@ -51,5 +53,5 @@ def entries_of(said: Sequence[Said], heads: Shelf[Head]) -> list[Entry]:
             )
         )
         heads.put(Head(stream, head.sequence + 1, hashed))
-        heads.keep()
+    heads.keep()
     return entries

@@ -260,9 +260,12 @@ class _Turn(Generic[D]):
         handling = self._handling(incoming)
         if handling is None:
             return None
-        for want in handling.needs(incoming.message, self.desk):
-            # rows that an earlier message of this turn led to
-            await self._fetch(tx, want if isinstance(want, tuple) else (want,))
+        for wanted in handling.needs(incoming.message, self.desk):
+            wants = wanted if isinstance(wanted, tuple) else (wanted,)
+            for want in wants:
+                if want.missing():  # rows that an earlier message of this turn led to
+                    await self._fetch(tx, wants)
+                    break
         return handling.handler(incoming.message, self.desk)
 
     def _handling(self, incoming: Incoming) -> Handling[Any, D] | None:
@@ -274,7 +277,7 @@ class _Turn(Generic[D]):
         self._unpark(incoming)
         if incoming.envelope.sequence is not None:
             cursor = self._cursor(incoming.lane)
-            self.books.cursors.put(replace(cursor, sequence=incoming.envelope.sequence))
+            self.books.cursors.put(Cursor(cursor.lane, incoming.envelope.sequence, cursor.state))
 
     def _remember(self, incoming: Incoming, status: Status, answer: Any) -> None:
         if incoming.from_outside:

@@ -20,6 +20,21 @@ from tests.runtime.probe import Note, Pay, Probe, note, parked, until
 pytestmark = pytest.mark.requirement("X2")
 
 
+class OneByOne:
+    """A batch that is full with one record."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def append(self, *, timestamp: None, key: bytes, value: bytes, headers: Any) -> object:
+        if self.ids:
+            return None
+        self.ids.append(dict(headers)["ce_id"].decode())
+        return self
+
+    def close(self) -> None: ...
+
+
 class Wire:
     """A producer that fails when it is told to; `sent` is what was acknowledged."""
 
@@ -35,7 +50,13 @@ class Wire:
 
     async def stop(self) -> None: ...
 
-    async def send(self, topic: str, value: bytes, key: bytes, headers: Any) -> "asyncio.Future[None]":
+    async def partitions_for(self, topic: str) -> set[int]:
+        return {0}
+
+    def create_batch(self) -> "OneByOne":
+        return OneByOne()
+
+    async def send_batch(self, batch: "OneByOne", topic: str, *, partition: int) -> "asyncio.Future[None]":
         self.tried += 1
         await self.awake.wait()
         if self.tried in self.refuse_send:
@@ -44,7 +65,7 @@ class Wire:
         if self.tried in self.refuse_ack:
             future.set_exception(KafkaConnectionError())
         else:
-            self.sent.append(dict(headers)["ce_id"].decode())
+            self.sent.append(batch.ids[0])
             future.set_result(None)
         return future
 
@@ -230,8 +251,8 @@ async def test_what_is_being_sent_while_a_topic_is_filled_again_is_sent_once_mor
     await say(writer, *"aaa")
 
     class Filling(Wire):
-        async def send(self, *args: Any, **parts: Any) -> "asyncio.Future[None]":
-            future = await super().send(*args, **parts)
+        async def send_batch(self, *args: Any, **parts: Any) -> "asyncio.Future[None]":
+            future = await super().send_batch(*args, **parts)
             if self.tried == 2:
                 await republish(writer.pool)
             return future
