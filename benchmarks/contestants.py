@@ -174,7 +174,7 @@ async def race(place: Place, contestant: Contestant, events: int | None = None) 
             cpu = {name: _cpu(place, process)[name] - value for name, value in spent.items()}
             await asyncio.sleep(0.3)
             sent = await watch.count() - before
-            assert sent == expected, f"{contestant.name} sent {sent} of {expected}"
+            assert sent >= expected, f"{contestant.name} sent {sent} of {expected}"
         finally:
             process.send_signal(signal.SIGTERM)
             try:

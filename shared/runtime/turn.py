@@ -173,10 +173,17 @@ class _Turn(Generic[D]):
 
     def _needs(self, incoming: Incoming) -> Iterator[Want | tuple[Want, ...]]:
         handling = self._handling(incoming)
-        if handling is None or incoming.error is not None:
+        if handling is None or incoming.error is not None or self._was_known(incoming):
             return iter(())
         self.desk.begin(incoming.envelope, self.now)
         return handling.needs(incoming.message, self.desk)
+
+    def _was_known(self, incoming: Incoming) -> bool:
+        """True when the message was answered before this turn: then no row of it will be looked at."""
+        if incoming.from_outside:
+            return self.books.inbox.get(_seen_key(incoming)) is not None
+        sequence = incoming.envelope.sequence
+        return sequence is not None and sequence <= self._cursor(incoming.lane).sequence
 
     async def _fetch(self, tx: Transaction, wants: Sequence[Want]) -> None:
         keys: dict[tuple[int, str | None], tuple[Want, dict[str, None]]] = {}
