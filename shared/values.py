@@ -10,6 +10,10 @@ MAX_MINOR = 10**13
 """Largest amount in minor units (cents, fen): far above any order, far below 64 bits."""
 
 
+FAR = "a time must lie between the years 2000 and 2200"
+"""What is said of any other. What we reckon from a time may lie a little later; so ours end at 2300."""
+
+
 def _written(value: object) -> object:
     # a bare number says neither its offset nor whether it counts seconds or milliseconds
     if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
@@ -20,9 +24,12 @@ def _written(value: object) -> object:
 def _in_utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs its offset from UTC, for example 2026-03-01T09:30:00+08:00")
-    if not 2000 <= value.year <= 2200:
-        raise ValueError("a time must lie between the years 2000 and 2200")
-    return value.astimezone(UTC) if value.utcoffset() else value.replace(tzinfo=UTC)
+    if not 1990 <= value.year <= 2300:
+        raise ValueError(FAR)
+    value = value.astimezone(UTC) if value.utcoffset() else value.replace(tzinfo=UTC)
+    if value.year < 2000:
+        raise ValueError(FAR)
+    return value
 
 
 def _printable(value: str) -> str:

@@ -5,14 +5,17 @@ The identity of an outside event is its CloudEvents (source, id); who sent it co
 An order is named by (source, external number), a parcel by (courier, tracking number).
 """
 
+from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from shared import values
 from shared.events.aftersales import ReturnReason
 from shared.events.base import Event
 from shared.events.warehouse import Condition, TrackingStatus
 from shared.values import (
+    FAR,
     MAX_MINOR,
     Code,
     Currency,
@@ -27,8 +30,17 @@ from shared.values import (
     Quantity,
     SkuQuantity,
     Text,
-    Time,
 )
+
+
+def _near(value: datetime) -> datetime:
+    if value.year > 2200:
+        raise ValueError(FAR)
+    return value
+
+
+Time = Annotated[values.Time, AfterValidator(_near)]
+"""A time that somebody tells us: earlier than the latest that we may say, since promises are reckoned from it."""
 
 INBOX_TOPICS = ("orders.inbox", "aftersales.inbox", "scans.inbox", "tracking.inbox")
 

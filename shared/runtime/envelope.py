@@ -133,8 +133,8 @@ def decode_ours(raw: Raw) -> Incoming:
 
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
-    if time.tzinfo is None or not 2000 <= time.year <= 2200:
-        raise Malformed("header ce_time must lie between the years 2000 and 2200, with its offset from UTC")
+    if time.tzinfo is None or not 2000 <= time.year <= 2300:
+        raise Malformed("header ce_time must lie between the years 2000 and 2300, with its offset from UTC")
     return time
 
 

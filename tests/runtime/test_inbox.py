@@ -1,14 +1,17 @@
 """Events from outside: the same message whether Kafka or HTTP brings it."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from services.orders.handlers import service as orders
 from shared.events.base import Event
 from shared.runtime.inbox import LARGEST, inbox_types, outside
 from shared.runtime.messages import Door, Refused
-from tests.builders import confirmed, paid
+from tests.builders import confirmed, paid, submitted
+from tests.harness import Bench
 from tests.runtime.stand import SHOP
 
 PAID = "orders.inbox.payment_captured.v1"
@@ -112,6 +115,28 @@ def test_an_event_whose_consequences_would_fit_into_no_record_is_refused():
 @pytest.mark.requirement("O1")
 def test_a_number_is_no_time(time: object):
     assert answer(paid(), captured_at=time)[:2] == ("invalid", "captured_at")
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "2000-01-01T00:00:00+00:01",
+        "2200-12-31T23:59:59-00:01",
+        "9999-12-31T23:59:59-14:00",
+    ],
+)
+@pytest.mark.requirement("O1")
+def test_a_time_of_another_age_is_refused_wherever_its_zone_lies(time: str):
+    assert answer(paid(), captured_at=time)[:2] == ("invalid", "captured_at")
+
+
+@pytest.mark.requirement("X2")
+async def test_promises_may_be_reckoned_from_the_last_moment():
+    bench = Bench(orders())
+    last = datetime.fromisoformat("2200-12-31T23:59:59.999999+00:00")
+    outcome = await bench.outside(submitted(placed_at=last))
+    assert outcome.status == "done", outcome
 
 
 @pytest.mark.parametrize("answered", ["no", "true", 1, 0.0, "on"])
