@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.errors import NonASCIILocalPartDefect
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Protocol
@@ -85,7 +86,8 @@ class EmailChannel:
     async def send(self, letter: Letter) -> None:
         """Hand the letter to the SMTP server; a recipient refused for good (5xx) is final, all else is tried again."""
         mail = EmailMessage()
-        mail["From"], mail["To"], mail["Subject"] = self.sender, letter.recipient, letter.subject
+        mail["From"], mail["Subject"] = self.sender, letter.subject
+        _address(mail, letter.recipient)
         mail["Message-ID"] = f"<{letter.message_id}@{self.sender.rpartition('@')[2].rstrip('>')}>"
         mail["Date"] = datetime.now(UTC)
         mail.set_content(letter.body)
@@ -106,6 +108,17 @@ class EmailChannel:
             raise GiveUp("the mail server refused the recipient") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise TryLater(f"the mail server: {type(error).__name__}") from None
+
+
+def _address(mail: EmailMessage, recipient: str) -> None:
+    """To the recipient and nobody else: `a,b@c` is two people to a mail server, `<a>@c` one that was not meant."""
+    try:
+        mail["To"] = recipient
+        odd = [d for d in mail["To"].defects if not isinstance(d, NonASCIILocalPartDefect)]
+    except (ValueError, AttributeError, IndexError):  # how the standard library gives up on some of them
+        odd = [recipient]
+    if odd:
+        raise GiveUp("the recipient is no e-mail address")
 
 
 class WebhookChannel:
