@@ -15,7 +15,8 @@ from shared.runtime.http import ProblemDocument
 from tests.builders import oid, submitted
 from tests.poison.commands import everything
 from tests.poison.inboxes import ORDERS
-from tests.poison.requests import JSON, Ask, binary
+from tests.poison.people import NAMES, odd_order
+from tests.poison.requests import AGENT, JSON, Ask, binary
 from tests.poison.scene import Rows, logs, personal, settled, stored, unwell
 
 pytestmark = [pytest.mark.requirement("O1"), pytest.mark.timeout(240)]
@@ -125,3 +126,19 @@ def test_no_refusal_was_worth_a_line_in_the_log(stack: Stack, aftermath: Afterma
     assert {s: len(stack.log_of(s).read_text().splitlines()) > 20 for s in SERVICES} == dict.fromkeys(
         SERVICES, False
     )
+
+
+@pytest.mark.requirement("O1")
+def test_odd_but_legal_people_come_out_as_they_went_in(stack: Stack) -> None:
+    shop, agent = ({"authorization": f"Bearer {stack.token(a)}"} for a in (ORDERS.sender, AGENT))
+    with httpx.Client(base_url=stack.url("orders")) as http:
+        for number, name in enumerate(NAMES):
+            event = odd_order(f"odd-{number}", name)
+            headers = binary(ORDERS, f"odd-{number}") | shop
+            taken = http.post("/v1/events", content=event.model_dump_json().encode(), headers=headers)
+            assert taken.status_code == 200, (name, taken.text)
+            found = http.get(f"/v1/orders/{oid(event.external_number)}", headers=agent).json()
+            sent = event.model_dump(mode="json")
+            assert [found[n] for n in ("personal", "remark", "lines")] == [
+                sent[n] for n in ("personal", "remark", "lines")
+            ]
