@@ -63,7 +63,9 @@ def text_headers(raw: Raw) -> dict[str, str]:
         headers = {name: value.decode() for name, value in raw.headers}
     except (UnicodeDecodeError, AttributeError):
         headers = {}
-    if len(headers) == len(raw.headers) and "\x00" not in "".join(headers) + "".join(headers.values()):
+    names = "".join(headers)
+    well = len(headers) == len(raw.headers) and "\ufffd" not in names
+    if well and "\x00" not in names + "".join(headers.values()):
         return headers
     return _named_fault(raw)
 
