@@ -56,8 +56,9 @@ def test_a_stack_that_runs_in_this_folder_is_meant_although_there_is_an_env_file
 
 
 def test_the_folder_of_the_stack_may_have_another_name(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HANDOVER_DATA_DIR", str(_folder(folder / "elsewhere")))
-    assert access.private_key() == Keys.of(folder / "elsewhere").token_private_key
+    keys = Keys.of(_folder(folder / "elsewhere"))
+    monkeypatch.setenv("HANDOVER_DATA_DIR", str(folder / "elsewhere"))
+    assert access.private_key() == keys.token_private_key
 
 
 def _folder(path: Path) -> Path:

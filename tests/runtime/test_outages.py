@@ -137,6 +137,7 @@ async def test_a_database_without_its_tables_is_waited_for_too(probe: Probe):
 async def test_a_relay_that_reaches_everything_and_can_send_nothing_is_never_called_well(probe: Probe):
     await probe.topics()
     writer = await probe.writer()
+    await writer.turns.run([commands.asked(Pay(note_id="a"), AGENT, writer.clock.now())])  # something to send
     await writer.pool.execute("ALTER TABLE event_log RENAME TO away")
     try:
         await writer.start()
