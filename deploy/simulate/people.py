@@ -174,6 +174,11 @@ class Story:
                     cod_accepted=True,
                 )
                 self._after(HOURS, lambda: self._send(better, SHOP, "new-address"))
+            case Hold.DUPLICATE_SUSPECTED:
+                real = LiftHold(
+                    order_id=self.order_id, hold=Hold.DUPLICATE_SUSPECTED, reason="both are meant"
+                )
+                self._after(3 * HOURS, lambda: self._ask("orders", real, AGENT))
             case Hold.PAYMENT_ANOMALY:
                 lift = LiftHold(order_id=self.order_id, hold=Hold.PAYMENT_ANOMALY, reason="settled")
                 self._after(5 * HOURS, lambda: self._ask("orders", lift, BACK_OFFICE))
