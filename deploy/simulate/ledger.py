@@ -42,12 +42,12 @@ def recorded(service: Service[Any], broken: Callable[[Desk, Any], bool]) -> Serv
     def handled(handling: Handling[Any, Any]) -> Handling[Any, Any]:
         def handler(message: Any, desk: Any) -> Any:
             answer = handling.handler(message, desk)
-            if broken(desk, message):
-                raise RuntimeError("a bug")
             said = desk.envelope
             timer = isinstance(message, Timer)
             name = f"{said.id} {said.time}" if timer else f"{said.source} {said.id}"
             desk.applied.add(Applied(name, said.stream, said.sequence or 0, said.type, timer))
+            if broken(desk, message):  # last, so that all that the handler did must be undone
+                raise RuntimeError("a bug")
             return answer
 
         return replace(handling, handler=handler)

@@ -6,7 +6,7 @@ from deploy.simulate.host import Host
 from deploy.simulate.steps import Fiber, Step
 from services.notify.handlers import LEASE, ClaimMessages, RecordResults, Result
 from shared.runtime.commands import asked
-from shared.runtime.messages import Command, Outcome
+from shared.runtime.messages import Command, Outcome, Status
 from shared.values import Actor, ActorKind
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class Sender:
                     taken.append(message_id)
                 results.append(Result(message_id=message_id, error="" if message_id in taken else "closed"))
             await Step("between handing over and booking")
-            await self.book(results)
-            booked = self.host.town.clock.now() < claimed_at + LEASE
+            booked = await self.book(results) and self.host.town.clock.now() < claimed_at + LEASE
         finally:
             for message_id in () if booked else taken:
                 self.mail.unsure[message_id] = self.mail.unsure.get(message_id, 0) + 1
@@ -69,9 +68,10 @@ class Sender:
         """Take messages, so that nobody else sends them."""
         return (await self._tell(ClaimMessages(message_ids=tuple(message_ids)))).answer or []
 
-    async def book(self, results: list[Result]) -> None:
-        """Say what became of them."""
-        await self._tell(RecordResults(results=tuple(results)))
+    async def book(self, results: list[Result]) -> bool:
+        """Say what became of them; False when that was not kept."""
+        outcome = await self._tell(RecordResults(results=tuple(results)))
+        return outcome.status is not Status.FAILED
 
     async def _tell(self, command: Command) -> Outcome:
         self._asked += 1

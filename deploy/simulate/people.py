@@ -216,11 +216,19 @@ class Story:
         self._after(self.dice.uniform(0.1, 20) * HOURS, self._work)
 
     def _on_fulfillment_backordered(self, data: Any) -> None:
-        for missing in data["missing"]:
-            pieces = missing["quantity"] + self.dice.randint(0, 12)
-            scan = {"barcode": missing["sku"], "quantity": pieces, "location": f"A-{self.dice.randint(1, 3)}"}
-            delay = self.dice.uniform(1, 30) * HOURS
-            self._after(delay, lambda scan=scan: self._scan(inbox.StockScanned, PICKER, **scan))  # type: ignore[misc]
+        short = {missing["sku"]: missing["quantity"] for missing in data["missing"]}
+        self._after(self.dice.uniform(1, 30) * HOURS, lambda: self._restock(short))
+
+    def _restock(self, short: dict[str, int]) -> None:
+        """Bring what an order waits for; look again later, for others may have come before it."""
+        work = self.edges.row("warehouse", "fulfillments", self.order_id)
+        self.looks += 1
+        if work is None or self.looks > LOOKS or work.state is not S.BACKORDERED:
+            return
+        for sku, pieces in short.items():
+            shelf, more = f"A-{self.dice.randint(1, 3)}", self.dice.randint(0, 12)
+            self._scan(inbox.StockScanned, PICKER, barcode=sku, quantity=pieces + more, location=shelf)
+        self._after(2 * DAYS, lambda: self._restock(work.wanted()))
 
     def _work(self) -> None:
         """Look at the screen, and scan what comes next; then look again until the parcel has left."""

@@ -201,9 +201,10 @@ async def _sent_without_claim(self: Sender, message_ids: list[str]) -> list[str]
     return message_ids
 
 
-async def _never_booked(self: Sender, results: list[Any]) -> None:
+async def _never_booked(self: Sender, results: list[Any]) -> bool:
     if self.host.town.rng.random() > 0.05:
-        await _BOOK(self, results)
+        return await _BOOK(self, results)
+    return True
 
 
 _BOOK = Sender.book
@@ -251,7 +252,7 @@ PLANTS: dict[str, Plant] = {
         (SimTransaction, "_end", _split(lambda c: _only(c, "cursors"), lambda c: _without(c, "cursors"))),)),
     "log-outside": Plant("events are logged in a commit of their own", (
         (SimTransaction, "_end", _split(
-            lambda c: Changes(entries=c.entries), lambda c: replace(c, entries=[]))),)),
+            lambda c: Changes(entries=c.entries), lambda c: replace(c, entries=[]))),), within=2400),
     "offsets-first": Plant("offsets are committed before the turn", ((Host, "intake", _offsets_first),)),
     "no-dedupe": Plant("scans and orders that come twice are not known", ((_Turn, "_seen", _nothing_is_known),)),
     "duplicates-pass": Plant("events that come twice are applied twice", (

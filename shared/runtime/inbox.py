@@ -5,6 +5,7 @@ request, so that both are judged alike and one (source, id) is one message.
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 
 from pydantic import ValidationError
 
@@ -20,9 +21,10 @@ LARGEST = 512 * 1024
 """Bytes of an event's data: whatever a service says about it must fit into a record of Kafka, which takes 1 MiB."""
 
 
-def inbox_types(inbox: str) -> list[str]:
+@cache
+def inbox_types(inbox: str) -> tuple[str, ...]:
     """The event types that an inbox takes."""
-    return sorted(name for name in EVENT_TYPES if name.rsplit(".", 2)[0] == inbox)
+    return tuple(sorted(name for name in EVENT_TYPES if name.rsplit(".", 2)[0] == inbox))
 
 
 def outside(
