@@ -112,6 +112,8 @@ def _unready(part: str, state: str) -> _Found:
     what = f"not ready, {part}: {state}"
     if "QueryCanceled" in state:
         return what, "find what the database waits for: pg_stat_activity, disk", SLOW
+    if "no topic" in state:
+        return what, "handover log republish, then handover topics", TOPICS
     if "DiskFull" in state:
         return what, "make room on the database's disk; it goes on by itself", FULL
     if "migrations" in state:
@@ -197,6 +199,9 @@ def _log(look: Look) -> Iterator[_Found]:
     if len(look.breaks) > 5:
         what = f"{_n(len(look.breaks) - 5, 'more stream')} of its event log broken"
         yield what, f"handover log verify --service {look.service}", CHAIN
+    if not look.protected:
+        what = "its database lets its event log be changed: the trigger append_only is off"
+        yield what, "find out who switched it off; `handover migrate` switches it on", CHAIN
     for publisher, streams in look.missing.items():
         what = f"{_n(len(streams), 'stream')} of {publisher} with events that never arrived here; the first: {streams[0]}"
         yield what, f"handover log republish --service {publisher}", TOPICS

@@ -46,6 +46,8 @@ class Look:
     chain: str = "not checked"
     """What of the chain was checked, in words."""
     breaks: list[Break] = field(default_factory=list)
+    protected: bool = True
+    """Whether its database refuses to change the log."""
     newest: dict[str, int] = field(default_factory=dict)
     """Of the streams that it said something about lately: the last sequence."""
     missing: dict[str, list[str]] = field(default_factory=dict)
@@ -143,6 +145,7 @@ async def ask_database(look: Look, url: str, deep: bool) -> None:
                 whole = verdict.events == total
                 look.chain = f"all {total} events" if whole else f"{verdict.events} of about {total} events"
             look.breaks = verdict.breaks
+            look.protected = await pool.fetchval(_PROTECTED)
             rows = await pool.fetch(_NEWEST, None if deep else NEWEST)
             look.newest = {r["stream"]: r["sequence"] for r in rows}
     except UNAVAILABLE as away:
@@ -178,6 +181,9 @@ async def _missing(pool: Pool, publisher: Look) -> list[str]:
     return [r["stream"] for r in rows]
 
 
+_PROTECTED = """
+SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = 'event_log'::regclass AND tgname = 'append_only' AND tgenabled = 'A')
+"""
 _NEWEST = """
 SELECT stream, max(sequence) AS sequence FROM (SELECT stream, sequence FROM event_log ORDER BY position DESC LIMIT $1) newest
 GROUP BY stream

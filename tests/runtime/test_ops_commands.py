@@ -6,14 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-import uvicorn
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from deploy.embedded.child import free_port
-from shared.runtime.http import create_app
 from shared.runtime.running import Runtime
-from shared.values import ActorKind, Role
+from tests.runtime.answering import answering
 from tests.runtime.probe import Note, Probe, decoded, note, paid, parked, raw, until
 from tests.runtime.stand import token
 
@@ -29,16 +26,8 @@ async def reader(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     events = [raw(paid("a", n), n) for n in (1, 2, 3)] + [raw(paid("b", 1), 1)]
     await reader.turns.run(decoded(reader, *events))
     loops = asyncio.create_task(reader.parking.run())
-    port = free_port()
-    config = uvicorn.Config(create_app(reader, [], title="Probe"), port=port, log_config=None, ws="none")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    await until(lambda: server.started)
-    monkeypatch.setenv("HANDOVER_WAREHOUSE_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("HANDOVER_TOKEN", token(ActorKind.OPERATOR, "ops.lin", Role.ADMINISTRATOR))
-    yield reader
-    server.should_exit = True
-    await serving
+    async with answering(reader, monkeypatch):
+        yield reader
     loops.cancel()
     await asyncio.gather(loops, return_exceptions=True)
 

@@ -1,0 +1,58 @@
+"""The alerts ask for metrics that the services have, name events that exist, and lead to a runbook (X6)."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from shared.events import aftersales, notify, orders, warehouse
+from shared.runtime.telemetry import Metrics
+
+pytestmark = pytest.mark.requirement("X6")
+
+RULES: list[dict[str, Any]] = [
+    rule
+    for group in yaml.safe_load(Path("deploy/alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
+EVENTS = {
+    event.wire_type
+    for module in (orders, warehouse, aftersales, notify)
+    for event in vars(module).values()
+    if hasattr(event, "wire_type")
+}
+OPERATIONS = Path("docs/operations.md").read_text()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_what_the_services_say_and_leads_to_a_runbook(rule: dict[str, Any]):
+    known = samples()
+    asked = set(re.findall(r"handover_\w+", rule["expr"]))
+    assert asked <= known
+    assert asked or rule["expr"].startswith("up")
+    assert set(re.findall(r'type="([^"]+)"', rule["expr"])) <= EVENTS
+    assert set(re.findall(r'state="([^"]+)"', rule["expr"])) <= {"failed", "queued", "gap"}
+    assert f"\n### {rule['annotations']['runbook']}\n" in OPERATIONS
+
+
+def test_every_metric_that_the_operations_page_names_exists():
+    families = {family.name for family in Metrics("any").registry.collect()}
+    databases = {f"handover_{service}" for service in ("orders", "warehouse", "aftersales", "notify")}
+    assert set(re.findall(r"handover_\w+", OPERATIONS)) <= samples() | families | databases
+
+
+def samples() -> set[str]:
+    """The names of all time series of a service, as Prometheus stores them."""
+    suffixes = {
+        "counter": ("_total",),
+        "histogram": ("_bucket", "_sum", "_count"),
+        "info": ("_info",),
+        "gauge": ("",),
+    }
+    return {
+        f"{family.name}{suffix}"
+        for family in Metrics("any").registry.collect()
+        for suffix in suffixes[family.type]
+    }

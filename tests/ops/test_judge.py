@@ -1,0 +1,121 @@
+"""What the doctor says about what it saw: one line each, the right runbook, and nobody woken for what mends itself (X6)."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.doctor import judge as runbooks
+from deploy.doctor.judge import Finding, judge
+from deploy.doctor.look import Look
+from shared.runtime.verify import Break
+
+pytestmark = pytest.mark.requirement("X6")
+
+PARTS = ("database", "kafka", "relay", "timers", "loops")
+LONG_AGO = "2020-01-01T00:00:00+00:00"
+
+
+def seen(**parts: Any) -> Look:
+    """The warehouse as the doctor saw it: well, but for what is said here."""
+    progress = {
+        "outbox": 0, "outbox_oldest_seconds": 0, "timers_due": 0, "timers_oldest_seconds": 0, "parked": {}, "applied": {},
+        "topics": ["orders"], "clock_driven": False,
+    } | parts.pop("progress", {})  # fmt: skip
+    look = Look(
+        "warehouse", "http://host:1", checks=dict.fromkeys(PARTS, "ok"), progress=progress, lag={"orders": 0}
+    )
+    for name, value in parts.items():
+        setattr(look, name, value)
+    return look
+
+
+def unready(part: str, reason: str) -> Look:
+    return seen(checks=dict.fromkeys(PARTS, "ok") | {part: reason})
+
+
+def only(look: Look) -> Finding:
+    (finding,) = judge([look])
+    return finding
+
+
+def test_all_that_is_well_is_not_worth_a_word():
+    assert judge([seen(), seen()]) == []
+
+
+@pytest.mark.parametrize(
+    ("look", "runbook"),
+    [
+        (seen(silent="refused", checks={}, progress={}), runbooks.DOWN),
+        (seen(silent="timeout", checks={}, progress={}), runbooks.HANGS),
+        (seen(silent="something else", checks={}, progress={}), runbooks.DOWN),
+        (seen(refused="the token is not ours"), runbooks.KEY),
+        (unready("database", "the database cannot be reached"), runbooks.POSTGRES),
+        (unready("database", "the database: QueryCanceledError"), runbooks.SLOW),
+        (unready("database", "the database: DiskFullError"), runbooks.FULL),
+        (unready("database", "migrations are missing"), runbooks.NOT_STARTING),
+        (unready("kafka", "Kafka cannot be reached"), runbooks.KAFKA),
+        (unready("kafka", "Kafka has no topic orders"), runbooks.TOPICS),
+        (unready("timers", "turns fail: see the log"), runbooks.BEHIND),
+        (seen(clock_off=3600.0), runbooks.CLOCK),
+        (seen(moves=False, progress={"outbox": 3, "outbox_oldest_seconds": 90}), runbooks.OUTBOX),
+        (seen(moves=False, lag={"orders": 8}), runbooks.BEHIND),
+        (seen(moves=False, progress={"timers_due": 2, "timers_oldest_seconds": 70}), runbooks.TIMERS),
+        (seen(breaks=[Break("order/a", 3, "its hash is another")]), runbooks.CHAIN),
+        (seen(protected=False), runbooks.CHAIN),
+        (seen(missing={"orders": ["order/a"]}), runbooks.TOPICS),
+        (seen(gaps=[{"lane": "orders|order/a", "stream": "order/a", "reason": "waits for 2", "parked_at": LONG_AGO}]),
+         runbooks.GAP),
+        (seen(failed=[{"key": "k", "type": "orders.order_paid.v1", "stream": "order/a", "reason": "KeyError"}]),
+         runbooks.PARKED),
+        (seen(channels=[{"channel": "email", "waiting": 4, "tries": 9, "last_error": "refused", "given_up": 0}]),
+         runbooks.CHANNEL),
+    ],
+)  # fmt: skip
+def test_each_trouble_names_its_runbook_and_wakes_somebody(look: Look, runbook: str):
+    finding = only(look)
+    assert finding.runbook == runbook
+    assert finding.needs_somebody
+    assert finding.service == "warehouse"
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        seen(progress={"outbox": 3, "outbox_oldest_seconds": 1}),
+        seen(lag={"orders": 8}),
+        seen(
+            channels=[{"channel": "email", "waiting": 1, "tries": 1, "last_error": "refused", "given_up": 0}]
+        ),
+        seen(channels=[{"channel": "email", "waiting": 0, "tries": 0, "last_error": "", "given_up": 2}]),
+    ],
+)
+def test_what_mends_itself_is_said_and_wakes_nobody(look: Look):
+    assert not only(look).needs_somebody
+
+
+def test_one_cause_of_several_parts_is_said_once():
+    look = unready("database", "the database cannot be reached")
+    look.checks["relay"] = look.checks["timers"] = "the database cannot be reached"
+    assert only(look).runbook == runbooks.POSTGRES
+
+
+def test_what_is_the_same_with_several_services_is_said_once():
+    looks = [unready("kafka", "Kafka cannot be reached") for _ in range(2)]
+    looks[1].service = "orders"
+    (finding,) = judge(looks)
+    assert finding.service == "warehouse, orders"
+
+
+def test_what_waits_behind_a_service_that_is_not_well_needs_no_line_that_wakes():
+    look = unready("database", "the database cannot be reached")
+    look.lag, look.moves = {"orders": 8}, False
+    first, second = judge([look])
+    assert (first.runbook, first.needs_somebody) == (runbooks.POSTGRES, True)
+    assert (second.runbook, second.needs_somebody) == (runbooks.BEHIND, False)
+
+
+def test_every_runbook_is_a_heading_of_the_operations_page():
+    page = Path("docs/operations.md").read_text()
+    missing = [name for name in runbooks.RUNBOOKS if f"\n### {name}\n" not in page]
+    assert missing == []

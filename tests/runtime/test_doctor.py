@@ -1,0 +1,131 @@
+"""`handover doctor` beside a service that runs, on a real database and broker: it sees what is there, and how it ends (X6)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from shared.runtime.running import Runtime
+from tests.runtime.answering import answering
+from tests.runtime.probe import Probe, decoded, paid, raw, until
+
+pytestmark = pytest.mark.requirement("X6")
+
+PROTECT = """
+CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''append only''; END';
+CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON event_log FOR EACH STATEMENT EXECUTE FUNCTION refuse();
+ALTER TABLE event_log ENABLE ALWAYS TRIGGER append_only;
+"""
+
+
+@pytest.fixture
+async def reader(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+    """A reader with all its loops, as a service runs."""
+    await probe.topics()
+    reader = await probe.reader()
+    await reader.start()
+    async with answering(reader, monkeypatch):
+        await until(ready(reader))
+        yield reader
+
+
+def ready(runtime: Runtime) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return not any((await runtime.readiness()).values())
+
+    return look
+
+
+@pytest.fixture(autouse=True)
+async def protected(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    url = probe.url("warehouse")
+    monkeypatch.setenv("HANDOVER_WAREHOUSE_DATABASE_URL", url)
+    connection = await asyncpg.connect(url)
+    await connection.execute(PROTECT)
+    yield
+    await connection.execute("DROP TRIGGER append_only ON event_log")
+    await connection.close()
+
+
+async def doctor(*options: str) -> tuple[int, str]:
+    answer = await asyncio.to_thread(CliRunner().invoke, app, ["doctor", "--service", "warehouse", *options])
+    return answer.exit_code, answer.stdout
+
+
+async def test_a_system_that_is_well(reader: Runtime):
+    code, said = await doctor()
+    assert code == 0
+    assert said.endswith("All is well.\n")
+
+
+async def test_a_parked_message_wakes_somebody_who_is_told_what_to_do(reader: Runtime, probe: Probe):
+    probe.broken.add("a")
+    await reader.turns.run(decoded(reader, raw(paid("a", 1), 1), raw(paid("a", 2), 2)))
+    code, said = await doctor("--json")
+    found = json.loads(said)
+    (finding,) = [f for f in found["findings"] if f["needs_somebody"]]
+    assert code == 1
+    assert not found["well"]
+    assert finding["runbook"] == "A message is parked"
+    key = finding["do"].removeprefix("handover parked show warehouse ")
+    shown = await asyncio.to_thread(CliRunner().invoke, app, ["parked", "show", "warehouse", key])
+    assert json.loads(shown.output)["stream"] == "order/a"
+
+
+async def test_a_log_that_was_changed_is_seen(reader: Runtime, probe: Probe):
+    probe.broken.add("a")
+    await reader.turns.run(
+        decoded(reader, raw(paid("a", 1), 1))
+    )  # says that it was parked: an event in its log
+    connection = await asyncpg.connect(probe.url("warehouse"))
+    await connection.execute("ALTER TABLE event_log DISABLE TRIGGER append_only")
+    code, said = await doctor()
+    assert code == 1
+    assert "its database lets its event log be changed" in said
+    await connection.execute(
+        "UPDATE event_log SET data = replace(data::text, 'order_paid', 'order_made')::json"
+    )
+    await connection.execute("ALTER TABLE event_log ENABLE ALWAYS TRIGGER append_only")
+    await connection.close()
+    code, said = await doctor()
+    assert code == 1
+    assert "its event log is not as written" in said
+    assert "A chain does not verify" in said
+
+
+async def test_a_service_that_is_gone_is_said_and_its_log_is_still_looked_at(
+    reader: Runtime, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HANDOVER_WAREHOUSE_URL", "http://127.0.0.1:1")
+    code, said = await doctor("--json")
+    found = json.loads(said)
+    assert code == 1
+    assert [f["runbook"] for f in found["findings"]] == ["A service is down"]
+    assert found["services"]["warehouse"]["chain"] == "all 0 events"
+
+
+async def test_without_the_password_of_a_database_the_rest_is_still_seen(
+    reader: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.delenv("HANDOVER_WAREHOUSE_DATABASE_URL")
+    monkeypatch.chdir(tmp_path)
+    code, said = await doctor("--json")
+    assert code == 0
+    assert json.loads(said)["services"]["warehouse"]["chain"] == "not checked"
+
+
+async def test_kafka_that_is_away_is_said_with_what_to_do(reader: Runtime, probe: Probe):
+    probe.broker.stop()
+    await until(lambda: _unready(reader))
+    code, said = await doctor()
+    assert code == 1
+    assert "bring Kafka back" in said
+
+
+async def _unready(runtime: Runtime) -> bool:
+    return any((await runtime.readiness()).values())
