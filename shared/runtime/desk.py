@@ -127,9 +127,9 @@ class Shelf(Generic[R]):
     def keep(self) -> None:
         """The handler returned: what it changed is part of the turn."""
         if self._staged:
-            self.changed |= self._staged.keys()
-            self.known |= self._staged
-            self._staged = {}
+            self.changed.update(self._staged)
+            self.known.update(self._staged)
+            self._staged.clear()
 
     def discard(self) -> None:
         """The handler refused or failed: forget what it changed."""

@@ -7,19 +7,14 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from shared.events.base import EVENT_TYPES
-from shared.runtime.chain import wire
 from shared.runtime.messages import Door, Envelope, Incoming, Raw
 from shared.values import Actor, ActorKind, Role
 
 CONTENT_TYPE = b"application/json"
-_OPTIONAL = (
-    ("ce_correlationid", "correlation_id"),
-    ("ce_causationid", "causation_id"),
-    ("ce_traceparent", "trace"),
-)
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_sequence", "ce_time")
 LONGEST = 300
 """Characters of an attribute of ours: a subject may be a barcode, and an id names its subject. Together they stay below what an
@@ -32,29 +27,32 @@ class Malformed(Exception):
 
 def headers_of(record: Any, source: str) -> list[tuple[str, bytes]]:
     """Kafka headers of an event-log record (a row of `event_log`)."""
-    stream, sequence = record["stream"].encode(), b"%d" % record["sequence"]
-    headers = [
+    return headers(SimpleNamespace(**record), source)
+
+
+def headers(entry: Any, source: str) -> list[tuple[str, bytes]]:
+    """Kafka headers of an event-log entry."""
+    stream, sequence = entry.stream.encode(), b"%d" % entry.sequence
+    found = [
         ("content-type", CONTENT_TYPE),
         ("ce_specversion", b"1.0"),
         ("ce_id", b"%b/%b" % (stream, sequence)),
         ("ce_source", source.encode()),
-        ("ce_type", record["type"].encode()),
+        ("ce_type", entry.type.encode()),
         ("ce_subject", stream),
-        ("ce_time", record["time"].isoformat().encode()),
+        ("ce_time", entry.time.isoformat().encode()),
         ("ce_sequence", sequence),
         ("ce_partitionkey", stream),
-        ("ce_authtype", record["actor_kind"].encode()),
-        ("ce_authid", record["actor_name"].encode()),
+        ("ce_authtype", entry.actor_kind.encode()),
+        ("ce_authid", entry.actor_name.encode()),
     ]
-    for name, column in _OPTIONAL:
-        if (value := record[column]) is not None:
-            headers.append((name, value.encode()))
-    return headers
-
-
-def body_of(record: Any) -> bytes:
-    """The value of an event-log record: payload and personal part in one object."""
-    return wire(record["data"], record["personal"])
+    if entry.correlation_id is not None:
+        found.append(("ce_correlationid", entry.correlation_id.encode()))
+    if entry.causation_id is not None:
+        found.append(("ce_causationid", entry.causation_id.encode()))
+    if entry.trace is not None:
+        found.append(("ce_traceparent", entry.trace.encode()))
+    return found
 
 
 def text_headers(raw: Raw) -> dict[str, str]:

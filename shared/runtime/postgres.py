@@ -166,8 +166,8 @@ class PostgresTransaction:
 
 
 def _turned(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Rows to columns, as `unnest` takes them."""
-    return [list(column) for column in zip(*rows, strict=True)]
+    """Rows to columns, as `unnest` takes them; it fills up with NULL what is shorter, so a column of nothing else is empty."""
+    return [list(c) if any(v is not None for v in c) else [] for c in zip(*rows, strict=True)]
 
 
 def _array(column: Column[Any]) -> str:

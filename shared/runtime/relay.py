@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import structlog
@@ -19,7 +20,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from shared.runtime.envelope import body_of, headers_of
+from shared.runtime.chain import wire
+from shared.runtime.envelope import headers
 from shared.runtime.postgres import UNAVAILABLE, Pool
 from shared.runtime.store import Changes
 
@@ -138,17 +140,17 @@ class Relay:
         at once."""
         said = {p: self._kept.pop(p, None) for p in unsent}
         if missing := [p for p, entry in said.items() if entry is None]:
-            said |= {r["position"]: r for r in await connection.fetch(_LOGGED, missing)}
+            said |= {r["position"]: SimpleNamespace(**r) for r in await connection.fetch(_LOGGED, missing)}
         partitions = sorted(await producer.partitions_for(self.topic))
         filling: dict[int, _Batch] = {}
         going: list[_Batch] = []
         failure: BaseException | None = None
         try:
             for position, entry in said.items():
-                key = entry["stream"].encode()
+                key = entry.stream.encode()
                 place = partitions[_place(key, len(partitions))]
-                record = {"timestamp": None, "key": key, "value": body_of(entry),
-                          "headers": headers_of(entry, self.source)}  # fmt: skip
+                record = {"timestamp": None, "key": key, "value": wire(entry.data, entry.personal),
+                          "headers": headers(entry, self.source)}  # fmt: skip
                 batch = filling.get(place)
                 if batch is None or batch.builder.append(**record) is None:  # none yet, or it is full
                     if batch is not None:

@@ -147,7 +147,8 @@ class _Turn(Generic[D]):
         lanes = {m.lane for m in self.messages if m.lane}
         seen = {_seen_key(m) for m in self.messages if m.from_outside}
         await self._fetch(tx, [self.books.cursors.want(*lanes), self.books.inbox.want(*seen)])
-        waiting = {lane for lane in lanes if self._cursor(lane).state is not LaneState.FLOWING}
+        flowing, cursors = LaneState.FLOWING, self.books.cursors.known.values()
+        waiting = {cursor.lane for cursor in cursors if cursor is not None and cursor.state is not flowing}
         parked = {_parked_key(m) for m in self.messages if m.lane in waiting or m.door is Door.TIMER}
         retried = {m.lane for m in self.messages if m.door is Door.RETRY}
         await self._fetch(tx, [self.books.parked.want(*parked)])
