@@ -86,6 +86,7 @@ class Witness:
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
                 fetch_max_wait_ms=100,
+                metadata_max_age_ms=5_000,  # the client asks an old leader until it is this old
             )
             try:
                 await consumer.start()
