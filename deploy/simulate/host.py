@@ -15,7 +15,7 @@ from deploy.simulate.store import SimStore
 from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.bookkeeping import CURSORS, LaneState, Parked
 from shared.runtime.clock import DrivenClock
-from shared.runtime.envelope import body_of, decode_ours, headers_of
+from shared.runtime.envelope import decode_ours, headers
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Incoming, Outcome, Raw
 from shared.runtime.parking import again
@@ -234,9 +234,8 @@ class Host:
         """Give the broker one event; True when it acknowledged."""
         failure = self.town.send_fails()
         if failure != "lost":
-            record = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
-            headers = headers_of(record, self.node.service.source)
-            self.town.topics.append(self.node.name, entry.stream.encode(), headers, body_of(record))
+            key, said = entry.stream.encode(), headers(entry, self.node.service.source)
+            self.town.topics.append(self.node.name, key, said, entry.wire)
         return not failure
 
 
