@@ -131,7 +131,8 @@ def test_a_failed_start_leaves_nothing_running_and_keeps_the_logs(stack: StandIn
     with pytest.raises(EmbeddedError) as error:
         other.start()
     kept = Path(error.value.__notes__[0].removeprefix("The logs were kept in ").removesuffix("."))
-    assert "stand-in starts" in (kept / "orders.log").read_text()
+    # the first that fails ends them all: which one that is, nobody knows
+    assert any("stand-in starts" in log.read_text() for log in kept.glob("*.log"))
     assert not other.folder.exists()
     assert not other.postgres.running
     for log in kept.iterdir():
