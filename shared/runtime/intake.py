@@ -70,6 +70,9 @@ class Intake:
         self._lives: Counter[str] = Counter()
         """How often each topic was deleted: an offset read in one life means nothing in the next."""
         self._busy = asyncio.Lock()
+        self._turn: asyncio.Task[None] | None = None
+        self.given = 0
+        """How often partitions were taken away: what was read before is not begun after."""
         self._kafka = settings.kafka
         service = turns.service
         read_all_names()
@@ -133,7 +136,17 @@ class Intake:
 
     async def stop(self) -> None:
         """Finish the turn in progress, commit its offsets, leave the group."""
+        await self.drain()
+        if self._turn is not None:
+            self._turn.cancel()  # one that cannot end, for want of its database: it is read again
         await self.broker.stop()
+
+    async def drain(self) -> None:
+        """Let the turn in progress end, offsets and all; one that takes too long is not waited for."""
+        self.given += 1
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._busy.acquire(), DRAIN_SECONDS)
+            self._busy.release()
 
     @property
     def consumer(self) -> Any:
@@ -204,11 +217,23 @@ class Intake:
         )
 
     async def _take(self, body: list[bytes]) -> None:
+        """Decode a batch while the turn before is still with the database, then begin its own: one at a time, in order."""
         message = self.broker.context.get_local("message")
         records: Sequence[ConsumerRecord] = message.raw_message
-        async with self._busy:
-            lives = self._lives.copy()
-            await self._apply(records)
+        lives, given = self._lives.copy(), self.given
+        messages = [self._decode(r) for r in records]
+        await self._busy.acquire()
+        if self.given != given:  # not ours any more; whoever has them now reads them again
+            self._busy.release()
+            return
+        self._turn = asyncio.create_task(self._finish(records, messages, lives), name="intake turn")
+
+    async def _finish(
+        self, records: Sequence[ConsumerRecord], messages: list[Incoming], lives: Counter[str]
+    ) -> None:
+        """The turn of a batch, then its offsets."""
+        try:
+            await self._apply(messages)
             done = {
                 TopicPartition(record.topic, record.partition): record.offset + 1
                 for record in records
@@ -218,6 +243,8 @@ class Intake:
             if done:  # a lost group or commit redelivers; the cursors know what was applied
                 with contextlib.suppress(KafkaError, TimeoutError):
                     await asyncio.wait_for(self.consumer.commit(done), COMMIT_SECONDS)
+        finally:
+            self._busy.release()
 
     async def watch(self) -> None:
         """Notice topics that are deleted, and read them from the beginning when they are made anew.
@@ -253,8 +280,7 @@ class Intake:
         if self.clock is not None:
             self.clock.move_to(datetime.fromisoformat(body.decode()))
 
-    async def _apply(self, records: Sequence[ConsumerRecord]) -> None:
-        messages = [self._decode(r) for r in records]
+    async def _apply(self, messages: list[Incoming]) -> None:
         delay = 0.1
         while messages:
             try:
@@ -316,9 +342,7 @@ class _Drain(ConsumerRebalanceListener):  # type: ignore[misc]
         self.intake = intake
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.intake._busy.acquire(), DRAIN_SECONDS)
-            self.intake._busy.release()
+        await self.intake.drain()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self.intake.applied = {p: o for p, o in self.intake.applied.items() if TopicPartition(*p) in assigned}

@@ -67,8 +67,8 @@ def wrap(host: Host) -> None:
         await save(self, changes)
         host.die_at("before_commit")
 
-    async def dying_apply(self: Any, records: Any) -> None:
-        await apply(self, records)
+    async def dying_apply(self: Any, messages: Any) -> None:
+        await apply(self, messages)
         host.die_at("before_offsets")
 
     async def dying_send(self: Any, connection: Any, producer: Any, unsent: Any) -> None:

@@ -183,7 +183,7 @@ async def test_a_turn_that_fails_is_waited_out_and_nothing_is_passed_over(probe:
     record = SimpleNamespace(
         topic="orders.inbox", partition=0, offset=0, key=None, headers=outside("1"), value=receipt_of("n")
     )
-    await writer.intake._apply([record])
+    await writer.intake._apply([writer.intake._decode(record)])
     assert meddled.attempts == 2
     assert await note(writer, "n") == Note("n", 1, (1,))
     assert writer.intake.trouble is None

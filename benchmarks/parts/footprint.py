@@ -1,0 +1,63 @@
+"""Memory of each service idle and under load, and the time from its start to its being ready."""
+
+import asyncio
+import time
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.place import Place
+from benchmarks.rounds import figure
+from benchmarks.system import Shop, system
+from deploy.embedded.stack import Stack
+from deploy.provision import SERVICES
+
+ORDERS = 500
+
+
+def measure(place: Place, rounds: int) -> dict[str, Any]:
+    """See `benchmarks.parts`."""
+    with system(place) as stack:
+        start: dict[str, list[float]] = {s: [] for s in SERVICES}
+        idle: dict[str, list[float]] = {s: [] for s in SERVICES}
+        for _ in range(rounds):
+            for service in SERVICES:
+                start[service].append(_started(stack, service))
+            time.sleep(2)
+            for service in SERVICES:
+                idle[service].append(machine.memory_mb(stack.processes[service].pid))
+        loaded = asyncio.run(_loaded(Shop(place, stack), stack))
+    return {
+        "orders": ORDERS,
+        "seconds_to_ready": {s: figure(v) for s, v in start.items()},
+        "idle_mb": {s: figure(v) for s, v in idle.items()},
+        "loaded_mb": {s: figure(v) for s, v in loaded.items()},
+    }
+
+
+def _started(stack: Stack, service: str) -> float:
+    stack.processes[service].terminate()
+    stack.processes[service].wait()
+    began = time.perf_counter()
+    stack.run(service)
+    while stack.not_ready(service):
+        time.sleep(0.02)
+    return time.perf_counter() - began
+
+
+async def _loaded(shop: Shop, stack: Stack) -> dict[str, list[float]]:
+    """The most that each service held while orders went through."""
+    most = dict.fromkeys(SERVICES, 0.0)
+
+    async def look() -> None:
+        while True:
+            for service in SERVICES:
+                most[service] = max(most[service], machine.memory_mb(stack.processes[service].pid))
+            await asyncio.sleep(0.1)
+
+    async with shop:
+        scripts = shop.scripts(ORDERS)
+        looking = asyncio.create_task(look())
+        await shop.stock(scripts)
+        await shop.play(scripts)
+        looking.cancel()
+    return {service: [mb] for service, mb in most.items()}

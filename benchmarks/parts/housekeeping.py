@@ -1,0 +1,128 @@
+"""Things that grow or pile up, each beside the same work without it: stated, and no cliff.
+
+A hundred thousand parked streams; one SKU that every order wants; one order with a thousand lines.
+"""
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from benchmarks.contestants import Contestant, Race, contestants, race
+from benchmarks.place import Place
+from benchmarks.rounds import figure, ratio
+from benchmarks.system import Played, Shop, bought, system
+from deploy.play.day import PICKERS
+from deploy.play.script import Script
+from shared.events.inbox import StockScanned
+from shared.values import OrderLine
+
+PARKED = 100_000
+ORDERS = 300
+LINES = 1000
+
+
+def measure(place: Place, rounds: int) -> dict[str, Any]:
+    """See `benchmarks.parts`."""
+    parked = asyncio.run(_parked(place, rounds))
+    with system(place) as stack:
+        return {"parked": parked, **asyncio.run(_shapes(Shop(place, stack), rounds))}
+
+
+async def _parked(place: Place, rounds: int) -> dict[str, Any]:
+    """The service beside itself with streams parked that get nothing new, in turns on one database."""
+    service = contestants()["handover"]
+    await service.prepare(place)
+    await race(place, service, service.events // 5)
+    raced: dict[str, list[Race]] = {"without": [], "with": []}
+    for _ in range(rounds):
+        raced["without"].append(await race(place, service, service.events // 2))
+        await _park(place, service)
+        raced["with"].append(await race(place, service, service.events // 2))
+        await place.execute(
+            service.database, "DELETE FROM parked", "DELETE FROM cursors WHERE state = 'failed'"
+        )
+    cpu = {name: [sum(r.cpu.values()) for r in races] for name, races in raced.items()}
+    return {
+        "streams": PARKED,
+        "rate": {name: figure([r.rate for r in races]) for name, races in raced.items()},
+        "cpu_ratio": ratio(cpu["with"], cpu["without"]),
+    }
+
+
+async def _park(place: Place, service: Contestant) -> None:
+    connection = await asyncpg.connect(place.url(service.database))
+    await connection.execute(
+        """
+        INSERT INTO cursors (lane, sequence, state, version)
+        SELECT 'shop|order/parked-' || n, 3, 'failed', 4 FROM generate_series(1, $1::int) n
+        """,
+        PARKED,
+    )
+    await connection.execute(
+        """
+        INSERT INTO parked (parked_key, queue, place, state, doc, version)
+        SELECT 'key-' || n, 'shop|order/parked-' || n, 4, 'failed', jsonb_build_object(
+          'lane', 'shop|order/parked-' || n, 'parked_at', now(), 'type', 'shop.payment_taken.v1', 'stream',
+          'order/parked-' || n, 'sequence', 4, 'message_id', 'order/parked-' || n || '/4', 'source', '/bench/shop', 'door',
+          'kafka', 'topic', 'shop', 'partition', 0, 'offset', n, 'key', '', 'headers', '[]'::jsonb, 'body', repeat('A', 500),
+          'reason', 'KeyError in take', 'traceback', '', 'tries', 1), 1
+        FROM generate_series(1, $1::int) n
+        """,
+        PARKED,
+    )
+    await connection.execute("ANALYZE")
+    await connection.close()
+
+
+async def _shapes(shop: Shop, rounds: int) -> dict[str, Any]:
+    async with shop:
+        spread: list[Played] = []
+        hot: list[Played] = []
+        await shop.stock(shop.scripts(ORDERS), times=rounds + 1)
+        await shop.send([(_received("HOT", 100_000), PICKERS[0])])
+        await shop.play(shop.scripts(30))
+        for _ in range(rounds):
+            spread.append(await shop.play(shop.scripts(ORDERS)))
+            hot.append(await shop.play([_wants(s, ("HOT",)) for s in shop.scripts(ORDERS)]))
+        long = [await _long(shop) for _ in range(rounds)]
+    cost = {
+        name: [sum(p.cpu.values()) / ORDERS * 1000 for p in played]
+        for name, played in (("spread", spread), ("hot", hot))
+    }
+    return {
+        "hot_sku": {
+            "orders": ORDERS,
+            "rate": {"spread": figure([p.rate for p in spread]), "hot": figure([p.rate for p in hot])},
+            "cpu_ms_an_order": {name: figure(values) for name, values in cost.items()},
+            "cpu_ratio": ratio(cost["hot"], cost["spread"]),
+        },
+        "long_order": {"lines": LINES, "ms_to_reserved": figure(long)},
+    }
+
+
+async def _long(shop: Shop) -> float:
+    """Milliseconds from the submission of one order with LINES lines until all of it is reserved and told."""
+    skus = tuple(f"LONG-{n:04d}" for n in range(LINES))
+    await shop.send([(_received(sku, 10), PICKERS[0]) for sku in skus])
+    await shop.settled()
+    script = _wants(shop.scripts(1)[0], skus)
+    began = time.perf_counter()
+    await shop.send(bought(script))
+    await shop.settled()
+    return (time.perf_counter() - began) * 1000
+
+
+def _received(sku: str, quantity: int) -> StockScanned:
+    return StockScanned(barcode=sku, quantity=quantity, location="A-01", scanned_at=datetime.now(UTC))
+
+
+def _wants(script: Script, skus: tuple[str, ...]) -> Script:
+    lines = tuple(
+        OrderLine(line=n, sku=sku, name=sku, quantity=1, unit_price=100) for n, sku in enumerate(skus, 1)
+    )
+    order = script.order.model_copy(update={"lines": lines, "total": 100 * len(lines)})
+    return replace(script, order=order)

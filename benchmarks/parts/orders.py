@@ -1,0 +1,44 @@
+"""Whole orders through all four services, placed to received: orders a second, and what one costs in CPU by process."""
+
+import asyncio
+from typing import Any
+
+from benchmarks.place import Place
+from benchmarks.rounds import figure, significant
+from benchmarks.system import SEED, Played, Shop, system
+
+ORDERS = 600
+"""Of one round."""
+
+
+def measure(place: Place, rounds: int) -> dict[str, Any]:
+    """See `benchmarks.parts`."""
+    with system(place) as stack:
+        return asyncio.run(_measure(Shop(place, stack), rounds))
+
+
+async def _measure(shop: Shop, rounds: int) -> dict[str, Any]:
+    async with shop:
+        rounds_of = [shop.scripts(ORDERS) for _ in range(rounds)]
+        warm = shop.scripts(50)
+        await shop.stock([*warm, *(s for r in rounds_of for s in r)])
+        await shop.play(warm)
+        played = []
+        for number, scripts in enumerate(rounds_of):
+            played.append(await shop.play(scripts))
+            print(f"  round {number + 1}: {played[-1].rate:,.0f} orders/s", flush=True)
+    return {"seed": SEED, "orders_a_round": ORDERS, **summary(played)}
+
+
+def summary(played: list[Played]) -> dict[str, Any]:
+    """Rate, CPU and events of rounds that were played."""
+    lines = [p.events / p.orders for p in played]
+    return {
+        "rate": figure([p.rate for p in played]),
+        "seconds": {phase: figure([p.seconds[phase] for p in played]) for phase in played[0].seconds},
+        "cpu_ms_an_order": {
+            name: figure([p.cpu[name] / p.orders * 1000 for p in played]) for name in played[0].cpu
+        },
+        "cpu_ms_an_order_all": figure([sum(p.cpu.values()) / p.orders * 1000 for p in played]),
+        "events_an_order": significant(sum(lines) / len(lines)),
+    }
