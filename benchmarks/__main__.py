@@ -1,23 +1,44 @@
-"""`python -m benchmarks [PART...]`: measure parts (all) and write what was found into benchmarks/results, one file a part."""
+"""`python -m benchmarks [PART...]`: measure parts (all), write what was found into benchmarks/results, one file a part,
+and put it into docs/performance.md."""
 
 import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from benchmarks import machine
-from benchmarks.parts import throughput
+from benchmarks import machine, page
+from benchmarks.parts import (
+    footprint,
+    growth,
+    hops,
+    housekeeping,
+    microseconds,
+    orders,
+    replicas,
+    scan,
+    throughput,
+)
 from benchmarks.place import Place, place
 
 RESULTS = Path(__file__).parent / "results"
 
-PARTS: dict[str, Callable[[Place, int], Awaitable[dict[str, Any]]]] = {"throughput": throughput.measure}
+PARTS: dict[str, Callable[[Place, int], dict[str, Any]]] = {
+    "throughput": throughput.measure,
+    "microseconds": microseconds.measure,
+    "orders": orders.measure,
+    "scan": scan.measure,
+    "hops": hops.measure,
+    "footprint": footprint.measure,
+    "replicas": replicas.measure,
+    "growth": growth.measure,
+    "housekeeping": housekeeping.measure,
+}
 
 
 def main(
@@ -39,7 +60,7 @@ def main(
         for name in parts or PARTS:
             print(f"{name} …", flush=True)
             before, began = machine.load(), time.monotonic()
-            found = asyncio.run(_measured(name, where, rounds))
+            found = PARTS[name](where, rounds)
             about = {
                 "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
                 "took_seconds": round(time.monotonic() - began),
@@ -53,10 +74,10 @@ def main(
             text = json.dumps({"about": about, "found": found}, indent=1, ensure_ascii=False)
             (results / f"{name}.json").write_text(text + "\n")
             print(f"{name}: {about['took_seconds']} s", flush=True)
-
-
-async def _measured(name: str, where: Place, rounds: int) -> dict[str, Any]:
-    return await PARTS[name](where, rounds)
+    if results == RESULTS:
+        page.PAGE.write_text(
+            page.render(page.PAGE.read_text(encoding="utf-8"), page.read()), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

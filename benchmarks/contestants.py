@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -28,6 +29,8 @@ from shared.values import Money, OrderLine
 SEED = 11
 TWICE = 50
 """One of so many records is delivered twice."""
+
+Processes = Sequence["subprocess.Popen[bytes]"]
 
 
 @dataclass
@@ -150,7 +153,14 @@ class Race:
     cpu: dict[str, float]
 
 
-async def race(place: Place, contestant: Contestant, events: int | None = None) -> Race:
+async def race(
+    place: Place,
+    contestant: Contestant,
+    events: int | None = None,
+    *,
+    replicas: int = 1,
+    wrapper: Sequence[str] = (),
+) -> Race:
     """Feed it, start it, watch what comes out, stop it, check it.
 
     The rate is that between the first tenth and the last event, as the broker has acknowledged them: starting up is not
@@ -161,27 +171,21 @@ async def race(place: Place, contestant: Contestant, events: int | None = None) 
     await place.execute("postgres", "CHECKPOINT")
     async with _Watch(place.kafka, contestant.topic_out) as watch:
         before = await watch.count()
-        process = contestant.start(place)
+        processes = [contestant.start(place, *wrapper) for _ in range(replicas)]
         try:
             while (first := await watch.count() - before) < expected / 10:
-                _alive(process, place, contestant)
+                _alive(processes, place, contestant)
                 await asyncio.sleep(0.01)
-            began, spent = time.perf_counter(), _cpu(place, process)
+            began, spent = time.perf_counter(), _cpu(place, processes)
             while await watch.count() - before < expected:
-                _alive(process, place, contestant)
+                _alive(processes, place, contestant)
                 await asyncio.sleep(0.01)
             took = time.perf_counter() - began
-            cpu = {name: _cpu(place, process)[name] - value for name, value in spent.items()}
-            await asyncio.sleep(0.3)
-            sent = await watch.count() - before
-            assert sent >= expected, f"{contestant.name} sent {sent} of {expected}"
+            cpu = {name: value - spent[name] for name, value in _cpu(place, processes).items()}
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.to_thread(process.wait, 20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            for process in processes:
+                process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(_ended, processes)
     await contestant.check(place)
     counted = events * (1 - first / expected)
     return Race(counted / took, {name: seconds / counted * 1e6 for name, seconds in cpu.items()})
@@ -206,14 +210,23 @@ class _Watch:
         return sum((await self.consumer.end_offsets(self.partitions)).values())
 
 
-def _cpu(place: Place, process: subprocess.Popen[bytes]) -> dict[str, float]:
-    return {"process": machine.cpu_seconds(process.pid), **place.cpu()}
+def _cpu(place: Place, processes: Processes) -> dict[str, float]:
+    return {"process": sum(machine.cpu_seconds(p.pid) for p in processes), **place.cpu()}
 
 
-def _alive(process: subprocess.Popen[bytes], place: Place, contestant: Contestant) -> None:
-    if process.poll() is not None:
+def _alive(processes: Processes, place: Place, contestant: Contestant) -> None:
+    if any(p.poll() is not None for p in processes):
         log = (place.folder / f"{contestant.name}.log").read_text(errors="replace")[-3000:]
         raise RuntimeError(f"{contestant.name} ended:\n{log}")
+
+
+def _ended(processes: Processes) -> None:
+    for process in processes:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _order(number: int) -> str:

@@ -103,6 +103,10 @@ def place(kafka: str | None) -> Iterator[Place]:
         container = None
         try:
             postgres.start()
+            # the time of every commit is kept, so that the latency of a hop can be read from both ends of it
+            asyncio.run(_set(postgres.admin_url, "track_commit_timestamp", "on"))
+            postgres.stop()
+            postgres.start()
             if kafka is None:
                 container = _container()
                 kafka, pid, name = container.bootstrap, container.host_pid, "container apache/kafka:4.1.1"
@@ -133,6 +137,12 @@ def _container() -> Any:
     node = Node(free_port())
     node.start()
     return node
+
+
+async def _set(url: str, name: str, value: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    await connection.close()
 
 
 async def _answers(kafka: str) -> None:

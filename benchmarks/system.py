@@ -33,6 +33,11 @@ SEED = 7
 
 Message = tuple[Event, Actor]
 
+_DISK = """
+SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint AS wal, sum(pg_database_size(datname))::bigint AS kept
+FROM pg_database WHERE datname = ANY($1::name[])
+"""
+
 
 class _Running:
     """A server that runs already: starting and stopping it is not the stack's business."""
@@ -97,7 +102,12 @@ class Played:
     orders: int
     seconds: dict[str, float]
     cpu: dict[str, float]
-    events: int
+    events: dict[str, int]
+    """Said, by service."""
+    wal: int
+    """Bytes of write-ahead log."""
+    kept: int
+    """Bytes that the databases grew."""
 
     @property
     def rate(self) -> float:
@@ -151,7 +161,7 @@ class Shop:
 
     async def play(self, scripts: Sequence[Script]) -> Played:
         """From submitted to received; raises AssertionError when an order did not get there."""
-        spent, said = self._cpu(), await self._said()
+        spent, said, disk = self._cpu(), await self._said(), await self._disk()
         seconds = {
             "ordered": await self._phase([m for s in scripts for m in bought(s)]),
             "packed": await self._phase([m for s in scripts for m in scanned(s)]),
@@ -161,7 +171,9 @@ class Shop:
         cpu = {name: value - spent[name] for name, value in self._cpu().items()}
         done = await self._completed(scripts)
         assert done == len(scripts), f"{done} of {len(scripts)} orders were completed"
-        return Played(len(scripts), seconds, cpu, await self._said() - said)
+        events = {name: n - said[name] for name, n in (await self._said()).items()}
+        wal, kept = (now - before for now, before in zip(await self._disk(), disk, strict=True))
+        return Played(len(scripts), seconds, cpu, events, wal, kept)
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Hand in messages over Kafka, all at once."""
@@ -205,12 +217,18 @@ class Shop:
         sql = "SELECT status FROM orders WHERE order_id = ANY($1::text[]) AND status = 'completed'"
         return len(await self.fetch("orders", sql, [s.order_id for s in scripts]))
 
-    async def _said(self) -> int:
-        counts = [
-            (await self.fetch(s, "SELECT coalesce(max(position), 0) AS n FROM event_log"))[0]
-            for s in SERVICES
-        ]
-        return sum(c["n"] for c in counts)
+    async def _said(self) -> dict[str, int]:
+        sql = "SELECT coalesce(max(position), 0) AS n FROM event_log"
+        return {s: (await self.fetch(s, sql))[0]["n"] for s in SERVICES}
+
+    async def _disk(self) -> tuple[int, int]:
+        """Bytes of write-ahead log since the server was made, and of the four databases."""
+        connection = await asyncpg.connect(self.place.admin_url)
+        try:
+            (row,) = await connection.fetch(_DISK, [f"handover_{s}" for s in SERVICES])
+            return row["wal"], row["kept"]
+        finally:
+            await connection.close()
 
     async def fetch(self, service: str, sql: str, *args: object) -> list[asyncpg.Record]:
         """Ask a service's database."""

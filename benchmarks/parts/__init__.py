@@ -1,1 +1,1 @@
-"""What is measured, one file a question. Each has an async `measure(place, rounds)` that returns plain data."""
+"""What is measured, one file a question. Each has an `measure(place, rounds)` that returns plain data."""

@@ -26,12 +26,12 @@ def measure(place: Place, rounds: int) -> dict[str, Any]:
             for service in SERVICES:
                 idle[service].append(machine.memory_mb(stack.processes[service].pid))
         loaded = asyncio.run(_loaded(Shop(place, stack), stack))
-    return {
-        "orders": ORDERS,
-        "seconds_to_ready": {s: figure(v) for s, v in start.items()},
-        "idle_mb": {s: figure(v) for s, v in idle.items()},
-        "loaded_mb": {s: figure(v) for s, v in loaded.items()},
+    found = {
+        name: {s: figure(v) for s, v in by_service.items()}
+        for name, by_service in (("seconds_to_ready", start), ("idle_mb", idle), ("loaded_mb", loaded))
     }
+    most = {name: max(by.values(), key=lambda f: f["median"]) for name, by in found.items()}
+    return {"orders": ORDERS, **found, "most": most}
 
 
 def _started(stack: Stack, service: str) -> float:

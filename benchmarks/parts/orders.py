@@ -32,7 +32,8 @@ async def _measure(shop: Shop, rounds: int) -> dict[str, Any]:
 
 def summary(played: list[Played]) -> dict[str, Any]:
     """Rate, CPU and events of rounds that were played."""
-    lines = [p.events / p.orders for p in played]
+    orders = sum(p.orders for p in played)
+    said = {name: significant(sum(p.events[name] for p in played) / orders) for name in played[0].events}
     return {
         "rate": figure([p.rate for p in played]),
         "seconds": {phase: figure([p.seconds[phase] for p in played]) for phase in played[0].seconds},
@@ -40,5 +41,8 @@ def summary(played: list[Played]) -> dict[str, Any]:
             name: figure([p.cpu[name] / p.orders * 1000 for p in played]) for name in played[0].cpu
         },
         "cpu_ms_an_order_all": figure([sum(p.cpu.values()) / p.orders * 1000 for p in played]),
-        "events_an_order": significant(sum(lines) / len(lines)),
+        "events_an_order": significant(sum(said.values())),
+        "events_by_service": said,
+        "wal_kb_an_order": figure([p.wal / p.orders / 1000 for p in played]),
+        "kept_kb_an_order": figure([p.kept / p.orders / 1000 for p in played]),
     }

@@ -41,7 +41,7 @@ class Pace:
         await self.edges.producer.send_and_wait("clock", now.isoformat().encode())
         self.now = now
 
-    async def settled(self, patience: float = 300) -> None:
+    async def settled(self, patience: float = 300, look_every: float = 0.01) -> None:
         """Wait until nothing moves: every record applied, every event sent, no timer due, all clocks at the same time.
 
         Raises TimeoutError with what still moves.
@@ -55,7 +55,7 @@ class Pace:
             before = ends if not moving else None
             if asyncio.get_running_loop().time() > deadline:
                 raise TimeoutError(f"the system does not settle: {moving}")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(look_every)
 
     async def _moving(self) -> tuple[str, dict[str, int]]:
         asked = (self.edges.get(service, "/ops/progress", WATCHER) for service in self.edges.target.urls)

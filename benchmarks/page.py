@@ -1,0 +1,218 @@
+"""`python -m benchmarks.page`: put the figures of benchmarks/results into docs/performance.md, between its marks.
+
+The words of the page are written by hand; every figure in it comes from a result, beside what it is measured against.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from benchmarks.plan import plan
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+SERVICES = ("orders", "warehouse", "aftersales", "notify")
+
+Found = dict[str, Any]
+
+
+def read(folder: Path = RESULTS) -> dict[str, Found]:
+    """What was found, by part, with `about`."""
+    return {f.stem: json.loads(f.read_text()) for f in sorted(folder.glob("*.json"))}
+
+
+def render(page: str, results: dict[str, Found]) -> str:
+    """The page with the figures of these results; a part that was not measured keeps what stands there."""
+    for name, (part, make) in SECTIONS.items():
+        if part in results or (part is None and results):
+            text = make(results if part is None else results[part]["found"])
+            page = re.sub(
+                rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
+                lambda m, text=text: f"{m[1]}{text}\n{m[2]}",  # type: ignore[misc]
+                page,
+                flags=re.DOTALL,
+            )
+    return page
+
+
+def figure(f: Found, unit: str = "") -> str:
+    """A median and its spread."""
+    return f"{number(f['median'])}{unit} ({number(f['low'])}–{number(f['high'])})"
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def table(head: str, *rows: list[str]) -> str:
+    """A Markdown table; `head` is its columns, by bars."""
+    columns = head.count("|") + 1
+    lines = [f"| {head} |", "|---" + "|---:" * (columns - 1) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def summary(results: dict[str, Found]) -> str:
+    """Every aim, what was measured, whether it is met."""
+    rows = []
+    for part, what, against, aim, at, met in AIMS:
+        if part in results:
+            found: Any = results[part]["found"]
+            for key in at.split("."):
+                found = found[key]
+            value = found["median"] if isinstance(found, dict) else found
+            shown = figure(found) if isinstance(found, dict) else number(found)
+            rows.append([what, against, aim, shown, "yes" if met(value) else "**no**"])
+    return table("what | against | aim | measured | met", *rows)
+
+
+AIMS: tuple[tuple[str, str, str, str, str, Any], ...] = (
+    ("throughput", "one service, topic to topic: events a second", "hand-written floor", "≥ 0.7, then 0.85", "ratio.floor",
+     lambda v: v >= 0.7),
+    ("throughput", "the same", "FastStream + SQLAlchemy ORM, one message at a time", "≥ 80", "ratio.orm", lambda v: v >= 80),
+    ("throughput", "the same", "DBOS, one workflow an event", "≥ 80", "ratio.dbos", lambda v: v >= 80),
+    ("orders", "whole orders, placed to received: orders a second", "–", "≥ 200", "rate", lambda v: v >= 200),
+    ("scan", "a scan over HTTP, 200 a second, p50", "bare FastAPI + one INSERT", "≤ 1.5", "ratio.p50", lambda v: v <= 1.5),
+    ("scan", "the same, p99", "the same", "≤ 2", "ratio.p99", lambda v: v <= 2),
+    ("hops", "commit to commit of the next service, quiet, p50 ms", "–", "≤ 20", "quiet.ms.all.p50", lambda v: v <= 20),
+    ("growth", "CPU of an order with history behind it", "itself, empty", "≤ 1.15", "cpu_ratio", lambda v: v <= 1.15),
+    ("replicas", "CPU of an event, 2 replicas", "one", "≤ 1.2", "cpu_ratio.2", lambda v: v <= 1.2),
+    ("replicas", "CPU of an event, 4 replicas", "one", "≤ 1.2", "cpu_ratio.4", lambda v: v <= 1.2),
+    ("footprint", "memory idle, the largest service, MB", "–", "≤ 120", "most.idle_mb", lambda v: v <= 120),
+    ("footprint", "memory under load, the largest service, MB", "–", "≤ 250", "most.loaded_mb", lambda v: v <= 250),
+    ("footprint", "start to ready, the slowest service, s", "–", "≤ 3", "most.seconds_to_ready", lambda v: v <= 3),
+)  # fmt: skip
+
+
+def about(results: dict[str, Found]) -> str:
+    """Machine, versions, when."""
+    any_ = next(iter(results.values()))["about"]
+    machine = any_["machine"]
+    libraries = ", ".join(f"{n} {v}" for n, v in machine["libraries"].items())
+    load = ", ".join(f"{n} {r['about']['load_before']}" for n, r in results.items())
+    return "\n".join(
+        [
+            f"- {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, Python "
+            f"{machine['python']}; PostgreSQL {any_['postgres']}; Kafka: {any_['kafka']}.",
+            f"- {libraries}.",
+            f"- Measured {', '.join(sorted({r['about']['measured_at'][:10] for r in results.values()}))}; load average before "
+            f"each part: {load} (above 0 is partly the part before it).",
+        ]
+    )
+
+
+def throughput(f: Found) -> str:
+    """Rates, ratios, CPU by process."""
+    parts = list(next(iter(f["cpu_us"].values())))
+    return table(
+        "contestant | events/s | Handover is … times as fast | "
+        + " | ".join(f"CPU µs an event: {p}" for p in parts),
+        *(
+            [name, figure(rate), figure(f["ratio"][name]) if name in f["ratio"] else "1"]
+            + [figure(f["cpu_us"][name][p]) for p in parts]
+            for name, rate in f["rate"].items()
+        ),
+    )
+
+
+def microseconds(f: Found) -> str:
+    """Steps, largest first."""
+    steps = sorted(f["us"].items(), key=lambda s: -s[1]["median"])
+    rows = ([s, figure(us), f"{f['share'][s]['median'] * 100:.0f} %"] for s, us in steps)
+    return table("step | µs an event | share", *rows, ["**the process**", figure(f["process_us"]), "100 %"])
+
+
+def orders(f: Found) -> str:
+    """Rate, phases, CPU by process."""
+    rows = [[name, figure(ms)] for name, ms in f["cpu_ms_an_order"].items()]
+    seconds = ", ".join(f"{phase} {number(s['median'])} s" for phase, s in f["seconds"].items())
+    return (
+        f"{figure(f['rate'])} orders/s, {number(f['events_an_order'])} events an order, rounds of {f['orders_a_round']} orders "
+        f"(seed {f['seed']}); phases: {seconds}.\n\n"
+        + table("process | CPU ms an order", *rows, ["**all**", figure(f["cpu_ms_an_order_all"])])
+    )
+
+
+def scan(f: Found) -> str:
+    """Percentiles beside the floor's."""
+    rows = (
+        [p, figure(by["handover"], " ms"), figure(by["floor"], " ms"), figure(f["ratio"][p])]
+        for p, by in f["ms"].items()
+    )
+    return table("percentile | Handover | floor | ratio", *rows)
+
+
+def hops(f: Found) -> str:
+    """Commit to commit, quiet and loaded."""
+    rows = (
+        [f"{when}, {way}", number(ms["p50"]), number(ms["p99"]), str(ms["hops"])]
+        for when in ("quiet", "loaded")
+        for way, ms in f[when]["ms"].items()
+    )
+    return table("when, way | p50 ms | p99 ms | hops", *rows)
+
+
+def footprint(f: Found) -> str:
+    """Memory and start-up by service."""
+    rows = (
+        [s, figure(f["idle_mb"][s]), number(f["loaded_mb"][s]["median"]), figure(f["seconds_to_ready"][s])]
+        for s in SERVICES
+    )
+    return table("service | idle MB | most under load MB | start to ready s", *rows)
+
+
+def replicas(f: Found) -> str:
+    """1, 2 and 4."""
+    rows = (
+        [n, figure(rate), figure(f["cpu_us"][n]), figure(f["cpu_ratio"][n]) if n in f["cpu_ratio"] else "1"]
+        for n, rate in f["rate"].items()
+    )
+    return table("replicas | events/s | CPU µs an event, all processes | CPU against one", *rows)
+
+
+def growth(f: Found) -> str:
+    """Empty and full, side by side."""
+    rows = (
+        [when, figure(f[key]["cpu_ms_an_order_all"]), figure(f[key]["rate"])]
+        for when, key in (("empty", "empty"), (f"{f['history_orders']:,} orders behind it", "full"))
+    )
+    against = f["invariants_against"] or "all invariants hold over played and filled orders"
+    return (
+        table("tables | CPU ms an order | orders/s", *rows)
+        + f"\n\nCPU against empty: {figure(f['cpu_ratio'])}. {f['history_rows']:,} rows, {f['database_gb']} GB, filled in "
+        f"{f['fill_seconds']} s; {against}."
+    )
+
+
+def housekeeping(f: Found) -> str:
+    """What piles up, beside the same without it."""
+    parked, hot, long = f["parked"], f["hot_sku"], f["long_order"]
+    return table(
+        "what | without | with | CPU with / without",
+        [f"{parked['streams']:,} streams parked, events/s", figure(parked["rate"]["without"]),
+         figure(parked["rate"]["with"]), figure(parked["cpu_ratio"])],
+        ["one SKU wanted by every order, orders/s", figure(hot["rate"]["spread"]), figure(hot["rate"]["hot"]),
+         figure(hot["cpu_ratio"])],
+        [f"one order with {long['lines']:,} lines, ms to reserved and told", "–", figure(long["ms_to_reserved"]), "–"],
+    )  # fmt: skip
+
+
+SECTIONS: dict[str, tuple[str | None, Any]] = {
+    "summary": (None, summary),
+    "about": (None, about),
+    "throughput": ("throughput", throughput),
+    "microseconds": ("microseconds", microseconds),
+    "orders": ("orders", orders),
+    "scan": ("scan", scan),
+    "hops": ("hops", hops),
+    "footprint": ("footprint", footprint),
+    "replicas": ("replicas", replicas),
+    "growth": ("growth", growth),
+    "housekeeping": ("housekeeping", housekeeping),
+    "plan": (None, plan),
+}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")

@@ -1,0 +1,44 @@
+"""What so many orders a day need, from what one order was measured to cost: plain sums, for machines like the measured one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+DAYS = (1_000_000, 10_000_000, 100_000_000)
+"""Orders a day."""
+PEAK = 3
+"""The busiest hour has so many times the orders of the mean one."""
+BUSY = 0.6
+"""How much of a core, or of a relay's time, is planned to be used at the peak."""
+
+
+def plan(results: Mapping[str, Any]) -> str:
+    """A table with a column for each of DAYS; empty until what it needs was measured."""
+    if not {"orders", "microseconds", "throughput"} <= results.keys():
+        return ""
+    orders = results["orders"]["found"]
+    cpu = {name: ms["median"] / 1000 for name, ms in orders["cpu_ms_an_order"].items()}
+    services = {name: cpu[name] for name in ("orders", "warehouse", "aftersales", "notify")}
+    relay_us = results["microseconds"]["found"]["us"]["relay"]["median"]
+    event_us = results["throughput"]["found"]["cpu_us"]["handover"]["process"]["median"]
+    busiest = max(orders["events_by_service"].values())
+    peak = [n / 86_400 * PEAK for n in DAYS]
+    rows = [
+        ["orders/s at the peak", *(f"{p:,.0f}" for p in peak)],
+        ["events/s, all services", *(f"{p * orders['events_an_order']:,.0f}" for p in peak)],
+        *([f"cores for {name}", *(cores(p * cost) for p in peak)] for name, cost in services.items()),
+        ["cores for PostgreSQL, all four databases", *(cores(p * cpu["postgres"]) for p in peak)],
+        *([["cores for Kafka", *(cores(p * cpu["kafka"]) for p in peak)]] if "kafka" in cpu else []),
+        ["WAL, MB/s", *(f"{p * orders['wal_kb_an_order']['median'] / 1000:,.1f}" for p in peak)],
+        ["kept in the databases, GB a day", *(f"{n * orders['kept_kb_an_order']['median'] / 1e6:,.0f}" for n in DAYS)],
+        ["relays that the busiest service needs", *(cores(p * busiest * relay_us / 1e6) for p in peak)],
+        ["partitions that its topic needs at least", *(cores(p * busiest * event_us / 1e6) for p in peak)],
+    ]  # fmt: skip
+    head = " | ".join(["", *(f"{n // 1_000_000} M orders a day" for n in DAYS)])
+    lines = [f"| {head} |", "|---" + "|---:" * len(DAYS) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def cores(seconds_a_second: float) -> str:
+    """CPU seconds a second as cores that are BUSY."""
+    needed = seconds_a_second / BUSY
+    return f"{needed:,.1f}" if needed < 10 else f"{needed:,.0f}"
