@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from babel import Locale as Language
 from babel.dates import format_datetime
 from babel.numbers import format_currency, get_currency_precision
 from jinja2 import FileSystemLoader, StrictUndefined
@@ -29,6 +30,9 @@ BUYER = (
 STAFF = ("escalated", "payment_anomaly", "event_parked")
 TIMES = frozenset({"answer_by", "return_by", "delivered_at", "shipped_at", "expected_at", "due"})
 """Facts that are instants. By name, one by one: `held_by` and `overdue` sound like times and are none."""
+
+LOCALES = {locale: Language.parse(locale.value, sep="-") for locale in Locale}
+"""Babel's, parsed once: it would do so for every date otherwise."""
 
 _PROMISES = re.compile(
     r"肯定|保证|绝对|百分之百|一定会|承诺|\b(guarantee\w*|absolutely|definitely|certainly|promise\w*|without fail|100\s?%)",
@@ -95,12 +99,13 @@ class Texts:
         return Text(" ".join(subject.split()), text)
 
     def _shown(self, name: str, value: Any, locale: Locale) -> Any:
-        babel = locale.value.replace("-", "_")
         if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
             amount = Decimal(value["amount"]).scaleb(-get_currency_precision(value["currency"]))
-            return format_currency(amount, value["currency"], locale=babel)
+            return format_currency(amount, value["currency"], locale=LOCALES[locale])
         if isinstance(value, str) and name in TIMES:
-            return format_datetime(datetime.fromisoformat(value), "medium", tzinfo=self.zone, locale=babel)
+            return format_datetime(
+                datetime.fromisoformat(value), "medium", tzinfo=self.zone, locale=LOCALES[locale]
+            )
         return value
 
 

@@ -90,7 +90,7 @@ class Intake:
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             max_records=settings.kafka_batch,
-            batch_timeout_ms=50,
+            batch_timeout_ms=5,  # FastStream sleeps as long after a look that found nothing, deaf to what comes
             fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
             max_poll_interval_ms=30 * 60 * 1000,
             session_timeout_ms=settings.kafka_session_ms,

@@ -23,7 +23,7 @@ from tests.poison.scene import logs, personal, unwell
 
 pytestmark = [pytest.mark.requirement("X3"), pytest.mark.timeout(240)]
 
-EXAMPLES = 6
+EXAMPLES = 4
 """For each operation, of each kind."""
 SCANNER = Actor(kind=ActorKind.OPERATOR, name="li.wei", role=Role.ADMINISTRATOR, device="scanner-1")
 """May ask for everything, scans too."""
