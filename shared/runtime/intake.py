@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -35,6 +36,13 @@ from shared.runtime.turn import Turns
 log = structlog.get_logger(__name__)
 
 CLOCK_TOPIC = "clock"
+WAIT_MS = 1000
+"""Of one look for records; it ends when there are some."""
+BREATH = 0.01
+"""Seconds after a small turn before the next may begin: what comes meanwhile shares it, and a turn costs as much as many
+events. The first event after a rest is not kept waiting."""
+SMALL = 50
+"""Messages of a turn that others might as well have shared."""
 DRAIN_SECONDS = 20
 """How long a rebalance waits for the turn in progress; below the group's rebalance timeout."""
 
@@ -74,6 +82,7 @@ class Intake:
         self.given = 0
         """How often partitions were taken away: what was read before is not begun after."""
         self._kafka = settings.kafka
+        self._batch = settings.kafka_batch
         service = turns.service
         read_all_names()
         self.broker = KafkaBroker(
@@ -89,8 +98,6 @@ class Intake:
             group_id=f"handover-{service.name}",
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
-            max_records=settings.kafka_batch,
-            batch_timeout_ms=5,  # FastStream sleeps as long after a look that found nothing, deaf to what comes
             fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
             max_poll_interval_ms=30 * 60 * 1000,
             session_timeout_ms=settings.kafka_session_ms,
@@ -99,6 +106,7 @@ class Intake:
             parser=self._parse,
             decoder=_undecoded,
         )
+        subscriber.get_msg = self._next  # type: ignore[method-assign]
         self.subscriber = subscriber(self._take)
         self._consumer_of = subscriber
         if (
@@ -203,6 +211,12 @@ class Intake:
             return f"Kafka does not answer: {type(error).__name__}"
         return None
 
+    async def _next(self, consumer: Any) -> tuple[Any, ...]:
+        """The next records, as soon as there are any. FastStream's own way sleeps as long after a look that found nothing as it
+        looked, deaf to what comes."""
+        found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._batch)
+        return tuple(chain(*found.values()))
+
     async def _parse(self, records: Any, original: Callable[..., Awaitable[KafkaMessage]]) -> KafkaMessage:
         """Never looks into headers: a null or binary one would fail the whole batch."""
         batch: Sequence[Any] = records if isinstance(records, tuple) else (records,)
@@ -243,6 +257,8 @@ class Intake:
             if done:  # a lost group or commit redelivers; the cursors know what was applied
                 with contextlib.suppress(KafkaError, TimeoutError):
                     await asyncio.wait_for(self.consumer.commit(done), COMMIT_SECONDS)
+            if len(records) < SMALL:
+                await asyncio.sleep(BREATH)
         finally:
             self._busy.release()
 
