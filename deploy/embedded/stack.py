@@ -250,7 +250,8 @@ class Stack:
 
     def _save_logs(self, error: BaseException) -> None:
         """What did not start in a temporary folder must be readable after the folder is gone."""
-        if isinstance(error, EmbeddedError) and self.folder.name.startswith("handover-"):
+        logs = self.folder / "logs"
+        if isinstance(error, EmbeddedError) and self.folder.name.startswith("handover-") and logs.exists():
             kept = self.folder.with_name(f"{self.folder.name}-logs")
-            shutil.copytree(self.folder / "logs", kept, dirs_exist_ok=True)
+            shutil.copytree(logs, kept, dirs_exist_ok=True)
             error.add_note(f"The logs were kept in {kept}.")

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from shared.runtime.messages import Command, Door, Envelope, Incoming, Outcome, Refused, Status
 from shared.runtime.store import Unavailable
+from shared.runtime.tasks import end
 from shared.runtime.turn import Turns
 from shared.values import Actor
 
@@ -44,9 +45,7 @@ class Commands:
     async def stop(self) -> None:
         """Stop; requests still waiting are told to try again."""
         self._stopped = True
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await end(self._workers)
         while not self._waiting.empty():
             _settle([self._waiting.get_nowait()], Busy("the service is stopping"))
 

@@ -1,20 +1,16 @@
-"""The store in PostgreSQL: one statement per table and step, whatever the batch.
-
-Values go in as arrays (`unnest`), so a statement's text does not depend on the number of rows and is prepared once.
-"""
+"""The store in PostgreSQL: one statement per table and step to load, one for all that is saved, whatever the batch."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import cache
 from typing import Any, TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, Text
-from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.runtime import statements
 from shared.runtime.rows import RowMap
+from shared.runtime.statements import Part
 from shared.runtime.store import Changes, DueTimer, TryAgain, Unavailable, Unfit
 
 R = TypeVar("R")
@@ -22,9 +18,6 @@ R = TypeVar("R")
 Pool = asyncpg.Pool
 Connection = Any
 """An asyncpg connection, pooled or not."""
-
-_ARRAYS = ((BigInteger, "bigint[]"), (Integer, "integer[]"), (Boolean, "boolean[]"), (DateTime, "timestamptz[]"),
-           (LargeBinary, "bytea[]"), (JSONB, "jsonb[]"), (Text, "text[]"))  # fmt: skip
 
 UNAVAILABLE = (
     OSError,
@@ -121,127 +114,59 @@ class PostgresTransaction:
 
     async def load(self, rows: RowMap[R], keys: Sequence[str]) -> list[tuple[R, int]]:
         """See `Transaction.load`."""
-        return [(rows.load(r), r["version"]) for r in await self.connection.fetch(_select(rows), keys)]
+        return [
+            (rows.load(r), r["version"]) for r in await self.connection.fetch(statements.select(rows), keys)
+        ]
 
     async def load_group(self, rows: RowMap[R], column: str, values: Sequence[str]) -> list[tuple[R, int]]:
         """See `Transaction.load_group`."""
-        records = await self.connection.fetch(_select_group(rows, column), values)
+        records = await self.connection.fetch(statements.select_group(rows, column), values)
         return [(rows.load(r), r["version"]) for r in records]
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""
-        records = await self.connection.fetch(_CLAIM, now, limit)
+        records = await self.connection.fetch(statements.CLAIM_TIMERS, now, limit)
         return [DueTimer(r["timer_id"], r["name"], r["due"], r["body"]) for r in records]
 
     async def save(self, changes: Changes) -> None:
-        """See `Transaction.save`."""
+        """See `Transaction.save`. One statement, for a small turn's round trips cost more than its rows."""
+        parts: list[Part] = []
+        values: list[list[Any]] = []
+        expected: list[int | None] = []
+
+        def write(part: Part, rows: Sequence[Sequence[Any]], *, guarded: bool = False) -> None:
+            parts.append(part)
+            values.extend(_turned(rows))
+            expected.append(len(rows) if guarded else None)
+
         for rows, upserts in changes.upserts:
-            columns = [(*rows.dump(row), version) for row, version in upserts]
-            self._all(await self.connection.execute(_upsert(rows), *_turned(columns)), len(upserts), rows)
+            dumped = [(*rows.dump(row), version) for row, version in upserts]
+            write((statements.upsert, rows), dumped, guarded=True)
         for rows, removes in changes.removes:
-            self._all(await self.connection.execute(_delete(rows), *_turned(removes)), len(removes), rows)
+            write((statements.delete, rows), removes, guarded=True)
         for rows, added in changes.added:
-            await self.connection.execute(_insert(rows), *_turned([rows.dump(row) for row in added]))
+            write((statements.insert, rows), [rows.dump(row) for row in added])
         if changes.timers_canceled:
-            await self.connection.execute(_CANCEL, changes.timers_canceled)
+            write((statements.cancel_timers, None), [(timer_id,) for timer_id in changes.timers_canceled])
         if changes.timers_set:
             timers = [(t.timer_id, t.name, t.due, t.body) for t in changes.timers_set]
-            await self.connection.execute(_SET, *_turned(timers))
+            write((statements.set_timers, None), timers)
+        if personal := [(e.stream, e.sequence, e.salt, e.personal) for e in changes.entries if e.personal]:
+            write((statements.log_personal, None), personal)
         if changes.entries:
             entries = [
                 (e.stream, e.sequence, e.type, e.time, e.actor_kind, e.actor_name, e.correlation_id, e.causation_id,
                  e.trace, e.data, e.personal_digest, e.previous, e.hash)
                 for e in changes.entries
             ]  # fmt: skip
-            logged = await self.connection.fetch(_LOG, *_turned(entries))
-            changes.positions = sorted(r["position"] for r in logged)
-            personal = [(e.stream, e.sequence, e.salt, e.personal) for e in changes.entries if e.personal]
-            if personal:
-                await self.connection.execute(_PERSONAL, *_turned(personal))
-
-    @staticmethod
-    def _all(status: str, expected: int, rows: RowMap[Any]) -> None:
-        if int(status.rsplit(" ", 1)[1]) != expected:
-            raise TryAgain(f"a row of {rows.name} was changed meanwhile")
+            write((statements.log, None), entries)
+        *written, positions = await self.connection.fetchrow(statements.save(tuple(parts)), *values)
+        changes.positions = sorted(positions)
+        for (_, rows), count, wanted in zip(parts, written, expected, strict=True):
+            if wanted is not None and count != wanted:
+                raise TryAgain(f"a row of {rows.name} was changed meanwhile")
 
 
 def _turned(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """Rows to columns, as `unnest` takes them; it fills up with NULL what is shorter, so a column of nothing else is empty."""
     return [list(c) if any(v is not None for v in c) else [] for c in zip(*rows, strict=True)]
-
-
-def _array(column: Column[Any]) -> str:
-    for kind, array in _ARRAYS:
-        if isinstance(column.type, kind):
-            return array
-    raise TypeError(f"{column}: no array type for {column.type}")
-
-
-def _unnest(rows: RowMap[Any], names: Sequence[str]) -> str:
-    arrays = (f"${i}::{_array(rows.table.columns[n])}" for i, n in enumerate(names, 1))
-    return f"unnest({', '.join(arrays)})"
-
-
-@cache
-def _select(rows: RowMap[Any]) -> str:
-    names = ", ".join([*rows.stored_columns, "version"])
-    key = rows.key_column
-    return f"SELECT {names} FROM {rows.name} WHERE {key} = ANY($1::text[]) ORDER BY {key} FOR UPDATE"
-
-
-@cache
-def _select_group(rows: RowMap[Any], column: str) -> str:
-    order, limit = rows.groups[column]
-    names = ", ".join(f"t.{n}" for n in [*rows.stored_columns, "version"])
-    return (
-        f"SELECT {names} FROM unnest($1::text[]) WITH ORDINALITY AS wanted(value, place) CROSS JOIN LATERAL ("
-        f"SELECT * FROM {rows.name} WHERE {column} = wanted.value ORDER BY {order}, {rows.key_column} LIMIT {limit} "
-        f"FOR UPDATE) AS t ORDER BY wanted.place, t.{order}, t.{rows.key_column}"
-    )
-
-
-@cache
-def _upsert(rows: RowMap[Any]) -> str:
-    names = [*rows.stored_columns, "version"]
-    changed = ", ".join(f"{n} = excluded.{n}" for n in names if n != rows.key_column)
-    return (
-        f"INSERT INTO {rows.name} ({', '.join(names)}) SELECT * FROM {_unnest(rows, names)} "
-        f"ON CONFLICT ({rows.key_column}) DO UPDATE SET {changed} WHERE {rows.name}.version = excluded.version - 1"
-    )
-
-
-@cache
-def _delete(rows: RowMap[Any]) -> str:
-    key = rows.key_column
-    return (
-        f"DELETE FROM {rows.name} AS t USING unnest($1::text[], $2::bigint[]) AS gone(key, version) "
-        f"WHERE t.{key} = gone.key AND t.version = gone.version"
-    )
-
-
-@cache
-def _insert(rows: RowMap[Any]) -> str:
-    names = rows.stored_columns
-    return f"INSERT INTO {rows.name} ({', '.join(names)}) SELECT * FROM {_unnest(rows, names)}"
-
-
-_CLAIM = "SELECT timer_id, name, due, body FROM timers WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED"
-_CANCEL = "DELETE FROM timers WHERE timer_id = ANY($1::text[])"
-_SET = """
-INSERT INTO timers (timer_id, name, due, body) SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[])
-ON CONFLICT (timer_id) DO UPDATE SET name = excluded.name, due = excluded.due, body = excluded.body
-"""
-_LOG = """
-WITH said AS (
-  INSERT INTO event_log (stream, sequence, type, time, actor_kind, actor_name, correlation_id, causation_id, trace, data,
-                         personal_digest, previous, hash)
-  SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
-                       $8::text[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::bytea[])
-  RETURNING position),
-waiting AS (INSERT INTO outbox (position) SELECT position FROM said)
-SELECT position FROM said
-"""
-_PERSONAL = """
-INSERT INTO event_personal (stream, sequence, salt, personal)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[])
-"""

@@ -214,7 +214,13 @@ ON CONFLICT (position) DO UPDATE SET position = excluded.position
 
 async def republish(pool: Pool, after: int = 0) -> int:
     """Put every event after a position of the log back into the outbox, to fill a lost or rebuilt topic again; consumers skip
-    what they know. Returns how many events will be sent."""
-    async with pool.acquire() as connection:
+    what they know. Returns how many events will be sent.
+
+    Writers wait meanwhile. An event committed beside a filling that does not see it could be sent, and be done with, before
+    the events of its stream that come before it.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL statement_timeout = 0")  # a long log takes its time
+        await connection.execute("LOCK TABLE outbox IN EXCLUSIVE MODE")
         status: str = await connection.execute(_REFILL, after)
     return int(status.rsplit(" ", 1)[1])

@@ -24,6 +24,7 @@ from shared.runtime.relay import Relay
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings
 from shared.runtime.store import Changes
+from shared.runtime.tasks import end
 from shared.runtime.telemetry import Metrics
 from shared.runtime.turn import Turns
 
@@ -103,9 +104,7 @@ class Runtime:
         with contextlib.suppress(Exception):
             await self.intake.stop()
         await self.commands.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.pool.close(), 5)
 

@@ -1,6 +1,6 @@
 """What a turn may cost: statements and round trips are counted, never time, so that a regression fails on any machine.
 
-One statement a table and step, whatever the batch: that is the design's whole speed.
+One statement a table and step to load, one for all that is saved, whatever the batch: that is the design's whole speed.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -73,7 +73,7 @@ async def test_a_batch_from_outside_costs_as_many_statements_as_one_message(
     one = await _run(turns, submitted([0]), trips)
     many = await _run(turns, submitted(range(1, BATCH + 1)), trips)
     assert many == one
-    assert len(many) <= 15, many
+    assert len(many) <= 9, many
 
 
 async def test_a_batch_from_another_service_costs_as_many_statements_as_one_message(
@@ -87,7 +87,7 @@ async def test_a_batch_from_another_service_costs_as_many_statements_as_one_mess
     one = await _run(turns, allocated([0]), trips)
     many = await _run(turns, allocated(range(1, BATCH + 1)), trips)
     assert many == one
-    assert len(many) <= 6, many
+    assert len(many) <= 5, many
 
 
 async def test_what_was_applied_before_costs_no_writing(

@@ -14,6 +14,7 @@ from shared.runtime import relay as relay_module
 from shared.runtime.commands import asked
 from shared.runtime.relay import Relay, republish
 from shared.runtime.running import Runtime
+from shared.runtime.tasks import end
 from tests.harness import AGENT
 from tests.runtime.probe import Note, Pay, Probe, note, parked, until
 
@@ -73,10 +74,10 @@ class Wire:
 @asynccontextmanager
 async def running(relay: Relay) -> AsyncIterator["asyncio.Task[None]"]:
     task = asyncio.create_task(relay.run())
-    yield task
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    try:
+        yield task
+    finally:
+        await end([task])
 
 
 async def say(writer: Runtime, *note_ids: str) -> None:
@@ -169,6 +170,7 @@ async def test_of_two_replicas_one_sends_and_the_other_takes_over(
             await admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
             )
+            await end([leader])
             await say(writers[1], "a")
             await until(lambda: empty(writers[1]))
             assert relays[1].leading
@@ -245,6 +247,26 @@ async def test_a_topic_that_was_lost_is_filled_again_and_consumers_skip_what_the
     assert await parked(reader) == []
 
 
+async def test_what_is_being_committed_while_a_topic_is_filled_again_comes_after_all_before_it(probe: Probe):
+    """Had the filling not seen it, the relay could send it first, and only once: out of order in the topic made anew."""
+    writer = await probe.writer()
+    await say(writer, *"aa")
+    async with writer.pool.acquire() as connection:
+        committing = connection.transaction()
+        await committing.start()
+        await connection.execute(
+            """WITH said AS (
+                 INSERT INTO event_log (stream, sequence, type, time, actor_kind, actor_name, data, previous, hash)
+                 SELECT stream, 3, type, time, actor_kind, actor_name, data, hash, sha256(hash) FROM event_log
+                 WHERE sequence = 2 RETURNING position)
+               INSERT INTO outbox (position) SELECT position FROM said"""
+        )
+        filling = asyncio.create_task(republish(writer.pool))
+        await until(lambda: waits_for_a_lock(writer))
+        await committing.commit()
+    assert await filling == 3
+
+
 async def test_what_is_being_sent_while_a_topic_is_filled_again_is_sent_once_more(probe: Probe):
     """What the relay has in hand may have gone to the topic that is no more."""
     writer = await probe.writer()
@@ -261,3 +283,8 @@ async def test_what_is_being_sent_while_a_topic_is_filled_again_is_sent_once_mor
     async with running(relay_of(writer, wire)):
         await until(lambda: empty(writer))
     assert wire.sent == [f"order/a/{n}" for n in (1, 2, 3, 1, 2, 3)]
+
+
+async def waits_for_a_lock(runtime: Runtime) -> bool:
+    """Somebody waits for a table."""
+    return bool(await runtime.pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))

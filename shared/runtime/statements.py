@@ -1,0 +1,125 @@
+"""The SQL of a store in PostgreSQL. Values go in as arrays (`unnest`), so that a text does not depend on the number of rows
+and is prepared once."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.runtime.bookkeeping import EVENT_LOG, EVENT_PERSONAL, TIMERS
+from shared.runtime.rows import RowMap
+
+Part = tuple[Callable[[Any, int], tuple[str, int]], Any]
+"""One kind of writing and the rows it is for, None where the table is one of the runtime's own. It gives its SQL, with
+parameters numbered from a first one, and the number after its last."""
+
+_ARRAYS = ((BigInteger, "bigint[]"), (Integer, "integer[]"), (Boolean, "boolean[]"), (DateTime, "timestamptz[]"),
+           (LargeBinary, "bytea[]"), (JSONB, "jsonb[]"), (Text, "text[]"))  # fmt: skip
+
+
+@cache
+def select(rows: RowMap[Any]) -> str:
+    names = ", ".join([*rows.stored_columns, "version"])
+    key = rows.key_column
+    return f"SELECT {names} FROM {rows.name} WHERE {key} = ANY($1::text[]) ORDER BY {key} FOR UPDATE"
+
+
+@cache
+def select_group(rows: RowMap[Any], column: str) -> str:
+    order, limit = rows.groups[column]
+    names = ", ".join(f"t.{n}" for n in [*rows.stored_columns, "version"])
+    return (
+        f"SELECT {names} FROM unnest($1::text[]) WITH ORDINALITY AS wanted(value, place) CROSS JOIN LATERAL ("
+        f"SELECT * FROM {rows.name} WHERE {column} = wanted.value ORDER BY {order}, {rows.key_column} LIMIT {limit} "
+        f"FOR UPDATE) AS t ORDER BY wanted.place, t.{order}, t.{rows.key_column}"
+    )
+
+
+@cache
+def save(parts: tuple[Part, ...]) -> str:
+    """All writings of a turn as one statement. It returns how many rows each wrote, and the positions of what was logged.
+
+    No two parts write the same row: a data-modifying statement does not see what another beside it did.
+    """
+    ways, results, first = [], [], 1
+    logged = "'{}'::bigint[]"
+    for number, (writing, rows) in enumerate(parts):
+        sql, first = writing(rows, first)
+        ways.append(f"w{number} AS ({sql})")
+        results.append(f"(SELECT count(*) FROM w{number})")
+        if writing is log:
+            ways.append(f"waiting AS (INSERT INTO outbox (position) SELECT position FROM w{number})")
+            logged = f"ARRAY(SELECT position FROM w{number})"
+    return f"WITH {', '.join(ways)} SELECT {', '.join(results)}, {logged}"
+
+
+def upsert(rows: RowMap[Any], first: int) -> tuple[str, int]:
+    """Insert rows, or change them where the version before theirs still stands."""
+    names = [*rows.stored_columns, "version"]
+    changed = ", ".join(f"{n} = excluded.{n}" for n in names if n != rows.key_column)
+    sql = (
+        f"{_into(rows.table, names, first)} ON CONFLICT ({rows.key_column}) DO UPDATE SET {changed} "
+        f"WHERE {rows.name}.version = excluded.version - 1 RETURNING 1"
+    )
+    return sql, first + len(names)
+
+
+def delete(rows: RowMap[Any], first: int) -> tuple[str, int]:
+    """Delete rows by key, where their version still stands."""
+    key = rows.key_column
+    sql = (
+        f"DELETE FROM {rows.name} AS t USING unnest(${first}::text[], ${first + 1}::bigint[]) AS gone(key, version) "
+        f"WHERE t.{key} = gone.key AND t.version = gone.version RETURNING 1"
+    )
+    return sql, first + 2
+
+
+def insert(rows: RowMap[Any], first: int) -> tuple[str, int]:
+    """Add rows to a ledger."""
+    names = rows.stored_columns
+    return f"{_into(rows.table, names, first)} RETURNING 1", first + len(names)
+
+
+def cancel_timers(_: None, first: int) -> tuple[str, int]:
+    """Delete timers by id."""
+    return f"DELETE FROM timers WHERE timer_id = ANY(${first}::text[]) RETURNING 1", first + 1
+
+
+def set_timers(_: None, first: int) -> tuple[str, int]:
+    """Insert timers, or move those that are there."""
+    names = ("timer_id", "name", "due", "body")
+    sql = (
+        f"{_into(TIMERS, names, first)} ON CONFLICT (timer_id) "
+        "DO UPDATE SET name = excluded.name, due = excluded.due, body = excluded.body RETURNING 1"
+    )
+    return sql, first + len(names)
+
+
+def log(_: None, first: int) -> tuple[str, int]:
+    """Add events to the log."""
+    names = ("stream", "sequence", "type", "time", "actor_kind", "actor_name", "correlation_id", "causation_id", "trace",
+             "data", "personal_digest", "previous", "hash")  # fmt: skip
+    return f"{_into(EVENT_LOG, names, first)} RETURNING position", first + len(names)
+
+
+def log_personal(_: None, first: int) -> tuple[str, int]:
+    """Add the personal parts of events."""
+    names = ("stream", "sequence", "salt", "personal")
+    return f"{_into(EVENT_PERSONAL, names, first)} RETURNING 1", first + len(names)
+
+
+def _into(table: Table, names: Sequence[str], first: int) -> str:
+    arrays = ", ".join(f"${n}::{_array(table.columns[name])}" for n, name in enumerate(names, first))
+    return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays})"
+
+
+def _array(column: Column[Any]) -> str:
+    for kind, array in _ARRAYS:
+        if isinstance(column.type, kind):
+            return array
+    raise TypeError(f"{column}: no array type for {column.type}")
+
+
+CLAIM_TIMERS = "SELECT timer_id, name, due, body FROM timers WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED"
