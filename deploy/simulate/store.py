@@ -4,17 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from deploy.simulate.steps import Step
 from services.notify.tables import MESSAGES, MessageState
 from shared.runtime.bookkeeping import CURSORS, PARKED, LaneState, Parked
 from shared.runtime.chain import Entry
 from shared.runtime.memory import MemoryStore, MemoryTransaction
-from shared.runtime.rows import RowMap
-from shared.runtime.store import Changes, DueTimer, Unavailable
-
-R = TypeVar("R")
+from shared.runtime.store import Ask, Changes, DueTimer, Found, Unavailable
 
 PATIENCE = 60
 """Steps that a statement waits for a lock."""
@@ -128,18 +125,12 @@ class SimTransaction(MemoryTransaction):
                 raise Unavailable("the connection broke at the commit")
         await Step("after commit")
 
-    async def load(self, rows: RowMap[R], keys: Sequence[str]) -> list[tuple[R, int]]:
+    async def load(self, asks: Sequence[Ask]) -> list[Found]:
         """See `Transaction.load`."""
         await self._statement("load")
-        await self._lock(rows.name, [k for k in keys if k in self.store.tables.get(rows.name, {})])
-        return await super().load(rows, keys)
-
-    async def load_group(self, rows: RowMap[R], column: str, values: Sequence[str]) -> list[tuple[R, int]]:
-        """See `Transaction.load_group`."""
-        await self._statement("load")
-        found = await super().load_group(rows, column, values)
-        await self._lock(rows.name, [rows.key(row) for row, _ in found])
-        return await super().load_group(rows, column, values)
+        for ask in asks:
+            await self._lock(ask.rows.name, [ask.rows.key(row) for row, _ in self.look(ask)])
+        return await super().load(asks)
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""

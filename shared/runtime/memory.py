@@ -7,13 +7,10 @@ or one that it writes (the version guard).
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from shared.runtime.chain import Entry
-from shared.runtime.rows import RowMap
-from shared.runtime.store import Changes, DueTimer, TryAgain
-
-R = TypeVar("R")
+from shared.runtime.store import Ask, Changes, DueTimer, Found, TryAgain
 
 
 class MemoryStore:
@@ -49,26 +46,27 @@ class MemoryTransaction:
         self.read: dict[tuple[str, str], int] = {}
         """Table and key of the rows found → the version they had."""
 
-    def _found(self, rows: RowMap[R], found: list[tuple[R, int]]) -> list[tuple[R, int]]:
-        for row, version in found:
-            self.read.setdefault((rows.name, rows.key(row)), version)
-        return found
-
-    async def load(self, rows: RowMap[R], keys: Sequence[str]) -> list[tuple[R, int]]:
+    async def load(self, asks: Sequence[Ask]) -> list[Found]:
         """See `Transaction.load`."""
-        table = self.store.tables.get(rows.name, {})
-        return self._found(rows, [table[key] for key in keys if key in table])
+        answer = []
+        for ask in asks:
+            found = self.look(ask)
+            for row, version in found:
+                self.read.setdefault((ask.rows.name, ask.rows.key(row)), version)
+            answer.append(found)
+        return answer
 
-    async def load_group(self, rows: RowMap[R], column: str, values: Sequence[str]) -> list[tuple[R, int]]:
-        """See `Transaction.load_group`."""
-        order, limit = rows.groups[column]
-        found = []
-        for value in values:
-            group = [
-                r for r in self.store.tables.get(rows.name, {}).values() if getattr(r[0], column) == value
-            ]
-            found += sorted(group, key=lambda r: (getattr(r[0], order), rows.key(r[0])))[:limit]
-        return self._found(rows, found)
+    def look(self, ask: Ask) -> Found:
+        """The rows that are there now."""
+        table = self.store.tables.get(ask.rows.name, {})
+        if ask.group is None:
+            return [table[key] for key in ask.keys if key in table]
+        key_of, (order, limit) = ask.rows.key, ask.rows.groups[ask.group]
+        found: Found = []
+        for value in ask.keys:
+            group = [r for r in table.values() if getattr(r[0], ask.group) == value]
+            found += sorted(group, key=lambda r: (getattr(r[0], order), key_of(r[0])))[:limit]
+        return found
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""

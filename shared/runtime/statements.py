@@ -20,20 +20,26 @@ _ARRAYS = ((BigInteger, "bigint[]"), (Integer, "integer[]"), (Boolean, "boolean[
 
 
 @cache
-def select(rows: RowMap[Any]) -> str:
-    names = ", ".join([*rows.stored_columns, "version"])
-    key = rows.key_column
-    return f"SELECT {names} FROM {rows.name} WHERE {key} = ANY($1::text[]) ORDER BY {key} FOR UPDATE"
+def select_all(parts: tuple[tuple[RowMap[Any], str | None], ...]) -> str:
+    """Rows of several tables, each with its group column if it is not by key: one array of records a table, in one row."""
+    ways = ", ".join(f"r{n} AS ({select(rows, group, n)})" for n, (rows, group) in enumerate(parts, 1))
+    return (
+        f"WITH {ways} SELECT {', '.join(f'ARRAY(SELECT r{n} FROM r{n})' for n in range(1, len(parts) + 1))}"
+    )
 
 
 @cache
-def select_group(rows: RowMap[Any], column: str) -> str:
-    order, limit = rows.groups[column]
+def select(rows: RowMap[Any], group: str | None, number: int) -> str:
+    """Rows by key or by a group column, locked; the keys are parameter `number`. Their version comes last."""
     names = ", ".join(f"t.{n}" for n in [*rows.stored_columns, "version"])
+    key = rows.key_column
+    if group is None:
+        return f"SELECT {names} FROM {rows.name} AS t WHERE {key} = ANY(${number}::text[]) ORDER BY {key} FOR UPDATE"
+    order, limit = rows.groups[group]
     return (
-        f"SELECT {names} FROM unnest($1::text[]) WITH ORDINALITY AS wanted(value, place) CROSS JOIN LATERAL ("
-        f"SELECT * FROM {rows.name} WHERE {column} = wanted.value ORDER BY {order}, {rows.key_column} LIMIT {limit} "
-        f"FOR UPDATE) AS t ORDER BY wanted.place, t.{order}, t.{rows.key_column}"
+        f"SELECT {names} FROM unnest(${number}::text[]) WITH ORDINALITY AS wanted(value, place) CROSS JOIN LATERAL ("
+        f"SELECT * FROM {rows.name} WHERE {group} = wanted.value ORDER BY {order}, {key} LIMIT {limit} "
+        f"FOR UPDATE) AS t ORDER BY wanted.place, t.{order}, t.{key}"
     )
 
 

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from shared.runtime.chain import Entry
 from shared.runtime.rows import RowMap
-
-R = TypeVar("R")
 
 
 class TryAgain(Exception):
@@ -32,6 +30,18 @@ class DueTimer:
     name: str
     due: datetime
     body: str
+
+
+class Ask(NamedTuple):
+    """Rows of one table to load: by primary key, or by a group column."""
+
+    rows: RowMap[Any]
+    keys: Sequence[str]
+    group: str | None = None
+
+
+Found = list[tuple[Any, int]]
+"""Rows with their versions."""
 
 
 @dataclass(slots=True)
@@ -59,12 +69,9 @@ class Changes:
 class Transaction(Protocol):
     """One open transaction. Raises TryAgain, Unavailable or Unfit."""
 
-    async def load(self, rows: RowMap[R], keys: Sequence[str]) -> list[tuple[R, int]]:
-        """Rows by primary key with their versions, locked in key order."""
-        ...
-
-    async def load_group(self, rows: RowMap[R], column: str, values: Sequence[str]) -> list[tuple[R, int]]:
-        """Rows by a group column, at most the group's limit for each value, in the group's order, locked."""
+    async def load(self, asks: Sequence[Ask]) -> list[Found]:
+        """What each ask finds, locked in the order of the asks: by primary key in key order, by a group column at most the
+        group's limit for each value, in the group's order."""
         ...
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:

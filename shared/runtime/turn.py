@@ -31,7 +31,7 @@ from shared.runtime.messages import (
 )
 from shared.runtime.saying import entries_of
 from shared.runtime.service import Handling, Service
-from shared.runtime.store import Changes, DueTimer, Store, Transaction, TryAgain, Unfit
+from shared.runtime.store import Ask, Changes, DueTimer, Store, Transaction, TryAgain, Unfit
 
 D = TypeVar("D", bound=Desk)
 log = structlog.get_logger(__name__)
@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 TRIES = 20
 """How often a turn runs again for a race before it gives up; each try waits a little longer."""
 
+_Needing = tuple[Incoming, Iterator[Want | tuple[Want, ...]]]
 _NO_RECORD = Raw("", 0, 0, None, (), b"")
 _REUSED = Refused(
     "id_reused", "this id was used before for another message; send it with an id of its own", field="id"
@@ -127,7 +128,6 @@ class _Turn(Generic[D]):
         async with self.turns.store.transaction() as tx:
             if self.claim:
                 self.messages = [self._from_timer(t) for t in await tx.claim_timers(self.now, self.claim)]
-            await self._load_books(tx)
             await self._load(tx)
             for message in self.messages:
                 self.desk.begin(message.envelope, self.now)
@@ -143,38 +143,32 @@ class _Turn(Generic[D]):
 
     # --- load ---------------------------------------------------------------------------------------------
 
-    async def _load_books(self, tx: Transaction) -> None:
+    async def _load(self, tx: Transaction) -> None:
+        """Load what is known of the messages, then advance their `needs` in step; the first step comes along with the books.
+        One SELECT per table and step, whatever the batch."""
         lanes = {m.lane for m in self.messages if m.lane}
         seen = {_seen_key(m) for m in self.messages if m.from_outside}
-        await self._fetch(tx, [self.books.cursors.want(*lanes), self.books.inbox.want(*seen)])
+        books = [self.books.cursors.want(*lanes), self.books.inbox.want(*seen)]
+        wants, running = _advanced([(m, self._needs(m)) for m in self.messages])
+        await self._fetch(tx, books + wants)
+        await self._load_parked(tx)
+        running = [(m, needs) for m, needs in running if not self._was_known(m)]
+        while running:
+            wants, running = _advanced(running)
+            await self._fetch(tx, wants)
+
+    async def _load_parked(self, tx: Transaction) -> None:
         flowing, cursors = LaneState.FLOWING, self.books.cursors.known.values()
         waiting = {cursor.lane for cursor in cursors if cursor is not None and cursor.state is not flowing}
         parked = {_parked_key(m) for m in self.messages if m.lane in waiting or m.door is Door.TIMER}
         retried = {m.lane for m in self.messages if m.door is Door.RETRY}
-        await self._fetch(tx, [self.books.parked.want(*parked)])
-        await self._fetch(tx, [self.books.parked.want_group("queue", *retried)])
-
-    async def _load(self, tx: Transaction) -> None:
-        """Advance the `needs` of all messages in step: one SELECT per table and round, whatever the batch."""
-        running = [iter(self._needs(m)) for m in self.messages]
-        while running:
-            wants: list[Want] = []
-            going = []
-            for needs in running:
-                try:
-                    want = next(needs)
-                except StopIteration:
-                    continue
-                except Exception:  # noqa: S112  met again, and answered, when the message is handled
-                    continue
-                wants += want if isinstance(want, tuple) else (want,)
-                going.append(needs)
-            await self._fetch(tx, wants)
-            running = going
+        await self._fetch(
+            tx, [self.books.parked.want(*parked), self.books.parked.want_group("queue", *retried)]
+        )
 
     def _needs(self, incoming: Incoming) -> Iterator[Want | tuple[Want, ...]]:
         handling = self._handling(incoming)
-        if handling is None or incoming.error is not None or self._was_known(incoming):
+        if handling is None or incoming.error is not None:
             return iter(())
         self.desk.begin(incoming.envelope, self.now)
         return handling.needs(incoming.message, self.desk)
@@ -191,12 +185,15 @@ class _Turn(Generic[D]):
         for want in wants:
             if missing := want.missing():
                 keys.setdefault((id(want.shelf), want.group), (want, {}))[1].update(dict.fromkeys(missing))
-        for want, missing_keys in sorted(keys.values(), key=lambda w: w[0].shelf.map.name):
-            shelf, ordered = want.shelf, sorted(missing_keys)
+        if not keys:
+            return
+        ordered = sorted(keys.values(), key=lambda w: w[0].shelf.map.name)
+        asks = [Ask(want.shelf.map, sorted(missing), want.group) for want, missing in ordered]
+        for (want, _), ask, found in zip(ordered, asks, await tx.load(asks), strict=True):
             if want.group is None:
-                shelf.loaded(ordered, await tx.load(shelf.map, ordered))
+                want.shelf.loaded(ask.keys, found)
             else:
-                shelf.loaded_group(want.group, ordered, await tx.load_group(shelf.map, want.group, ordered))
+                want.shelf.loaded_group(want.group, ask.keys, found)
 
     # --- handle -------------------------------------------------------------------------------------------
 
@@ -411,6 +408,22 @@ class _Turn(Generic[D]):
             if value is not None
         ]
         return changes
+
+
+def _advanced(running: Sequence[_Needing]) -> tuple[list[Want], list[_Needing]]:
+    """The next wants of each message, and those messages that may want more."""
+    wants: list[Want] = []
+    going = []
+    for message, needs in running:
+        try:
+            want = next(needs)
+        except StopIteration:
+            continue
+        except Exception:  # noqa: S112  met again, and answered, when the message is handled
+            continue
+        wants += want if isinstance(want, tuple) else (want,)
+        going.append((message, needs))
+    return wants, going
 
 
 def _seen_key(incoming: Incoming) -> str:

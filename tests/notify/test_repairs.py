@@ -1,6 +1,6 @@
 """Bugs that were found once and stay mended."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from services.notify.tables import MessageState
 from services.notify.texts import STAFF, TemplatesWrong, Texts
 from shared.events.notify import MessageFailed, MessageSent, NotifyEventParked
 from shared.runtime.memory import MemoryTransaction
+from shared.runtime.store import Ask
 from shared.values import Locale, Money
 from tests.builders import PERSONAL
 from tests.harness import AGENT, Bench
@@ -117,10 +118,9 @@ async def test_a_batch_costs_one_look_at_the_messages(monkeypatch: pytest.Monkey
     looks: list[int] = []
     load = MemoryTransaction.load
 
-    async def counted(self: MemoryTransaction, rows: Any, keys: Any) -> Any:
-        if rows.name == "messages" and keys:
-            looks.append(len(keys))
-        return await load(self, rows, keys)
+    async def counted(self: MemoryTransaction, asks: Sequence[Ask]) -> Any:
+        looks.extend(len(ask.keys) for ask in asks if ask.rows.name == "messages")
+        return await load(self, asks)
 
     monkeypatch.setattr(MemoryTransaction, "load", counted)
     bench = Bench(service())

@@ -42,9 +42,9 @@ class _Meddled:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.transaction, name)
 
-    async def load(self, rows: Any, keys: Sequence[str]) -> Any:
-        found = await self.transaction.load(rows, keys)
-        if rows is NOTES:
+    async def load(self, asks: Sequence[Any]) -> Any:
+        found = await self.transaction.load(asks)
+        if any(ask.rows is NOTES for ask in asks):
             await self.store.loaded(self.transaction.connection)
         return found
 
