@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,9 @@ WORKERS = 2
 """Turns in flight: while one waits for the database, the next is filled."""
 PATIENCE = 5.0
 """Seconds that a request waits for a database that is away."""
+REMEMBERED = 5
+"""Seconds that a service calls itself unwell after a request that the database failed, if no other went well since: nobody
+may ask again, least of all while it is unwell."""
 
 
 class Busy(Exception):
@@ -37,6 +41,15 @@ class Commands:
         self._waiting: asyncio.Queue[tuple[Incoming, asyncio.Future[Outcome]]] = asyncio.Queue(MOST_WAITING)
         self._workers: list[asyncio.Task[None]] = []
         self._stopped = False
+        self._failed: tuple[float, str] | None = None
+        """When the database failed a request last, and how; None once one went well."""
+
+    @property
+    def trouble(self) -> str | None:
+        """A sentence when requests cannot be done; a database may answer and still take nothing, as when its disk is full."""
+        if self._failed is None or time.monotonic() - self._failed[0] > REMEMBERED:
+            return None
+        return f"the database cannot be reached: {self._failed[1]}"
 
     def start(self) -> None:
         """Begin to take requests."""
@@ -99,11 +112,15 @@ class Commands:
         give_up = asyncio.get_running_loop().time() + PATIENCE
         while True:
             try:
-                return await self.turns.run(messages)
-            except Unavailable:
+                outcomes = await self.turns.run(messages)
+            except Unavailable as away:
+                self._failed = time.monotonic(), str(away)
                 if asyncio.get_running_loop().time() > give_up:
                     raise
                 await asyncio.sleep(0.2)
+            else:
+                self._failed = None
+                return outcomes
 
 
 def asked(

@@ -133,6 +133,7 @@ class Runtime:
         return {
             "database": database,
             "kafka": await self.intake.unassigned(),
+            "http": self.commands.trouble,
             "relay": self.relay.trouble,
             "timers": self.due.trouble,
             "loops": f"stopped: {', '.join(dead)}" if dead else None,

@@ -12,7 +12,7 @@ from shared.runtime.verify import Break
 
 pytestmark = pytest.mark.requirement("X6")
 
-PARTS = ("database", "kafka", "relay", "timers", "loops")
+PARTS = ("database", "kafka", "http", "relay", "timers", "loops")
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 

@@ -129,10 +129,19 @@ async def test_a_database_that_stays_away_is_said_to_be(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "PATIENCE", -1)
     slow, commands = slowly(Stand())
     slow.go.set()
-    slow.failures = [Unavailable("away")]
+    slow.failures = [Unavailable("DiskFullError: no space")]
     commands.start()
+    assert commands.trouble is None
     with pytest.raises(Unavailable):
         await commands.ask(Add(tally_id="t"), AGENT)
+    assert commands.trouble == "the database cannot be reached: DiskFullError: no space"
+    assert await commands.ask(Add(tally_id="t"), AGENT) == {"count": 1}
+    assert commands.trouble is None, "one went well"
+    slow.failures = [Unavailable("away")]
+    with pytest.raises(Unavailable):
+        await commands.ask(Add(tally_id="t"), AGENT)
+    monkeypatch.setattr(module, "REMEMBERED", 0)
+    assert commands.trouble is None, "nobody asked for long"
     await commands.stop()
 
 
