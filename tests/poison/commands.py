@@ -57,8 +57,10 @@ def anywhere(service: str) -> Iterator[Ask]:
     for path in NOWHERE:
         yield Ask(service, "GET", path, None, status=404, code="not_found")
     for method, path in (("DELETE", LIST[service]), ("PATCH", LIST[service]), ("PUT", "/ops/parked"), ("POST", "/health/ready"),
-                         ("OPTIONS", LIST[service]), ("TRACE", "/ops/progress"), ("BREW", "/health/live")):  # fmt: skip
+                         ("OPTIONS", LIST[service]), ("TRACE", "/ops/progress"), ("PURGE", "/health/live")):  # fmt: skip
         yield Ask(service, method, path, None, status=405, code="method_not_allowed")
+    # no method of any HTTP: the server itself refuses it as it does what is no HTTP at all
+    yield Ask(service, "BREW", "/health/live", None, status=400, code="Invalid HTTP request received.")
     yield from query(
         service,
         LIST[service],
