@@ -27,7 +27,8 @@ class NotifySettings(Settings):
 
     shop_name: str = Field("Handover Shop", min_length=1, description="How messages call the shop (N4).")
     messages_dir: Path = Field(
-        Path("messages"), description="Where the file channel writes, one file a message (N3)."
+        Path("messages"),
+        description="Where the file channel writes, one file a day, a line of JSON for each message (N3).",
     )
     smtp_url: SecretStr | None = Field(
         None,

@@ -2,6 +2,8 @@
 a crash can drop the second.
 """
 
+import errno
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 import httpx
+import orjson
 from standardwebhooks import Webhook as Signer
 
 from services.notify.handlers import Webhook
@@ -48,27 +51,39 @@ class Channel(Protocol):
 
 
 class FileChannel:
-    """One JSON file a message under a folder: the default, for trying things out. Sending twice writes the same file."""
+    """Messages as lines of JSON under a folder, one file a day (UTC): the default, for trying things out. A message that is
+    sent twice stands there twice, under the same id."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     async def send(self, letter: Letter) -> None:
-        """Write the file, whole or not at all."""
-        folder = self.folder / letter.message_id[:2]
-        content = {
-            "to": letter.recipient,
-            "subject": letter.subject,
-            "body": letter.body,
-            "event": letter.event_id,
-        }
+        """Add a line; replicas may write to one folder."""
+        now = datetime.now(UTC)
+        line = orjson.dumps(
+            {
+                "id": letter.message_id,
+                "at": now,
+                "to": letter.recipient,
+                "subject": letter.subject,
+                "body": letter.body,
+                "event": letter.event_id,
+            }
+        )
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            part = folder / f".{letter.message_id}.part"
-            part.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-            os.replace(part, folder / f"{letter.message_id}.json")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / f"{now:%Y-%m-%d}.jsonl").open("a+b", buffering=0) as file:
+                if (end := file.seek(0, os.SEEK_END)) and _last_byte(file, end) != b"\n":
+                    line = b"\n" + line  # the disk was full in the middle of the line before
+                if file.write(line + b"\n") != len(line) + 1:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise TryLater(f"the messages folder cannot be written: {error.strerror}") from None
+
+
+def _last_byte(file: io.FileIO, end: int) -> bytes:
+    file.seek(end - 1)
+    return file.read(1)
 
 
 class EmailChannel:

@@ -2,6 +2,8 @@
 
 import email
 import json
+import resource
+import signal
 from email import policy
 from pathlib import Path
 
@@ -26,13 +28,43 @@ LETTER = Letter(
 
 
 @pytest.mark.requirement("N3")
-async def test_the_file_channel_writes_one_file_a_message_however_often_it_is_sent(tmp_path: Path) -> None:
+async def test_the_file_channel_writes_a_line_a_message_under_the_same_id_each_time(tmp_path: Path) -> None:
     channel = FileChannel(tmp_path / "messages")
     await channel.send(LETTER)
     await channel.send(LETTER)
-    files = [f for f in (tmp_path / "messages").rglob("*") if f.is_file()]
-    assert [f.name for f in files] == ["m-1.json"]
-    assert json.loads(files[0].read_text())["subject"] == LETTER.subject
+    assert [(line["id"], line["subject"], line["body"]) for line in _lines(tmp_path / "messages")] == [
+        ("m-1", LETTER.subject, LETTER.body)
+    ] * 2
+
+
+@pytest.mark.requirement("N3")
+async def test_a_line_that_a_full_disk_cut_off_spoils_none_after_it(tmp_path: Path) -> None:
+    channel = FileChannel(tmp_path / "messages")
+    await channel.send(LETTER)
+    (file,) = (tmp_path / "messages").iterdir()
+    with file.open("ab") as torn:
+        torn.write(b'{"id": "m-2", "to": "wa')
+    await channel.send(LETTER)
+    whole, cut, after = file.read_text().splitlines()
+    assert json.loads(whole)["id"] == json.loads(after)["id"] == "m-1"
+    assert cut == '{"id": "m-2", "to": "wa'
+
+
+@pytest.mark.requirement("N3")
+async def test_a_disk_that_takes_half_a_line_is_tried_again(tmp_path: Path) -> None:
+    channel = FileChannel(tmp_path / "messages")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+        with pytest.raises(TryLater, match="cannot be written"):
+            await channel.send(LETTER)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    await channel.send(LETTER)
+    (file,) = (tmp_path / "messages").iterdir()
+    assert json.loads(file.read_text().splitlines()[-1])["id"] == "m-1"
 
 
 @pytest.mark.requirement("N3")
@@ -121,3 +153,7 @@ def test_without_a_webhooks_file_there_are_no_webhooks(tmp_path: Path) -> None:
     assert webhooks(None) == ()
     with pytest.raises(ValueError, match="cannot be read"):
         webhooks(tmp_path / "nothing.toml")
+
+
+def _lines(folder: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for file in sorted(folder.iterdir()) for line in file.read_text().splitlines()]
