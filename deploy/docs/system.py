@@ -15,6 +15,7 @@ from fastapi import FastAPI
 import shared.events
 from deploy import settings as commands
 from deploy.provision import SERVICES
+from services.notify.handlers import Routing, Webhook
 from services.warehouse.app import DEFAULT_COURIERS
 from services.warehouse.domain.courier import load_couriers
 from shared.events.base import EVENT_TYPES, Event
@@ -55,7 +56,7 @@ class Described:
     def hears(self) -> dict[type[Event], tuple[str, Path]]:
         """The events that it handles, each with its handler and the file to read."""
         found = {}
-        for event in sorted(self.service.hears, key=lambda e: e.wire_type):
+        for _, event in sorted(self.service.hears.items()):
             handler = self.service.by_type[event].handler
             name = handler.__qualname__.split(".", 1)[0]  # of one that a function made: that function
             found[event] = (name, Path(handler.__code__.co_filename).relative_to(ROOT))
@@ -70,9 +71,9 @@ def services() -> tuple[Described, ...]:
 
 def _service(name: str) -> Service[Any]:
     handlers = import_module(f"services.{name}.handlers")
-    made: Service[Any] = (
-        handlers.service(load_couriers(DEFAULT_COURIERS)) if name == "warehouse" else handlers.service()
-    )
+    every = Webhook("every", "", "", ("*",))  # notify hears whatever some endpoint wants
+    arguments: dict[str, list[Any]] = {"warehouse": [load_couriers(DEFAULT_COURIERS)], "notify": [Routing(webhooks=(every,))]}
+    made: Service[Any] = handlers.service(*arguments.get(name, ()))
     return made
 
 

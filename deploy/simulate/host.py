@@ -150,7 +150,7 @@ class Host:
     def decode(self, raw: Raw) -> Incoming:
         """A record as a message at the door; who sent it stands in a header of its own, where a token would."""
         if raw.topic not in INBOX_TOPICS:
-            return decode_ours(raw)
+            return decode_ours(raw, self.node.service.hears)
         headers = text(raw.headers)
         return outside(headers, raw.body, self.town.actors[headers["actor"]], inbox=raw.topic, raw=raw)
 

@@ -80,7 +80,7 @@ def applied_once(world: World) -> Found:
 def nothing_lost(world: World) -> Found:
     """X2: every event said takes effect in everyone who hears it"""
     for node in world.nodes:
-        heard = {m.wire_type for m in node.service.hears}
+        heard = node.service.hears
         effects = {a.message for a in node.store.ledgers.get("applied", [])}
         for publisher in world.nodes:
             if publisher.name not in node.service.topics:

@@ -67,6 +67,10 @@ PLANS: dict[type[Event], Plan] = {
 }
 
 
+REACHED = (orders.OrderPlaced, orders.AddressConfirmed)
+"""Events that say how a buyer is reached."""
+
+
 @dataclass(frozen=True, slots=True)
 class Webhook:
     """An endpoint outside that wants events; `events` are wire names, a trailing * stands for any ending."""
@@ -88,6 +92,10 @@ class Routing:
     buyer: str = "file"
     staff: str = "file"
     webhooks: tuple[Webhook, ...] = ()
+
+    def wants(self, event: type[Event]) -> bool:
+        """True when the event tells how a buyer is reached, or somebody is to be told of it. All others are passed over."""
+        return event in PLANS or event in REACHED or any(w.wants(event.wire_type) for w in self.webhooks)
 
 
 class NotifyDesk(Desk):
@@ -161,17 +169,16 @@ def rows(event: Event, desk: NotifyDesk) -> Iterator[tuple[Want, ...]]:
     No generator itself: the envelope that message ids are made of is in hand only while this is called, not when rounds run.
     """
     order_id = getattr(event, "order_id", "")
-    keep = isinstance(event, (orders.OrderPlaced, orders.AddressConfirmed))
     wants = (
         desk.messages.want(*(message_id for message_id, *_ in planned(event, desk))),
-        desk.contacts.want(*([order_id] if keep else [])),
+        desk.contacts.want(*([order_id] if isinstance(event, REACHED) else [])),
     )
     return iter((wants,))
 
 
 def tell(event: Event, desk: NotifyDesk) -> None:
     """Keep the contact, and plan what the event calls for (N1, N2)."""
-    if isinstance(event, (orders.OrderPlaced, orders.AddressConfirmed)):
+    if isinstance(event, REACHED):
         remember(event, desk)
     for message_id, template, audience, channel in planned(event, desk):
         if desk.messages.get(message_id) is None:
@@ -304,8 +311,9 @@ CONSUMES: tuple[Handling[Any, NotifyDesk], ...] = (
 def service(routing: Routing | None = None) -> Service[NotifyDesk]:
     """Notify with a shop's channels."""
     routing = routing or Routing()
+    consumes = tuple(h for h in CONSUMES if not issubclass(h.message, Event) or routing.wants(h.message))
     return Service(
-        name="notify", desk=lambda: NotifyDesk(routing), consumes=CONSUMES, parked=notify.NotifyEventParked
+        name="notify", desk=lambda: NotifyDesk(routing), consumes=consumes, parked=notify.NotifyEventParked
     )
 
 

@@ -4,13 +4,13 @@ The identity of a message is in its headers, never a defaulted body field.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-from shared.events.base import EVENT_TYPES
+from shared.events.base import EVENT_TYPES, Event
 from shared.runtime.messages import Door, Envelope, Incoming, Raw
 from shared.values import Actor, ActorKind, Role
 
@@ -84,8 +84,8 @@ def _named_fault(raw: Raw) -> dict[str, str]:
     return headers
 
 
-def decode_ours(raw: Raw) -> Incoming:
-    """An event that one of our services sent, from its own topic.
+def decode_ours(raw: Raw, heard: Mapping[str, type[Event]] = EVENT_TYPES) -> Incoming:
+    """An event that one of our services sent, from its own topic. Of a type that is not `heard`, only the headers are read.
 
     What cannot be read is returned with its error, to be parked: on its stream when the headers still name one.
     """
@@ -119,7 +119,7 @@ def decode_ours(raw: Raw) -> Incoming:
         place = f"{raw.topic}/{raw.partition}/{raw.offset}"
         return Incoming(_nobody(place, raw.topic), Door.KAFKA, f"{raw.topic}|{place}", error=reason, raw=raw)
     incoming = Incoming(envelope, Door.KAFKA, f"{raw.topic}|{envelope.stream}", raw=raw)
-    if (event := EVENT_TYPES.get(envelope.type)) is not None:
+    if (event := heard.get(envelope.type)) is not None:
         try:
             incoming.message = event.model_validate_json(raw.body, extra="ignore")
         except ValueError as error:

@@ -331,7 +331,9 @@ class Intake:
     def decode(self, raw: Raw) -> Incoming:
         """A record as a message at the door, with its error when it cannot be read. Never raises: that would lose the batch."""
         try:
-            return self._decoded(raw) if raw.topic in INBOX_TOPICS else decode_ours(raw)
+            if raw.topic in INBOX_TOPICS:
+                return self._decoded(raw)
+            return decode_ours(raw, self.turns.service.hears)
         except Exception as error:
             return unreadable(raw, error)
 

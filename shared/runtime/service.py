@@ -49,6 +49,8 @@ class Service(Generic[D]):
     refused: type[MessageRefused] | None = None
     inboxes: tuple[str, ...] = ()
     by_type: Mapping[type, Handling[Any, D]] = field(init=False)
+    hears: Mapping[str, type[Event]] = field(init=False)
+    """The events that the service handles, by wire type."""
 
     def __post_init__(self) -> None:
         by_type: dict[type, Handling[Any, D]] = {}
@@ -57,6 +59,7 @@ class Service(Generic[D]):
                 raise TypeError(f"{self.name}: two handlers for {handling.message.__name__}")
             by_type[handling.message] = handling
         object.__setattr__(self, "by_type", by_type)
+        object.__setattr__(self, "hears", {m.wire_type: m for m in by_type if issubclass(m, Event)})
 
     @property
     def source(self) -> str:
@@ -64,12 +67,7 @@ class Service(Generic[D]):
         return f"/handover/{self.name}"
 
     @property
-    def hears(self) -> list[type[Event]]:
-        """The events that the service handles."""
-        return [m for m in self.by_type if issubclass(m, Event)]
-
-    @property
     def topics(self) -> list[str]:
         """The topics that the service reads: its inboxes and the topics of the publishers that it hears."""
-        publishers = {e.wire_type.split(".", 1)[0] for e in self.hears if ".inbox." not in e.wire_type}
+        publishers = {name.split(".", 1)[0] for name in self.hears if ".inbox." not in name}
         return sorted({*publishers, *self.inboxes})

@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+import services.aftersales.handlers as aftersales
+import services.notify.handlers as notify
+import services.orders.handlers as orders
+import services.warehouse.handlers as warehouse
 from deploy.embedded.stack import Stack
 from deploy.provision import SERVICES
 from tests.builders import oid, paid, submitted
@@ -23,6 +27,13 @@ from tests.poison.raw import Bytes, any_header_name
 from tests.poison.records import Bad, headers, poison
 from tests.poison.scene import Rows, logs, personal, query, readers, settled, stored, unwell
 
+ACTED_ON: dict[str, set[Any]] = {
+    "orders": {h.message for h in orders.CONSUMES},
+    "warehouse": {h.message for h in warehouse.CONSUMES},
+    "aftersales": {h.message for h in aftersales.CONSUMES},
+    "notify": set(notify.service().hears.values()),
+}
+"""By service, the events that change something there."""
 _ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.timeout(240)]
@@ -159,8 +170,9 @@ def test_each_stray_record_of_our_topics_is_parked_or_passed_by_every_reader(
             number += 1
             for reader in who:
                 state, reason = aftermath.parked.get((reader, topic, offset), ("passed", ""))
-                if state != stray.end:
-                    wrong.append(f"{reader} of {stray}: {state} {reason} instead of {stray.end}")
+                end = "passed" if stray.in_body and SAMPLES[topic][0] not in ACTED_ON[reader] else stray.end
+                if state != end:
+                    wrong.append(f"{reader} of {stray}: {state} {reason} instead of {end}")
     assert wrong == [], "\n".join(wrong)
     assert number > 150
 
