@@ -7,7 +7,7 @@ from benchmarks.place import Place
 from benchmarks.rounds import figure, significant
 from benchmarks.system import SEED, Played, Shop, system
 
-ORDERS = 600
+ORDERS = 1500
 """Of one round."""
 
 

@@ -29,8 +29,8 @@ from shared.values import Actor, ActorKind, Locale
 
 log = structlog.get_logger(__name__)
 
-BATCH = 50
-AT_ONCE = 10
+BATCH = 100
+AT_ONCE = 20
 SEND_SECONDS = 20
 """Most that one try may take; a batch of them must end before its lease does."""
 POLL = 0.3

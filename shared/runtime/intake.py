@@ -71,7 +71,7 @@ class Intake:
         self.clock = clock
         self.trouble: str | None = "not connected to Kafka yet"
         self.applied: dict[tuple[str, int], int] = {}
-        """Per topic and partition, the offset after the last record that was committed."""
+        """Per topic and partition, the offset after the last record that was committed; by others before us, once it was asked."""
         self.last_turn = time.monotonic()
         self.gone: set[str] = set()
         """Topics that were deleted, or are not made yet."""
@@ -163,12 +163,16 @@ class Intake:
 
     async def progress(self) -> dict[tuple[str, int], int]:
         """Per topic and partition, the offset after the last record that was applied, by this process or one before it."""
-        found = dict(self.applied)
         for partition in self.consumer.assignment() if self.consumer is not None else ():
-            place = (partition.topic, partition.partition)
-            if place not in found:
-                found[place] = await self.consumer.committed(partition) or 0
-        return found
+            place, life = (partition.topic, partition.partition), (self.given, self._lives[partition.topic])
+            if place not in self.applied:
+                before_us = await self.consumer.committed(partition) or 0
+                if life == (
+                    self.given,
+                    self._lives[partition.topic],
+                ):  # ours alone, so nobody else moves it on
+                    self.applied.setdefault(place, before_us)
+        return dict(self.applied)
 
     async def lag(self, *, of_group: bool = False) -> dict[tuple[str, int], int]:
         """Records not applied yet, by topic and partition: of what this process reads, or of all that its group shares.
