@@ -1,5 +1,6 @@
 """`handover up`: the whole system on this machine, kept running until Ctrl-C."""
 
+import contextlib
 import signal
 from types import FrameType
 
@@ -44,12 +45,17 @@ def _stay(stack: Stack) -> None:
     try:
         _console.print(_addresses(stack))
         _console.print("Ready. Ctrl-C stops it; orders stay.")
-        Watch(stack, lambda sentence: _console.print(sentence, style="yellow", markup=False)).run()
+        Watch(stack, _say).run()
     except KeyboardInterrupt:
         _console.print("Stopping …")
     finally:
         stack.stop()
     _console.print(f"Stopped. Data are kept in {stack.folder}.")
+
+
+def _say(sentence: str) -> None:
+    with contextlib.suppress(OSError):  # our output goes to a disk that is full: all the more reason to go on
+        _console.print(sentence, style="yellow", markup=False)
 
 
 def _addresses(stack: Stack) -> Table:

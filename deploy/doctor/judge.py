@@ -121,7 +121,11 @@ def _unready(part: str, state: str) -> _Found:
     if "database" in state or part == "database":
         return what, "bring PostgreSQL back; the service goes on by itself", POSTGRES
     if "turns fail" in state or "see the log" in state or part in ("timers", "loops"):
-        return what, "its log has the exception; mend it and restart the service", BEHIND
+        return (
+            what,
+            "its log has the exception; it tries again, and goes on by itself once that is mended",
+            BEHIND,
+        )
     return what, "bring Kafka back; the service goes on by itself", KAFKA
 
 

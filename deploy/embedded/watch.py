@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 
 from deploy.embedded.child import EmbeddedError, last_lines
 from deploy.embedded.stack import Stack
@@ -46,18 +47,25 @@ class Watch:
                     service,
                     f"{service} ended ({_how(process)}); its last words:\n{self._last_words(service)}",
                 ):
-                    self.stack.run(service)
-                    self._restarted(service)
+                    self._mend(service, partial(self.stack.run, service))
 
     def _restart_messaging(self) -> None:
         self.stack.stop_messaging()
-        self.stack.start_messaging()
+        try:
+            self.stack.start_messaging()
+        except BaseException:
+            self.stack.stop_messaging()  # half of it looks as if it ran
+            raise
 
     def _mend(self, part: str, start: Callable[[], None]) -> None:
         try:
             start()
         except EmbeddedError as error:
             self.say(str(error))
+        except (
+            Exception
+        ) as error:  # a full disk, a database that just ended: whatever it is, it is tried again
+            self.say(f"{part} could not be started ({type(error).__name__}: {error}).")
         self._restarted(part)
 
     def _due(self, part: str, sentence: str) -> bool:

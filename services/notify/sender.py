@@ -57,7 +57,9 @@ class Sender:
 
     async def run(self) -> None:
         """One loop a channel."""
-        await asyncio.gather(*(self._loop(name, channel) for name, channel in self.channels.items()))
+        async with asyncio.TaskGroup() as loops:
+            for name, channel in self.channels.items():
+                loops.create_task(self._loop(name, channel))
 
     async def _loop(self, name: str, channel: Channel) -> None:
         while True:

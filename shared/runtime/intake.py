@@ -71,7 +71,7 @@ class Intake:
         self.clock = clock
         self.trouble: str | None = "not connected to Kafka yet"
         self.applied: dict[tuple[str, int], int] = {}
-        """Per topic and partition, the offset after the last record that was committed; by others before us, once it was asked."""
+        """Per topic and partition, the offset after the last record that was applied; by others before us, once asked."""
         self.last_turn = time.monotonic()
         self.gone: set[str] = set()
         """Topics that were deleted, or are not made yet."""
@@ -167,10 +167,8 @@ class Intake:
             place, life = (partition.topic, partition.partition), (self.given, self._lives[partition.topic])
             if place not in self.applied:
                 before_us = await self.consumer.committed(partition) or 0
-                if life == (
-                    self.given,
-                    self._lives[partition.topic],
-                ):  # ours alone, so nobody else moves it on
+                # ours alone, so nobody else moves it on
+                if life == (self.given, self._lives[partition.topic]):
                     self.applied.setdefault(place, before_us)
         return dict(self.applied)
 
@@ -252,6 +250,10 @@ class Intake:
         """The turn of a batch, then its offsets."""
         try:
             await self._apply(messages)
+        except asyncio.CancelledError:
+            self._busy.release()
+            raise  # whatever else would end it: a batch that was not applied is not passed over by the next
+        try:
             done = {
                 TopicPartition(record.topic, record.partition): record.offset + 1
                 for record in records

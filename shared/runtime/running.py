@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
@@ -24,11 +23,9 @@ from shared.runtime.relay import Relay
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings
 from shared.runtime.store import Changes
-from shared.runtime.tasks import end
+from shared.runtime.tasks import Loops
 from shared.runtime.telemetry import Metrics
 from shared.runtime.turn import Turns
-
-log = structlog.get_logger(__name__)
 
 SAMPLE_SECONDS = 5
 """How often the gauges (lag, outbox, parked, overdue timers) are read."""
@@ -62,7 +59,7 @@ class Runtime:
         self.parking = Parking(self.turns, self.pool, self.intake.decode)
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
         """Further loops of the service, run from start to stop."""
-        self._tasks: list[asyncio.Task[None]] = []
+        self._loops = Loops()
         self.turns.after_commit += [self.metrics.turn_done, self._committed]
         self.turns.took = self.metrics.turn_took
 
@@ -83,7 +80,7 @@ class Runtime:
         self.commands.start()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._set_clock(), 3)
-        loops = [
+        for loop in (
             self.intake.start,
             self.intake.watch,
             self.relay.run,
@@ -92,19 +89,15 @@ class Runtime:
             self._sample,
             self._keep_time,
             *self.background,
-        ]
-        self._tasks = [
-            asyncio.create_task(loop(), name=getattr(loop, "__qualname__", "loop")) for loop in loops
-        ]
-        for task in self._tasks:
-            task.add_done_callback(self._ended)
+        ):
+            self._loops.begin(loop)
 
     async def stop(self) -> None:
         """Finish what is in hand, then close; nothing is lost by stopping at any point."""
         with contextlib.suppress(Exception):
             await self.intake.stop()
         await self.commands.stop()
-        await end(self._tasks)
+        await self._loops.end()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.pool.close(), 5)
 
@@ -116,10 +109,6 @@ class Runtime:
         if any(m.lane for m in messages) and any(o.status in ("queued", "parked") for o in outcomes):
             self.parking.wake()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            log.error("background loop ended", loop=task.get_name(), error=repr(error))
-
     async def readiness(self) -> dict[str, str | None]:
         """What must be well to serve: None where it is, a sentence where it is not."""
         database: str | None = None
@@ -129,14 +118,13 @@ class Runtime:
             database = f"the database cannot be reached: {type(away).__name__}"
         except Exception as error:
             database = f"the database is not as expected ({type(error).__name__}); were migrations run?"
-        dead = [t.get_name() for t in self._tasks[1:] if t.done()]
         return {
             "database": database,
             "kafka": await self.intake.unassigned(),
             "http": self.commands.trouble,
             "relay": self.relay.trouble,
             "timers": self.due.trouble,
-            "loops": f"stopped: {', '.join(dead)}" if dead else None,
+            "loops": self._loops.trouble,
         }
 
     async def progress(self) -> dict[str, Any]:

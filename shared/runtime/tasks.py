@@ -1,11 +1,54 @@
-"""Ending the loops of a service."""
+"""The loops of a service: kept going, and ended."""
 
 import asyncio
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
+PAUSE = 2.0
+"""Seconds before a loop that ended by an error is begun again: what it does is all in the database."""
+REMEMBERED = 10.0
+"""Seconds that such an end is spoken of."""
 AGAIN = 1.0
 """Seconds after which a loop that goes on is told again."""
+
+
+class Loops:
+    """Loops that go on until they are ended; one that ends by an error it did not expect is begun again."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failed: dict[str, tuple[float, str]] = {}
+        """Of each loop that ended by an error: when last, and by what."""
+
+    def begin(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a loop in the background. One that returns is done."""
+        name = getattr(loop, "__qualname__", "loop")
+        self._tasks.append(asyncio.create_task(self._keep(name, loop), name=name))
+
+    async def end(self) -> None:
+        """End them all."""
+        await end(self._tasks)
+
+    @property
+    def trouble(self) -> str | None:
+        """A sentence when a loop ended by an error lately."""
+        since = time.monotonic() - REMEMBERED
+        ended = [f"{name} ({error})" for name, (at, error) in self._failed.items() if at > since]
+        return f"begun again, see the log: {', '.join(ended)}" if ended else None
+
+    async def _keep(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                return await loop()
+            except Exception as error:
+                self._failed[name] = time.monotonic(), type(error).__name__
+                log.exception("loop is begun again", loop=name, seconds=PAUSE)
+                await asyncio.sleep(PAUSE)
 
 
 async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:

@@ -1,5 +1,6 @@
 """What ops see: JSON logs without personal data, Prometheus metrics, traces where an endpoint is set (X6)."""
 
+import contextlib
 import logging
 import re
 import secrets
@@ -37,6 +38,16 @@ LONGEST = 1000
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
+class _Output(structlog.PrintLogger):
+    """Writes lines. One that cannot be written, for the disk is full, is left out: what wanted to say it goes on."""
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = error = critical = exception = fatal = failure = err = msg
+
+
 def setup_logging(level: str, service: str) -> None:
     """JSON lines on standard output, the libraries' own logs included."""
 
@@ -54,6 +65,7 @@ def setup_logging(level: str, service: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=lambda *_: _Output(),
         cache_logger_on_first_use=True,
     )
     render: list[structlog.types.Processor] = [

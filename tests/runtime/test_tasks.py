@@ -1,4 +1,4 @@
-"""Loops end when they are told to."""
+"""Loops go on, whatever happens in them, and end when they are told to."""
 
 import asyncio
 
@@ -28,3 +28,40 @@ async def test_a_loop_whose_cancellation_is_lost_in_an_error_ends_all_the_same(
     await tasks.end([loop, done])
     assert loop.cancelled()
     assert len(lost) == 2
+
+
+async def test_a_loop_that_ends_by_an_error_is_said_and_begun_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tasks, "PAUSE", 0.01)
+    begun: list[int] = []
+
+    async def brittle() -> None:
+        begun.append(len(begun))
+        if len(begun) < 3:
+            raise OSError(28, "No space left on device")
+        await asyncio.sleep(60)
+
+    loops = tasks.Loops()
+    loops.begin(brittle)
+    assert loops.trouble is None
+    async with asyncio.timeout(5):
+        while len(begun) < 3:
+            await asyncio.sleep(0.01)
+    assert loops.trouble is not None
+    assert "brittle (OSError)" in loops.trouble
+    monkeypatch.setattr(tasks, "REMEMBERED", 0)
+    assert loops.trouble is None, "that was long ago"
+    await loops.end()
+
+
+async def test_a_loop_that_is_done_is_not_begun_again():
+    begun: list[int] = []
+
+    async def short() -> None:
+        begun.append(1)
+
+    loops = tasks.Loops()
+    loops.begin(short)
+    await asyncio.sleep(0.01)
+    await loops.end()
+    assert begun == [1]
+    assert loops.trouble is None

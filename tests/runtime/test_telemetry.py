@@ -53,6 +53,20 @@ def test_our_logs_and_the_libraries_are_json_on_standard_output():
     assert {"timestamp"} <= ours.keys() & theirs.keys()
 
 
+@pytest.mark.requirement("X6")
+def test_a_line_that_cannot_be_written_stops_nobody():
+    class FullDisk(StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    with logged() as lines:
+        with redirect_stdout(FullDisk()):
+            for level in ("info", "warning", "error", "exception", "critical"):
+                getattr(structlog.get_logger("x"), level)("it happened")
+        structlog.get_logger("x").info("there is room again")
+    assert [line["event"] for line in lines] == ["there is room again"]
+
+
 @pytest.mark.requirement("X4")
 def test_personal_data_does_not_get_into_a_line_at_any_depth():
     with logged() as lines:
