@@ -17,7 +17,9 @@ _TETHER = Path(__file__).with_name("tether.py")
 _PORTS = range(15_000, 25_000)
 """Free ports are looked for here: below the ports that systems give to outgoing connections, which would take one from us
 between looking and listening."""
-_given: set[int] = set()
+_given: dict[int, socket.socket] = {}
+"""The ports given so far. Each is held by a UDP socket until we end, so that no process beside us is given it before the one it
+was meant for listens there over TCP."""
 
 
 class EmbeddedError(Exception):
@@ -79,14 +81,19 @@ def last_lines(log: Path, count: int = 5) -> str:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on; never the same one twice in a process."""
+    """A TCP port on loopback that nobody listens on; never one that was given before, here or to a process that still runs."""
     # not the common generator: test tools seed it, and then processes side by side draw the same ports
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
-        if port not in _given:
-            with socket.socket() as probe, contextlib.suppress(OSError):
+        holder = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            holder.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-                _given.add(port)
-                return port
+        except OSError:
+            holder.close()
+        else:
+            _given[port] = holder
+            return port
     raise EmbeddedError("No free port is left on this machine.")
 
 

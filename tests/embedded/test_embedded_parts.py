@@ -143,6 +143,20 @@ def test_a_taken_port_is_said(part: type[EmbeddedPostgres | EmbeddedBroker], fol
             part(folder, other.getsockname()[1]).start()
 
 
+def test_a_port_given_to_another_process_is_not_given_to_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = "from deploy.embedded.child import free_port; print(free_port(), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", asks], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        theirs = int(other.stdout.readline())  # nobody listens there yet
+        monkeypatch.setattr("deploy.embedded.child._PORTS", range(theirs, theirs + 1))
+        with pytest.raises(EmbeddedError, match="No free port"):
+            free_port()
+        other.communicate(b"\n")
+    assert free_port() == theirs
+
+
 def test_an_interrupted_first_start_is_made_good() -> None:
     with temporary_folder() as folder:
         (folder / "postgres.new").mkdir()
