@@ -17,9 +17,6 @@ _TETHER = Path(__file__).with_name("tether.py")
 _PORTS = range(15_000, 25_000)
 """Free ports are looked for here: below the ports that systems give to outgoing connections, which would take one from us
 between looking and listening."""
-_given: dict[int, socket.socket] = {}
-"""The ports given so far. Each is held by a UDP socket until we end, so that no process beside us is given it before the one it
-was meant for listens there over TCP."""
 
 
 class EmbeddedError(Exception):
@@ -84,7 +81,7 @@ def free_port() -> int:
     """A TCP port on loopback that nobody listens on; never one that was given before, here or to a process that still runs."""
     # not the common generator: test tools seed it, and then processes side by side draw the same ports
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
-        holder = socket.socket(type=socket.SOCK_DGRAM)
+        holder = socket.socket(type=socket.SOCK_DGRAM)  # UDP, so as not to be in the way
         try:
             holder.bind(("127.0.0.1", port))
             with socket.socket() as probe:
@@ -92,7 +89,8 @@ def free_port() -> int:
         except OSError:
             holder.close()
         else:
-            _given[port] = holder
+            # open until we end: nobody is given it before the one it is meant for listens there, which takes a while
+            holder.detach()
             return port
     raise EmbeddedError("No free port is left on this machine.")
 

@@ -178,7 +178,14 @@ def fields_of(error: ValueError) -> str:
     if errors is None:
         return type(error).__name__
     found = errors(include_url=False, include_context=False, include_input=False)
+    places = [e["loc"] for e in found]
+    # a list whose items are wrong is called too short besides: the wrong ones were not counted
+    found = [e for e in found if e["type"] != "too_short" or not any(_inside(p, e["loc"]) for p in places)]
     return "; ".join(f"{place_of(e['loc']) or 'body'}: {e['msg']}" for e in found[:5])
+
+
+def _inside(place: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def place_of(parts: Iterable[Any]) -> str:

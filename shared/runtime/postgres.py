@@ -98,7 +98,8 @@ class PostgresStore:
             async with self.pool.acquire(timeout=10) as connection, connection.transaction():
                 yield PostgresTransaction(connection)
         except UNAVAILABLE as away:
-            raise Unavailable(f"{type(away).__name__}: {away}"[:200]) from away
+            what = str(away).partition("\n")[0]  # without PostgreSQL's hints
+            raise Unavailable(f"{type(away).__name__}: {what}"[:200]) from away
         except (
             asyncpg.DeadlockDetectedError,
             asyncpg.SerializationError,

@@ -57,6 +57,17 @@ def test_what_does_not_fit_is_an_error_under_its_own_identity():
     assert (incoming.envelope.id, incoming.envelope.source) == ("1", "psp")
 
 
+def test_a_wrong_line_is_not_called_a_missing_one():
+    order = json.loads(submitted().model_dump_json())
+    for wrong, said in (([order["lines"][0] | {"quantity": 0}], "lines.0.quantity: "), ([], "lines: ")):
+        body = json.dumps(order | {"lines": wrong}).encode()
+        headers = kafka(type="orders.inbox.order_submitted.v1")
+        error = outside(headers, body, SHOP, inbox="orders.inbox").error
+        assert isinstance(error, Refused)
+        assert error.detail.startswith(said)
+        assert ";" not in error.detail
+
+
 def test_a_topic_takes_only_its_own_types():
     assert PAID in inbox_types("orders.inbox")
     incoming = outside(kafka(), paid().model_dump_json().encode(), SHOP, inbox="scans.inbox")
