@@ -1,10 +1,11 @@
 """The outside world of notify: a post office that counts what it is handed, and the sender that hands it over."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from deploy.simulate.host import Host
 from deploy.simulate.steps import Fiber, Step
-from services.notify.handlers import LEASE, ClaimMessages, RecordResults, Result
+from services.notify.handlers import LEASE, Claim, ClaimMessages, RecordResults, Result
 from shared.runtime.commands import asked
 from shared.runtime.messages import Command, Outcome, Status
 from shared.values import Actor, ActorKind
@@ -48,29 +49,29 @@ class Sender:
     async def round(self) -> None:
         """Send what is due."""
         claimed_at = self.host.town.clock.now()
-        claimed = await self.claim(self._due()[:10])
+        claim = await self.claim(self._due()[:10])
         taken: list[str] = []
         results = []
         booked = False
         try:
-            for message_id in claimed:
+            for message_id in claim.message_ids:
                 await Step("before handing over")
                 if self.mail.take(message_id):
                     taken.append(message_id)
                 results.append(Result(message_id=message_id, error="" if message_id in taken else "closed"))
             await Step("between handing over and booking")
-            booked = await self.book(results) and self.host.town.clock.now() < claimed_at + LEASE
+            booked = await self.book(results, claim.lease) and self.host.town.clock.now() < claimed_at + LEASE
         finally:
             for message_id in () if booked else taken:
                 self.mail.unsure[message_id] = self.mail.unsure.get(message_id, 0) + 1
 
-    async def claim(self, message_ids: list[str]) -> list[str]:
+    async def claim(self, message_ids: list[str]) -> Claim:
         """Take messages, so that nobody else sends them."""
-        return (await self._tell(ClaimMessages(message_ids=tuple(message_ids)))).answer or []
+        return Claim.model_validate((await self._tell(ClaimMessages(message_ids=tuple(message_ids)))).answer)
 
-    async def book(self, results: list[Result]) -> bool:
+    async def book(self, results: list[Result], lease: datetime) -> bool:
         """Say what became of them; False when that was not kept."""
-        outcome = await self._tell(RecordResults(results=tuple(results)))
+        outcome = await self._tell(RecordResults(results=tuple(results), lease=lease))
         return outcome.status is not Status.FAILED
 
     async def _tell(self, command: Command) -> Outcome:

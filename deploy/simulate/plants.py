@@ -5,6 +5,7 @@ proves nothing. `PLANTS` has for each what is wrong, and the orders within which
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +15,7 @@ from deploy.simulate.mail import Sender
 from deploy.simulate.steps import Step
 from deploy.simulate.store import SimStore, SimTransaction
 from services.aftersales.domain.case import KnownOrder
+from services.notify.handlers import LEASE, Claim
 from services.warehouse.handlers import allocation, picking
 from shared.events.warehouse import FulfillmentCanceled
 from shared.runtime import turn
@@ -197,13 +199,13 @@ def _refilled_without_a_trace(self: SimStore) -> None:
     self.outbox = list(range(len(self.event_log)))
 
 
-async def _sent_without_claim(self: Sender, message_ids: list[str]) -> list[str]:
-    return message_ids
+async def _sent_without_claim(self: Sender, message_ids: list[str]) -> Claim:
+    return Claim(message_ids=tuple(message_ids), lease=self.host.town.clock.now() + LEASE)
 
 
-async def _never_booked(self: Sender, results: list[Any]) -> bool:
+async def _never_booked(self: Sender, results: list[Any], lease: datetime) -> bool:
     if self.host.town.rng.random() > 0.05:
-        return await _BOOK(self, results)
+        return await _BOOK(self, results, lease)
     return True
 
 

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from pydantic import BaseModel
+
 from services.notify.tables import (
     CONTACTS,
     MESSAGES,
@@ -110,9 +112,16 @@ class NotifyDesk(Desk):
 
 
 class ClaimMessages(Command):
-    """A sender takes messages that are due."""
+    """A sender takes messages that are due. The answer is a `Claim`."""
 
     message_ids: tuple[str, ...]
+
+
+class Claim(BaseModel):
+    """What a sender was given, and until when it has that to itself."""
+
+    message_ids: tuple[str, ...]
+    lease: datetime
 
 
 class Result(Command):
@@ -127,9 +136,10 @@ class Result(Command):
 
 
 class RecordResults(Command):
-    """What became of claimed messages."""
+    """What became of messages that were claimed until `lease`."""
 
     results: tuple[Result, ...]
+    lease: datetime
 
 
 class RetryMessage(Command):
@@ -224,15 +234,15 @@ def named(command: ClaimMessages | RecordResults | RetryMessage, desk: NotifyDes
             yield desk.messages.want(command.message_id)
 
 
-def claim(command: ClaimMessages, desk: NotifyDesk) -> list[str]:
+def claim(command: ClaimMessages, desk: NotifyDesk) -> Claim:
     """Give a sender the messages that are still due; nobody else gets them until the lease ends."""
-    claimed = []
+    claimed, lease = [], desk.now + LEASE
     for message_id in command.message_ids:
         message = desk.messages.get(message_id)
         if message is not None and message.state is MessageState.PLANNED and message.due <= desk.now:
-            desk.messages.put(replace(message, due=desk.now + LEASE, tries=message.tries + 1))
+            desk.messages.put(replace(message, due=lease, tries=message.tries + 1))
             claimed.append(message_id)
-    return claimed
+    return Claim(message_ids=tuple(claimed), lease=lease)
 
 
 def record(command: RecordResults, desk: NotifyDesk) -> None:
@@ -241,6 +251,8 @@ def record(command: RecordResults, desk: NotifyDesk) -> None:
         message = desk.messages[result.message_id]
         if message.state is not MessageState.PLANNED:
             continue
+        if result.error and message.due != command.lease:
+            continue  # it came too late: somebody else has the message, and is not to lose it to a third
         if not result.error:
             desk.messages.put(replace(message, state=MessageState.SENT, last_error=""))
             _say(MessageSent, message, desk)

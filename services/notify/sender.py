@@ -5,14 +5,14 @@ is outside. After a crash the lease ends and the message is sent again, under th
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 from jinja2.exceptions import TemplateError
 from sqlalchemy import select
 
 from services.notify.channels import Channel, GiveUp, Letter, TryLater
-from services.notify.handlers import NECESSARY, ClaimMessages, RecordResults, Result, language
+from services.notify.handlers import NECESSARY, Claim, ClaimMessages, RecordResults, Result, language
 from services.notify.tables import (
     CONTACTS,
     MESSAGES,
@@ -84,15 +84,20 @@ class Sender:
         if not ids:
             return 0
         outcome = await self.runtime.commands.tell(ClaimMessages(message_ids=ids), SENDER)
-        claimed: list[str] = outcome.answer or []
-        if claimed:
+        if outcome.answer is None:  # a bug of ours, and logged
+            return 0
+        claim = Claim.model_validate(outcome.answer)
+        if claim.message_ids:
             busy = asyncio.Semaphore(AT_ONCE)
-            jobs = [self._send(m, c, out, channel, busy) for m, c, out in await self._with_contacts(claimed)]
+            jobs = [
+                self._send(m, c, out, channel, busy)
+                for m, c, out in await self._with_contacts(claim.message_ids)
+            ]
             results = await asyncio.gather(*jobs)
-            await self.runtime.commands.tell(RecordResults(results=tuple(results)), SENDER)
-        return len(claimed)
+            await self.runtime.commands.tell(RecordResults(results=tuple(results), lease=claim.lease), SENDER)
+        return len(claim.message_ids)
 
-    async def _with_contacts(self, ids: list[str]) -> list[tuple[Message, BuyerContact | None, bool]]:
+    async def _with_contacts(self, ids: Sequence[str]) -> list[tuple[Message, BuyerContact | None, bool]]:
         found = await self.runtime.read(select(messages).where(messages.c.message_id.in_(ids)))
         loaded = [MESSAGES.load(r) for r in found]
         orders = sorted({m.order_id for m in loaded})

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.notify.channels import GiveUp, TryLater
+from services.notify.channels import GiveUp, Letter, TryLater
 from services.notify.handlers import LEASE, TRIES, ClaimMessages, RetryMessage, Routing, SetOptOut, Webhook
 from services.notify.sender import SENDER
 from services.notify.tables import MessageState
@@ -68,6 +68,30 @@ async def test_a_message_of_a_sender_that_died_is_sent_by_another_when_the_lease
     sender = home.sender(file=box)
     assert await sender._send_due("file", box) == 0
     home.clock.move_to(home.clock.now() + LEASE)
+    assert await sender._send_due("file", box) == 1
+
+
+@pytest.mark.requirement("N6")
+async def test_a_try_booked_after_its_lease_does_not_take_the_message_from_who_has_it_now(
+    home: House,
+) -> None:
+    await home.hear(placed(), shipped())
+    (message_id,) = [m.message_id for m in await home.messages() if m.template == "shipped"]
+    box = Box()
+    sender = home.sender(file=box)
+
+    class Slow(Box):
+        """Fails when another sender has the message already."""
+
+        async def send(self, letter: Letter) -> None:
+            home.clock.move_to(home.clock.now() + LEASE)
+            await home.commands.tell(ClaimMessages(message_ids=(message_id,)), SENDER)
+            raise TryLater("away")
+
+    assert await sender._send_due("file", Slow()) == 1
+    home.clock.move_to(home.clock.now() + LEASE - timedelta(seconds=1))
+    assert await sender._send_due("file", box) == 0, "another has it until its own lease ends"
+    home.clock.move_to(home.clock.now() + timedelta(seconds=1))
     assert await sender._send_due("file", box) == 1
 
 
