@@ -15,7 +15,7 @@ from fastapi import FastAPI
 import shared.events
 from deploy import settings as commands
 from deploy.provision import SERVICES
-from services.notify.handlers import Routing, Webhook
+from services.notify.routing import Routing, Webhook
 from services.warehouse.app import DEFAULT_COURIERS
 from services.warehouse.domain.courier import load_couriers
 from shared.events.base import EVENT_TYPES, Event

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from deploy.simulate.host import Host
 from deploy.simulate.steps import Fiber, Step
-from services.notify.handlers import LEASE, Claim, ClaimMessages, RecordResults, Result
+from services.notify.sending import LEASE, Claim, ClaimMessages, RecordResults, Result
 from shared.runtime.commands import asked
 from shared.runtime.messages import Command, Outcome, Status
 from shared.values import Actor, ActorKind

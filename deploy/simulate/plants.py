@@ -15,7 +15,7 @@ from deploy.simulate.mail import Sender
 from deploy.simulate.steps import Step
 from deploy.simulate.store import SimStore, SimTransaction
 from services.aftersales.domain.case import KnownOrder
-from services.notify.handlers import LEASE, Claim
+from services.notify.sending import LEASE, Claim
 from services.warehouse.handlers import allocation, picking
 from shared.events.warehouse import FulfillmentCanceled
 from shared.runtime import turn
@@ -123,7 +123,7 @@ async def _nothing_is_known(self: Any, tx: Any, incoming: Any) -> None:
 async def _parked_does_not_block(self: Any, tx: Any, incoming: Any) -> Any:
     found = await _KNOWN_OR_WAITS(self, tx, incoming)
     waits = found is not None and found.status is Status.QUEUED
-    if waits and incoming.door is Door.KAFKA and self._cursor(incoming.lane).state is LaneState.FAILED:
+    if waits and incoming.door is Door.KAFKA and self.keeper.cursor(incoming.lane).state is LaneState.FAILED:
         self.desk.discard()
         return None
     return found
@@ -133,14 +133,14 @@ _KNOWN_OR_WAITS = _Turn._known_or_waits
 
 
 async def _gaps_are_jumped(self: Any, tx: Any, incoming: Any) -> Any:
-    sequence, cursor = incoming.envelope.sequence, self._cursor(incoming.lane)
+    sequence, cursor = incoming.envelope.sequence, self.keeper.cursor(incoming.lane)
     if sequence is not None and sequence > cursor.sequence + 1:
         return None
     return await _KNOWN_OR_WAITS(self, tx, incoming)
 
 
 async def _duplicates_pass(self: Any, tx: Any, incoming: Any) -> Any:
-    sequence, cursor = incoming.envelope.sequence, self._cursor(incoming.lane)
+    sequence, cursor = incoming.envelope.sequence, self.keeper.cursor(incoming.lane)
     if sequence is not None and sequence <= cursor.sequence and incoming.door is Door.KAFKA:
         return None
     return await _KNOWN_OR_WAITS(self, tx, incoming)

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlalchemy import select
 
-from services.notify.handlers import RetryMessage, SetOptOut
+from services.notify.handlers import SetOptOut
+from services.notify.sending import RetryMessage
 from services.notify.tables import MESSAGES, MessageState, messages
 from services.notify.troubles import troubles
 from shared.runtime.http import Anyone, BackOffice

@@ -11,7 +11,8 @@ from standardwebhooks import Webhook as Signer
 
 from services.notify import api
 from services.notify.channels import Channel, EmailChannel, FileChannel, WebhookChannel
-from services.notify.handlers import HEARD, Routing, Webhook, service
+from services.notify.handlers import HEARD, service
+from services.notify.routing import Routing, Webhook
 from services.notify.sender import Sender
 from services.notify.texts import TemplatesWrong, Texts
 from services.notify.troubles import TroubleGauges

@@ -19,7 +19,7 @@ import httpx
 import orjson
 from standardwebhooks import Webhook as Signer
 
-from services.notify.handlers import Webhook
+from services.notify.routing import Webhook
 
 
 class TryLater(Exception):

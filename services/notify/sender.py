@@ -12,7 +12,8 @@ from jinja2.exceptions import TemplateError
 from sqlalchemy import select
 
 from services.notify.channels import Channel, GiveUp, Letter, TryLater
-from services.notify.handlers import NECESSARY, Claim, ClaimMessages, RecordResults, Result, language
+from services.notify.routing import NECESSARY
+from services.notify.sending import Claim, ClaimMessages, RecordResults, Result
 from services.notify.tables import (
     CONTACTS,
     MESSAGES,
@@ -161,7 +162,7 @@ class Sender:
             "refund_due": bool(refund["amount"]),
             "reason_text": facts.get("detail") or facts.get("reason", ""),
         }
-        locale = language(contact, message.audience, self.staff_locale)
+        locale = _language(contact, message.audience, self.staff_locale)
         text = self.texts.render(message.template, locale, values)
         reach = person.email if person else None
         if person and message.channel != "email":
@@ -176,3 +177,8 @@ class Sender:
             message.event_type,
             facts,
         )
+
+
+def _language(contact: BuyerContact | None, audience: str, staff: Locale) -> Locale:
+    """Buyers in theirs, staff in the shop's (N4)."""
+    return contact.locale if contact is not None and audience == "buyer" else staff

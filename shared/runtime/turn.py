@@ -7,8 +7,6 @@ messages). A turn is pure but for its one transaction, so it simply runs again w
 import asyncio
 import random
 import time
-import traceback
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
@@ -16,19 +14,11 @@ from typing import Any, Generic, TypeVar
 import structlog
 from pydantic import BaseModel
 
-from shared.runtime.bookkeeping import Cursor, LaneState, Parked, ParkedState, Seen
+from shared.runtime.bookkeeper import Bookkeeper, parked_key, seen_key, storable
+from shared.runtime.bookkeeping import LaneState, ParkedState, Seen
 from shared.runtime.clock import Clock
 from shared.runtime.desk import Desk, Want
-from shared.runtime.envelope import Malformed
-from shared.runtime.messages import (
-    Door,
-    Incoming,
-    Outcome,
-    Raw,
-    Refused,
-    Status,
-    timer_fallen_due,
-)
+from shared.runtime.messages import Door, Incoming, Outcome, Refused, Status, timer_fallen_due
 from shared.runtime.saying import entries_of
 from shared.runtime.service import Handling, Service
 from shared.runtime.store import Ask, Changes, DueTimer, Store, Transaction, TryAgain, Unfit
@@ -40,7 +30,6 @@ TRIES = 20
 """How often a turn runs again for a race before it gives up; each try waits a little longer."""
 
 _Needing = tuple[Incoming, Iterator[Want | tuple[Want, ...]]]
-_NO_RECORD = Raw("", 0, 0, None, (), b"")
 _REUSED = Refused(
     "id_reused", "this id was used before for another message; send it with an id of its own", field="id"
 )
@@ -67,7 +56,7 @@ class Turns(Generic[D]):
             return (await self._again(lambda: _Turn(self, list(messages)).run()))[1]
         except Unfit as unfit:
             if len(messages) == 1:
-                message = _storable(messages[0], unfit)
+                message = _nameable(messages[0], unfit)
                 return (await self._again(lambda: _Turn(self, [message]).run()))[1]
             half = len(messages) // 2
             return await self.run(messages[:half]) + await self.run(messages[half:])
@@ -122,7 +111,7 @@ class _Turn(Generic[D]):
         self.books = self.desk.books
         self.outcomes: list[Outcome] = []
         self.claimed: list[str] = []
-        self.stopped_lanes: set[str] = set()
+        self.keeper = Bookkeeper(self.service, self.desk, self.now)
 
     async def run(self) -> tuple[list[Incoming], list[Outcome]]:
         async with self.turns.store.transaction() as tx:
@@ -147,7 +136,7 @@ class _Turn(Generic[D]):
         """Load what is known of the messages, then advance their `needs` in step; the first step comes along with the books.
         One SELECT per table and step, whatever the batch."""
         lanes = {m.lane for m in self.messages if m.lane}
-        seen = {_seen_key(m) for m in self.messages if m.from_outside}
+        seen = {seen_key(m) for m in self.messages if m.from_outside}
         books = [self.books.cursors.want(*lanes), self.books.inbox.want(*seen)]
         wants, running = _advanced([(m, self._needs(m)) for m in self.messages])
         await self._fetch(tx, books + wants)
@@ -160,7 +149,7 @@ class _Turn(Generic[D]):
     async def _load_parked(self, tx: Transaction) -> None:
         flowing, cursors = LaneState.FLOWING, self.books.cursors.known.values()
         waiting = {cursor.lane for cursor in cursors if cursor is not None and cursor.state is not flowing}
-        parked = {_parked_key(m) for m in self.messages if m.lane in waiting or m.door is Door.TIMER}
+        parked = {parked_key(m) for m in self.messages if m.lane in waiting or m.door is Door.TIMER}
         retried = {m.lane for m in self.messages if m.door is Door.RETRY}
         await self._fetch(
             tx, [self.books.parked.want(*parked), self.books.parked.want_group("queue", *retried)]
@@ -176,9 +165,9 @@ class _Turn(Generic[D]):
     def _was_known(self, incoming: Incoming) -> bool:
         """True when the message was answered before this turn: then no row of it will be looked at."""
         if incoming.from_outside:
-            return self.books.inbox.get(_seen_key(incoming)) is not None
+            return self.books.inbox.get(seen_key(incoming)) is not None
         sequence = incoming.envelope.sequence
-        return sequence is not None and sequence <= self._cursor(incoming.lane).sequence
+        return sequence is not None and sequence <= self.keeper.cursor(incoming.lane).sequence
 
     async def _fetch(self, tx: Transaction, wants: Sequence[Want]) -> None:
         keys: dict[tuple[int, str | None], tuple[Want, dict[str, None]]] = {}
@@ -206,37 +195,39 @@ class _Turn(Generic[D]):
 
     async def _known_or_waits(self, tx: Transaction, incoming: Incoming) -> Outcome | None:
         """None when the message is to be handled now; else what became of it."""
-        sequence, cursor = incoming.envelope.sequence, self._cursor(incoming.lane)
-        if incoming.door is Door.RETRY and not self.books.parked.known.get(_parked_key(incoming)):
+        sequence, cursor = incoming.envelope.sequence, self.keeper.cursor(incoming.lane)
+        if incoming.door is Door.RETRY and not self.books.parked.known.get(parked_key(incoming)):
             return Outcome(Status.DUPLICATE)  # another retry was first
         if incoming.from_outside and (outcome := await self._seen(tx, incoming)):
-            self._unpark(incoming)
+            self.keeper.unpark(incoming)
             return outcome
         if sequence is not None and sequence <= cursor.sequence:
-            self._unpark(incoming)
+            self.keeper.unpark(incoming)
             return Outcome(Status.DUPLICATE)
         if incoming.door is Door.RETRY:
             gap = sequence is not None and sequence > cursor.sequence + 1
-            return Outcome(Status.QUEUED) if gap or incoming.lane in self.stopped_lanes else None
+            return Outcome(Status.QUEUED) if gap or incoming.lane in self.keeper.stopped_lanes else None
         if incoming.door is not Door.KAFKA:
             return None
         if cursor.state is LaneState.FAILED:
-            return self._park(incoming, ParkedState.QUEUED, "an earlier message of its stream is parked")
+            return self.keeper.park(
+                incoming, ParkedState.QUEUED, "an earlier message of its stream is parked"
+            )
         if sequence is not None and sequence > cursor.sequence + 1:
             missing = f"waits for {cursor.sequence + 1} of its stream"
-            return self._park(incoming, ParkedState.GAP, missing)
+            return self.keeper.park(incoming, ParkedState.GAP, missing)
         return None
 
     async def _seen(self, tx: Transaction, incoming: Incoming) -> Outcome | None:
-        seen = self.books.inbox.get(_seen_key(incoming))
+        seen = self.books.inbox.get(seen_key(incoming))
         if seen is None:
             return None
         if seen.digest != incoming.digest:
-            second = f"{_seen_key(incoming)}#{incoming.digest.hex()[:16]}"
+            second = f"{seen_key(incoming)}#{incoming.digest.hex()[:16]}"
             await self._fetch(tx, [self.books.inbox.want(second)])
             if self.books.inbox.get(second) is None:
                 self.books.inbox.put(Seen(second, incoming.digest, self.now, Status.REFUSED, None))
-                return self._refuse(incoming, _REUSED, remember=False)
+                return self.keeper.refuse(incoming, _REUSED, remember=False)
             return Outcome(Status.DUPLICATE, refusal=_REUSED)
         if seen.status == Status.REFUSED:
             return Outcome(Status.DUPLICATE, refusal=Refused(**seen.answer))
@@ -248,16 +239,14 @@ class _Turn(Generic[D]):
         except Refused as refused:
             self.desk.discard()
             if incoming.from_outside or incoming.door is Door.HTTP:
-                return self._refuse(incoming, refused, remember=True)
-            return self._fail(incoming, refused)
+                return self.keeper.refuse(incoming, refused)
+            return self.keeper.fail(incoming, refused)
         except Exception as error:
             self.desk.discard()
             if isinstance(error, (TryAgain, Unfit)) and error is not incoming.error:
                 raise
-            return self._fail(incoming, error)
-        self._remember(incoming, Status.DONE, answer)
-        self._advance(incoming)
-        return Outcome(Status.DONE if incoming.message is not None else Status.PASSED, answer=answer)
+            return self.keeper.fail(incoming, error)
+        return self.keeper.done(incoming, answer)
 
     async def _call(self, tx: Transaction, incoming: Incoming) -> Any:
         if incoming.error is not None:
@@ -275,108 +264,6 @@ class _Turn(Generic[D]):
 
     def _handling(self, incoming: Incoming) -> Handling[Any, D] | None:
         return self.service.by_type.get(type(incoming.message))
-
-    # --- what becomes of a message ------------------------------------------------------------------------
-
-    def _advance(self, incoming: Incoming) -> None:
-        self._unpark(incoming)
-        if incoming.envelope.sequence is not None:
-            cursor = self._cursor(incoming.lane)
-            self.books.cursors.put(Cursor(cursor.lane, incoming.envelope.sequence, cursor.state))
-
-    def _remember(self, incoming: Incoming, status: Status, answer: Any) -> None:
-        if incoming.from_outside:
-            self.books.inbox.put(Seen(_seen_key(incoming), incoming.digest, self.now, status, answer))
-
-    def _refuse(self, incoming: Incoming, refused: Refused, *, remember: bool) -> Outcome:
-        if remember:
-            names = ("code", "detail", "field", "status")
-            self._remember(incoming, Status.REFUSED, {name: getattr(refused, name) for name in names})
-        if incoming.door is not Door.HTTP and self.service.refused is not None:
-            envelope = incoming.envelope
-            refusal = self.service.refused(
-                refused=_text(incoming.claimed_id or envelope.id),
-                refused_source=envelope.source,
-                refused_type=envelope.type,
-                code=refused.code,
-                detail=refused.detail,
-                field=refused.field,
-            )
-            self.desk.publish(refusal)
-        self._unpark(incoming)
-        return Outcome(Status.REFUSED, refusal=refused)
-
-    def _fail(self, incoming: Incoming, error: Exception) -> Outcome:
-        if incoming.door is Door.HTTP:
-            log.error(
-                "command failed",
-                service=self.service.name,
-                type=incoming.envelope.type,
-                error=type(error).__name__,
-                where=_where(error),
-            )
-            return Outcome(Status.FAILED, error=error)
-        return self._park(incoming, ParkedState.FAILED, _reason(error), error)
-
-    def _park(
-        self, incoming: Incoming, state: ParkedState, reason: str, error: Exception | None = None
-    ) -> Outcome:
-        envelope, raw, reason = incoming.envelope, incoming.raw or _NO_RECORD, _text(reason)
-        before = self.books.parked.get(incoming.parked_key) if incoming.parked_key else None
-        key = _parked_key(incoming)
-        if before is None and self.books.parked.known.get(key):
-            return Outcome(Status.DUPLICATE)
-        where = (
-            _text("".join(traceback.format_exception(error, limit=-12)))
-            if error and not isinstance(error, Refused)
-            else ""
-        )
-        self.books.parked.put(
-            replace(before, state=state, reason=reason, traceback=where, tries=before.tries + 1)
-            if before
-            else Parked(
-                parked_key=key, lane=incoming.lane, queue=incoming.lane, state=state, parked_at=self.now,
-                place=envelope.sequence if envelope.sequence is not None else raw.offset,
-                type=envelope.type, stream=envelope.stream, sequence=envelope.sequence, message_id=envelope.id,
-                source=envelope.source, door=incoming.door, topic=raw.topic, partition=raw.partition,
-                offset=raw.offset, key=b64encode(raw.key or b"").decode(),
-                headers=tuple((_text(k), b64encode(v or b"").decode()) for k, v in raw.headers),
-                body=b64encode(raw.body).decode(), reason=reason, traceback=where, tries=1,
-            )
-        )  # fmt: skip
-        if state is ParkedState.QUEUED:
-            return Outcome(Status.QUEUED)
-        lane_state = LaneState.FAILED if state is ParkedState.FAILED else LaneState.GAP
-        self.books.cursors.put(replace(self._cursor(incoming.lane), state=lane_state))
-        if state is ParkedState.GAP:
-            return Outcome(Status.QUEUED)
-        self.stopped_lanes.add(incoming.lane)
-        if before is None:
-            self.desk.publish(
-                self.service.parked(service=self.service.name, parked_id=key,
-                                    parked_type=envelope.type, parked_stream=envelope.stream, reason=reason)
-            )  # fmt: skip
-            log.error(
-                "message parked",
-                service=self.service.name,
-                type=envelope.type,
-                stream=envelope.stream,
-                reason=reason,
-            )
-        return Outcome(Status.PARKED, error=error)
-
-    def _unpark(self, incoming: Incoming) -> None:
-        """Take a retried message off its lane; the lane flows again when nothing is left on it."""
-        if incoming.parked_key is None:
-            return
-        self.books.parked.remove(incoming.parked_key)
-        rest = self.books.parked.group("queue", incoming.lane)
-        more = self.books.parked.more("queue", incoming.lane)
-        state = LaneState.GAP if rest or more else LaneState.FLOWING
-        self.books.cursors.put(replace(self._cursor(incoming.lane), state=state))
-
-    def _cursor(self, lane: str) -> Cursor:
-        return (self.books.cursors.get(lane) if lane else None) or Cursor(lane)
 
     def _from_timer(self, timer: DueTimer) -> Incoming:
         self.claimed.append(timer.timer_id)
@@ -426,45 +313,18 @@ def _advanced(running: Sequence[_Needing]) -> tuple[list[Want], list[_Needing]]:
     return wants, going
 
 
-def _seen_key(incoming: Incoming) -> str:
-    return f"{incoming.envelope.source} {incoming.envelope.id}"
-
-
-def _parked_key(incoming: Incoming) -> str:
-    return incoming.parked_key or f"{incoming.lane} {incoming.envelope.source} {incoming.envelope.id}"
-
-
-def _storable(incoming: Incoming, error: Unfit) -> Incoming:
+def _nameable(incoming: Incoming, error: Unfit) -> Incoming:
     """The message as it can always be parked: whatever the database refused in its names is replaced."""
     said = incoming.envelope
     envelope = replace(
-        said, id=_text(said.id), source=_text(said.source), type=_text(said.type), stream=_text(said.stream)
+        said,
+        id=storable(said.id),
+        source=storable(said.source),
+        type=storable(said.type),
+        stream=storable(said.stream),
     )
-    return replace(incoming, envelope=envelope, lane=_text(incoming.lane), error=error)
-
-
-def _text(value: str) -> str:
-    """Text that PostgreSQL can hold: no NUL, no lone surrogate."""
-    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return replace(incoming, envelope=envelope, lane=storable(incoming.lane), error=error)
 
 
 def _jsonable(answer: Any) -> Any:
     return answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
-
-
-def _reason(error: Exception) -> str:
-    """One line that says what went wrong without saying whom it was about: never a value from the message (X4)."""
-    if isinstance(error, Refused):
-        return f"{error.code}: {error.detail}"
-    if isinstance(error, Malformed):  # says which part, never what it holds
-        return f"malformed: {error}"
-    return f"{type(error).__name__} in {_where(error)}"
-
-
-def _where(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return (
-        f"{frames[-1].name} ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})"
-        if frames
-        else "the edge"
-    )

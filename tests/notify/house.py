@@ -13,7 +13,8 @@ from deploy.embedded.child import free_port, temporary_folder
 from deploy.embedded.postgres import EmbeddedPostgres
 from services.notify import api
 from services.notify.channels import Channel, Letter
-from services.notify.handlers import Routing, service
+from services.notify.handlers import service
+from services.notify.routing import Routing
 from services.notify.sender import Sender
 from services.notify.tables import MESSAGES, Message, messages, metadata
 from services.notify.texts import Texts

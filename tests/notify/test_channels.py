@@ -12,7 +12,7 @@ from standardwebhooks import Webhook as Verifier
 
 from services.notify.app import webhooks
 from services.notify.channels import EmailChannel, FileChannel, GiveUp, Letter, TryLater, WebhookChannel
-from services.notify.handlers import Webhook
+from services.notify.routing import Webhook
 from tests.notify.house import HookServer, MailServer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.notify.handlers import PLANS, Routing, Webhook, service
+from services.notify.handlers import service
+from services.notify.routing import PLANS, Routing, Webhook
 from services.notify.tables import Message
 from shared.events.orders import AddressConfirmed
 from shared.events.warehouse import StockDepleted

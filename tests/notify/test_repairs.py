@@ -8,8 +8,10 @@ import pytest
 
 from services.notify.app import webhooks
 from services.notify.channels import EmailChannel, Letter, TryLater
-from services.notify.handlers import LEASE, Routing, SetOptOut, Webhook, service
+from services.notify.handlers import SetOptOut, service
+from services.notify.routing import Routing, Webhook
 from services.notify.sender import AT_ONCE, BATCH, SEND_SECONDS
+from services.notify.sending import LEASE
 from services.notify.tables import MessageState
 from services.notify.texts import STAFF, TemplatesWrong, Texts
 from shared.events.notify import MessageFailed, MessageSent, NotifyEventParked

@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from services.notify.channels import GiveUp, Letter, TryLater
-from services.notify.handlers import LEASE, TRIES, ClaimMessages, RetryMessage, Routing, SetOptOut, Webhook
+from services.notify.handlers import SetOptOut
+from services.notify.routing import Routing, Webhook
 from services.notify.sender import SENDER
+from services.notify.sending import LEASE, TRIES, ClaimMessages, RetryMessage
 from services.notify.tables import MessageState
 from services.notify.troubles import troubles
 from tests.harness import AGENT, SUPERVISOR

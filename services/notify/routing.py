@@ -1,0 +1,87 @@
+"""Who is told of what, and by which way (N1, N2, N3)."""
+
+from dataclasses import dataclass
+
+from services.notify.tables import CONTACTS, MESSAGES, OPT_OUTS
+from shared.events import aftersales, notify, orders, warehouse
+from shared.events.base import Event
+from shared.runtime.desk import Desk
+
+NECESSARY = (
+    "address_confirmation",
+    "canceled",
+    "expired",
+    "return_authorized",
+    "refund_requested",
+    "case_rejected",
+)
+"""Sent to buyers who opted out too: they concern the contract or the buyer's money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which template an event calls for, and who gets it."""
+
+    template: str
+    audience: str
+
+
+PLANS: dict[type[Event], Plan] = {
+    orders.AddressConfirmationRequested: Plan("address_confirmation", "buyer"),
+    orders.OrderCanceled: Plan("canceled", "buyer"),
+    orders.OrderExpired: Plan("expired", "buyer"),
+    warehouse.ShipmentShipped: Plan("shipped", "buyer"),
+    warehouse.ShipmentDelivered: Plan("delivered", "buyer"),
+    warehouse.ReturnReceived: Plan("return_received", "buyer"),
+    aftersales.ReturnAuthorized: Plan("return_authorized", "buyer"),
+    aftersales.RefundRequested: Plan("refund_requested", "buyer"),
+    aftersales.CaseRejected: Plan("case_rejected", "buyer"),
+    orders.OrderEscalated: Plan("escalated", "staff"),
+    orders.PaymentAnomalyFound: Plan("payment_anomaly", "staff"),
+    orders.OrderEventParked: Plan("event_parked", "staff"),
+    warehouse.WarehouseEventParked: Plan("event_parked", "staff"),
+    aftersales.AftersalesEventParked: Plan("event_parked", "staff"),
+    notify.NotifyEventParked: Plan("event_parked", "staff"),
+}
+
+
+REACHED = (orders.OrderPlaced, orders.AddressConfirmed)
+"""Events that say how a buyer is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An endpoint outside that wants events; `events` are wire names, a trailing * stands for any ending."""
+
+    name: str
+    url: str
+    secret: str
+    events: tuple[str, ...]
+
+    def wants(self, type_name: str) -> bool:
+        """True when the endpoint asked for events of this type."""
+        return any(type_name == e or (e.endswith("*") and type_name.startswith(e[:-1])) for e in self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Which channel reaches buyers and staff, and which endpoints want events."""
+
+    buyer: str = "file"
+    staff: str = "file"
+    webhooks: tuple[Webhook, ...] = ()
+
+    def wants(self, event: type[Event]) -> bool:
+        """True when the event tells how a buyer is reached, or somebody is to be told of it. All others are passed over."""
+        return event in PLANS or event in REACHED or any(w.wants(event.wire_type) for w in self.webhooks)
+
+
+class NotifyDesk(Desk):
+    """Shelves of one turn."""
+
+    def __init__(self, routing: Routing) -> None:
+        super().__init__()
+        self.routing = routing
+        self.messages = self.shelf(MESSAGES)
+        self.contacts = self.shelf(CONTACTS)
+        self.opt_outs = self.shelf(OPT_OUTS)

@@ -1,0 +1,169 @@
+"""What became of each message of a turn, as it stands in the books: applied, answered, refused, parked."""
+
+import traceback
+from base64 import b64encode
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from shared.runtime.bookkeeping import Cursor, LaneState, Parked, ParkedState, Seen
+from shared.runtime.desk import Desk
+from shared.runtime.envelope import Malformed
+from shared.runtime.messages import Door, Incoming, Outcome, Raw, Refused, Status
+from shared.runtime.service import Service
+
+log = structlog.get_logger(__name__)
+
+_NO_RECORD = Raw("", 0, 0, None, (), b"")
+
+
+class Bookkeeper:
+    """Writes the books of one turn, on its desk."""
+
+    def __init__(self, service: Service[Any], desk: Desk, now: datetime) -> None:
+        self.service = service
+        self.desk = desk
+        self.books = desk.books
+        self.now = now
+        self.stopped_lanes: set[str] = set()
+        """Lanes that a message of this turn stopped."""
+
+    def cursor(self, lane: str) -> Cursor:
+        """How far a lane was applied."""
+        return (self.books.cursors.get(lane) if lane else None) or Cursor(lane)
+
+    def done(self, incoming: Incoming, answer: Any) -> Outcome:
+        """It was handled, or is of a type that nobody here handles: its lane goes on behind it."""
+        self._remember(incoming, Status.DONE, answer)
+        self.unpark(incoming)
+        if incoming.envelope.sequence is not None:
+            cursor = self.cursor(incoming.lane)
+            self.books.cursors.put(Cursor(cursor.lane, incoming.envelope.sequence, cursor.state))
+        return Outcome(Status.DONE if incoming.message is not None else Status.PASSED, answer=answer)
+
+    def _remember(self, incoming: Incoming, status: Status, answer: Any) -> None:
+        if incoming.from_outside:
+            self.books.inbox.put(Seen(seen_key(incoming), incoming.digest, self.now, status, answer))
+
+    def refuse(self, incoming: Incoming, refused: Refused, *, remember: bool = True) -> Outcome:
+        """A rule forbids it: its sender is told, and told the same again if `remember`."""
+        if remember:
+            names = ("code", "detail", "field", "status")
+            self._remember(incoming, Status.REFUSED, {name: getattr(refused, name) for name in names})
+        if incoming.door is not Door.HTTP and self.service.refused is not None:
+            envelope = incoming.envelope
+            refusal = self.service.refused(
+                refused=storable(incoming.claimed_id or envelope.id),
+                refused_source=envelope.source,
+                refused_type=envelope.type,
+                code=refused.code,
+                detail=refused.detail,
+                field=refused.field,
+            )
+            self.desk.publish(refusal)
+        self.unpark(incoming)
+        return Outcome(Status.REFUSED, refusal=refused)
+
+    def fail(self, incoming: Incoming, error: Exception) -> Outcome:
+        """A bug met it: parked, or answered at once where somebody waits for it."""
+        if incoming.door is Door.HTTP:
+            log.error(
+                "command failed",
+                service=self.service.name,
+                type=incoming.envelope.type,
+                error=type(error).__name__,
+                where=_where(error),
+            )
+            return Outcome(Status.FAILED, error=error)
+        return self.park(incoming, ParkedState.FAILED, _reason(error), error)
+
+    def park(
+        self, incoming: Incoming, state: ParkedState, reason: str, error: Exception | None = None
+    ) -> Outcome:
+        """Set it aside. One that failed stops its lane, and ops and staff hear of it; one that waits for another does not."""
+        envelope, raw, reason = incoming.envelope, incoming.raw or _NO_RECORD, storable(reason)
+        before = self.books.parked.get(incoming.parked_key) if incoming.parked_key else None
+        key = parked_key(incoming)
+        if before is None and self.books.parked.known.get(key):
+            return Outcome(Status.DUPLICATE)
+        where = (
+            storable("".join(traceback.format_exception(error, limit=-12)))
+            if error and not isinstance(error, Refused)
+            else ""
+        )
+        self.books.parked.put(
+            replace(before, state=state, reason=reason, traceback=where, tries=before.tries + 1)
+            if before
+            else Parked(
+                parked_key=key, lane=incoming.lane, queue=incoming.lane, state=state, parked_at=self.now,
+                place=envelope.sequence if envelope.sequence is not None else raw.offset,
+                type=envelope.type, stream=envelope.stream, sequence=envelope.sequence, message_id=envelope.id,
+                source=envelope.source, door=incoming.door, topic=raw.topic, partition=raw.partition,
+                offset=raw.offset, key=b64encode(raw.key or b"").decode(),
+                headers=tuple((storable(k), b64encode(v or b"").decode()) for k, v in raw.headers),
+                body=b64encode(raw.body).decode(), reason=reason, traceback=where, tries=1,
+            )
+        )  # fmt: skip
+        if state is ParkedState.QUEUED:
+            return Outcome(Status.QUEUED)
+        lane_state = LaneState.FAILED if state is ParkedState.FAILED else LaneState.GAP
+        self.books.cursors.put(replace(self.cursor(incoming.lane), state=lane_state))
+        if state is ParkedState.GAP:
+            return Outcome(Status.QUEUED)
+        self.stopped_lanes.add(incoming.lane)
+        if before is None:
+            self.desk.publish(
+                self.service.parked(service=self.service.name, parked_id=key,
+                                    parked_type=envelope.type, parked_stream=envelope.stream, reason=reason)
+            )  # fmt: skip
+            log.error(
+                "message parked",
+                service=self.service.name,
+                type=envelope.type,
+                stream=envelope.stream,
+                reason=reason,
+            )
+        return Outcome(Status.PARKED, error=error)
+
+    def unpark(self, incoming: Incoming) -> None:
+        """Take a retried message off its lane; the lane flows again when nothing is left on it."""
+        if incoming.parked_key is None:
+            return
+        self.books.parked.remove(incoming.parked_key)
+        rest = self.books.parked.group("queue", incoming.lane)
+        more = self.books.parked.more("queue", incoming.lane)
+        state = LaneState.GAP if rest or more else LaneState.FLOWING
+        self.books.cursors.put(replace(self.cursor(incoming.lane), state=state))
+
+
+def seen_key(incoming: Incoming) -> str:
+    return f"{incoming.envelope.source} {incoming.envelope.id}"
+
+
+def parked_key(incoming: Incoming) -> str:
+    return incoming.parked_key or f"{incoming.lane} {incoming.envelope.source} {incoming.envelope.id}"
+
+
+def storable(value: str) -> str:
+    """Text that PostgreSQL can hold: no NUL, no lone surrogate."""
+    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _reason(error: Exception) -> str:
+    """One line that says what went wrong without saying whom it was about: never a value from the message (X4)."""
+    if isinstance(error, Refused):
+        return f"{error.code}: {error.detail}"
+    if isinstance(error, Malformed):  # says which part, never what it holds
+        return f"malformed: {error}"
+    return f"{type(error).__name__} in {_where(error)}"
+
+
+def _where(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return (
+        f"{frames[-1].name} ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})"
+        if frames
+        else "the edge"
+    )
