@@ -43,7 +43,7 @@ class Described:
     name: str
     service: Service[Any]
     uses: dict[str, tuple[Path, ...]]
-    """Name → the files that use it other than in an import; those that call it stand first."""
+    """Name → the files that use it other than in an import; those that call it stand first, then those that give it to another."""
 
     def says(self) -> dict[type[Event], Path]:
         """The events of its topic that it publishes, each with the file to read."""
@@ -78,14 +78,16 @@ def _service(name: str) -> Service[Any]:
 
 
 def _uses(folder: Path) -> dict[str, tuple[Path, ...]]:
-    called, named = defaultdict(list), defaultdict(list)
+    called, given, named = defaultdict(list), defaultdict(list), defaultdict(list)
     for file in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 called[_last(node.func)].append(file.relative_to(ROOT))
+                for argument in node.args:
+                    given[_last(argument)].append(file.relative_to(ROOT))
             elif isinstance(node, ast.Name | ast.Attribute):
                 named[_last(node)].append(file.relative_to(ROOT))
-    return {name: tuple(dict.fromkeys(called[name] + files)) for name, files in named.items()}
+    return {name: tuple(dict.fromkeys(called[name] + given[name] + files)) for name, files in named.items()}
 
 
 def _last(node: ast.expr) -> str:
