@@ -159,15 +159,16 @@ async def race(
     events: int | None = None,
     *,
     replicas: int = 1,
+    waiting: int = 0,
     wrapper: Sequence[str] = (),
 ) -> Race:
     """Feed it, start it, watch what comes out, stop it, check it.
 
     The rate is that between the first tenth and the last event, as the broker has acknowledged them: starting up is not
-    in it, offsets and sending are.
+    in it, offsets and sending are. `waiting` events lie in its outbox already, and are sent too.
     """
-    events = events or contestant.events
-    expected = await contestant.feed(place, events)
+    events = contestant.events if events is None else events
+    expected = await contestant.feed(place, events) + waiting
     await place.execute("postgres", "CHECKPOINT")
     async with _Watch(place.kafka, contestant.topic_out) as watch:
         before = await watch.count()
@@ -187,7 +188,7 @@ async def race(
                 process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(_ended, processes)
     await contestant.check(place)
-    counted = events * (1 - first / expected)
+    counted = (events + waiting) * (1 - first / expected)
     return Race(counted / took, {name: seconds / counted * 1e6 for name, seconds in cpu.items()})
 
 

@@ -187,11 +187,12 @@ def growth(f: Found) -> str:
 
 def housekeeping(f: Found) -> str:
     """What piles up, beside the same without it."""
-    parked, hot, long = f["parked"], f["hot_sku"], f["long_order"]
+    parked, outbox, hot, long = f["parked"], f["outbox"], f["hot_sku"], f["long_order"]
     return table(
         "what | without | with | CPU with / without",
-        [f"{parked['streams']:,} streams parked, events/s", figure(parked["rate"]["without"]),
+        [f"{parked['streams']:,} streams parked, as many timers set, events/s", figure(parked["rate"]["without"]),
          figure(parked["rate"]["with"]), figure(parked["cpu_ratio"])],
+        [f"{outbox['events']:,} events in the outbox, sent from the log, events/s", "–", figure(outbox["rate"]), "–"],
         ["one SKU wanted by every order, orders/s", figure(hot["rate"]["spread"]), figure(hot["rate"]["hot"]),
          figure(hot["cpu_ratio"])],
         [f"one order with {long['lines']:,} lines, ms to reserved and told", "–", figure(long["ms_to_reserved"]), "–"],

@@ -1,6 +1,7 @@
 """Things that grow or pile up, each beside the same work without it: stated, and no cliff.
 
-A hundred thousand parked streams; one SKU that every order wants; one order with a thousand lines.
+A hundred thousand parked streams and timers; an outbox in which all of a log waits; one SKU that every order wants; one order
+with a thousand lines.
 """
 
 import asyncio
@@ -18,22 +19,26 @@ from benchmarks.system import Played, Shop, bought, system
 from deploy.play.day import PICKERS
 from deploy.play.script import Script
 from shared.events.inbox import StockScanned
+from shared.runtime.postgres import make_pool
+from shared.runtime.relay import republish
 from shared.values import OrderLine
 
-PARKED = 100_000
+PILED = 100_000
+"""Parked streams, and timers that are not due."""
 ORDERS = 300
 LINES = 1000
 
 
 def measure(place: Place, rounds: int) -> dict[str, Any]:
     """See `benchmarks.parts`."""
-    parked = asyncio.run(_parked(place, rounds))
+    piled = asyncio.run(_piled(place, rounds))
     with system(place) as stack:
-        return {"parked": parked, **asyncio.run(_shapes(Shop(place, stack), rounds))}
+        return {**piled, **asyncio.run(_shapes(Shop(place, stack), rounds))}
 
 
-async def _parked(place: Place, rounds: int) -> dict[str, Any]:
-    """The service beside itself with streams parked that get nothing new, in turns on one database."""
+async def _piled(place: Place, rounds: int) -> dict[str, Any]:
+    """The service beside itself with streams parked that get nothing new and timers far off, in turns on one database; then
+    what it sends of an outbox that holds its whole log."""
     service = contestants()["handover"]
     await service.prepare(place)
     await race(place, service, service.events // 5)
@@ -43,13 +48,24 @@ async def _parked(place: Place, rounds: int) -> dict[str, Any]:
         await _park(place, service)
         raced["with"].append(await race(place, service, service.events // 2))
         await place.execute(
-            service.database, "DELETE FROM parked", "DELETE FROM cursors WHERE state = 'failed'"
+            service.database,
+            "DELETE FROM parked",
+            "DELETE FROM timers",
+            "DELETE FROM cursors WHERE state = 'failed'",
         )
+    waiting, drained = 0, []
+    for _ in range(rounds):
+        async with make_pool(place.url(service.database)) as pool:
+            waiting = await republish(pool)
+        drained.append(await race(place, service, 0, waiting=waiting))
     cpu = {name: [sum(r.cpu.values()) for r in races] for name, races in raced.items()}
     return {
-        "streams": PARKED,
-        "rate": {name: figure([r.rate for r in races]) for name, races in raced.items()},
-        "cpu_ratio": ratio(cpu["with"], cpu["without"]),
+        "parked": {
+            "streams": PILED,
+            "rate": {name: figure([r.rate for r in races]) for name, races in raced.items()},
+            "cpu_ratio": ratio(cpu["with"], cpu["without"]),
+        },
+        "outbox": {"events": waiting, "rate": figure([r.rate for r in drained])},
     }
 
 
@@ -60,7 +76,14 @@ async def _park(place: Place, service: Contestant) -> None:
         INSERT INTO cursors (lane, sequence, state, version)
         SELECT 'shop|order/parked-' || n, 3, 'failed', 4 FROM generate_series(1, $1::int) n
         """,
-        PARKED,
+        PILED,
+    )
+    await connection.execute(
+        """
+        INSERT INTO timers (timer_id, name, due, body)
+        SELECT 'orders.unpaid/' || n, 'orders.unpaid', now() + interval '1 year', '{}' FROM generate_series(1, $1::int) n
+        """,
+        PILED,
     )
     await connection.execute(
         """
@@ -72,7 +95,7 @@ async def _park(place: Place, service: Contestant) -> None:
           'reason', 'KeyError in take', 'traceback', '', 'tries', 1), 1
         FROM generate_series(1, $1::int) n
         """,
-        PARKED,
+        PILED,
     )
     await connection.execute("ANALYZE")
     await connection.close()

@@ -50,6 +50,8 @@ class Sender:
         """Send what is due."""
         claimed_at = self.host.town.clock.now()
         claim = await self.claim(self._due()[:10])
+        if claim is None:
+            return
         taken: list[str] = []
         results = []
         booked = False
@@ -65,9 +67,10 @@ class Sender:
             for message_id in () if booked else taken:
                 self.mail.unsure[message_id] = self.mail.unsure.get(message_id, 0) + 1
 
-    async def claim(self, message_ids: list[str]) -> Claim:
-        """Take messages, so that nobody else sends them."""
-        return Claim.model_validate((await self._tell(ClaimMessages(message_ids=tuple(message_ids)))).answer)
+    async def claim(self, message_ids: list[str]) -> Claim | None:
+        """Take messages, so that nobody else sends them; None when a bug was in the way."""
+        answer = (await self._tell(ClaimMessages(message_ids=tuple(message_ids)))).answer
+        return None if answer is None else Claim.model_validate(answer)
 
     async def book(self, results: list[Result], lease: datetime) -> bool:
         """Say what became of them; False when that was not kept."""
