@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 CLOCK_TOPIC = "clock"
 WAIT_MS = 1000
 """Of one look for records; it ends when there are some."""
-BREATH = 0.01
+BREATH = 0.03
 """Seconds after a small turn before the next may begin: what comes meanwhile shares it, and a turn costs as much as many
 events. The first event after a rest is not kept waiting."""
 SMALL = 50

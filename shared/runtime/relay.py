@@ -32,6 +32,11 @@ KEPT = 20_000
 """Events kept in memory at most; what is beyond is read from the log, as after a restart."""
 POLL = 0.1
 """Seconds between looks for what another replica committed; our own commits wake the relay at once."""
+BREATH = 0.02
+"""Seconds after a small batch before the next may go: what is committed meanwhile shares it, for a batch costs the service and
+Kafka as much as many events. The first event after a rest is not kept waiting."""
+SMALL = 50
+"""Events of a batch that others might as well have shared."""
 
 LEASE = 30
 """Seconds without a word after which the database ends the leader's connection, and with it the lock: a host that is frozen or
@@ -130,6 +135,8 @@ class Relay:
             unsent = {r["position"]: r["writing"] for r in await connection.fetch(_UNSENT, BATCH)}
             if unsent:
                 await self._send(connection, producer, unsent)
+                if len(unsent) < SMALL:
+                    await asyncio.sleep(BREATH)
             self.trouble = None  # not before: whoever reaches both and can send nothing is not well
             if len(unsent) < BATCH:
                 with contextlib.suppress(TimeoutError):
