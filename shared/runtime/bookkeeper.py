@@ -139,10 +139,12 @@ class Bookkeeper:
 
 
 def seen_key(incoming: Incoming) -> str:
+    """Where an outside message is remembered: by who sent it, and the id it gave it."""
     return f"{incoming.envelope.source} {incoming.envelope.id}"
 
 
 def parked_key(incoming: Incoming) -> str:
+    """Where a message lies when it is parked."""
     return incoming.parked_key or f"{incoming.lane} {incoming.envelope.source} {incoming.envelope.id}"
 
 
