@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import SchemaItem
 
 from shared.runtime.rows import RowMap
 
@@ -116,6 +117,8 @@ def runtime_tables(metadata: MetaData) -> dict[str, Table]:
                 Column("lane", Text, primary_key=True),
                 Column("sequence", BigInteger, nullable=False),
                 Column("state", Text, nullable=False),
+                # there is a cursor for every stream that ever was, and those that wait are looked for every few seconds
+                Index("cursors_waiting", "lane", postgresql_where=f"state = '{LaneState.GAP.value}'"),
             ),
             _state(
                 metadata,
@@ -140,6 +143,8 @@ def runtime_tables(metadata: MetaData) -> dict[str, Table]:
                 Column("place", BigInteger, nullable=False),
                 Column("state", Text, nullable=False),
                 Column("doc", JSONB, nullable=False),
+                # what was retried or skipped stays, in no queue
+                Index("parked_waiting", "state", postgresql_where="queue <> ''"),
             ),
             Table(
                 "timers",
@@ -182,8 +187,8 @@ def runtime_tables(metadata: MetaData) -> dict[str, Table]:
     }
 
 
-def _state(metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
-    return Table(name, metadata, *columns, Column("version", BigInteger, nullable=False))
+def _state(metadata: MetaData, name: str, *items: SchemaItem) -> Table:
+    return Table(name, metadata, *items, Column("version", BigInteger, nullable=False))
 
 
 _own = runtime_tables(MetaData())

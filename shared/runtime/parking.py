@@ -174,8 +174,8 @@ class Parking:
             SELECT c.lane FROM {CURSORS.name} c
             LEFT JOIN LATERAL (SELECT place, doc->>'sequence' AS sequence FROM parked p
                                WHERE p.queue = c.lane ORDER BY place LIMIT 1) p ON true
-            WHERE c.state = $1 AND (p.sequence IS NULL OR p.place <= c.sequence + 1) LIMIT 100"""
-        return [r["lane"] for r in await self.pool.fetch(sql, LaneState.GAP.value)]
+            WHERE c.state = '{LaneState.GAP.value}' AND (p.sequence IS NULL OR p.place <= c.sequence + 1) LIMIT 100"""
+        return [r["lane"] for r in await self.pool.fetch(sql)]
 
 
 def again(parked: Parked, decode: Decode) -> Incoming:
