@@ -62,7 +62,6 @@ messages = Table(
     Column("version", BigInteger, nullable=False),
     Index("messages_due", "channel", "due", postgresql_where="state = 'planned'"),
     Index("messages_given_up", "channel", postgresql_where="state = 'failed'"),
-    Index("messages_once", "event_id", "audience", "template", unique=True),
 )
 
 
