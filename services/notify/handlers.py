@@ -24,7 +24,11 @@ class SetOptOut(Command):
 
 
 def planned(event: Event, desk: NotifyDesk) -> list[tuple[str, str, str, str]]:
-    """(message id, template, audience, channel) of all that an event calls for."""
+    """(message id, template, audience, channel) of all that an event calls for.
+
+    The id is made of the event, the template and the audience, so that what was planned is known again. It begins with the
+    order's, if it is about one: messages lie in the index as their orders do, and not on a page each among millions.
+    """
     found = []
     if (plan := PLANS.get(type(event))) is not None:
         channel = desk.routing.buyer if plan.audience == "buyer" else desk.routing.staff
@@ -34,8 +38,13 @@ def planned(event: Event, desk: NotifyDesk) -> list[tuple[str, str, str, str]]:
         found += [
             ("event", w.name, f"webhook:{w.name}") for w in desk.routing.webhooks if w.wants(event.wire_type)
         ]
-    key = f"{desk.envelope.source} {desk.envelope.id}"
-    return [(sha256(f"{key} {t} {a}".encode()).hexdigest()[:40], t, a, c) for t, a, c in found]
+    order, key = getattr(event, "order_id", ""), f"{desk.envelope.source} {desk.envelope.id}"
+    return [(_message_id(order, f"{key} {t} {a}"), t, a, c) for t, a, c in found]
+
+
+def _message_id(order_id: str, key: str) -> str:
+    digest = sha256(key.encode()).hexdigest()[:28]
+    return f"{order_id}-{digest}" if order_id else digest
 
 
 def rows(event: Event, desk: NotifyDesk) -> Iterator[tuple[Want, ...]]:
