@@ -251,18 +251,21 @@ def _refunds_without_limit(self: KnownOrder, amount: int) -> int:
 
 PLANTS: dict[str, Plant] = {
     "cursor-outside": Plant("the cursor is saved in a commit of its own", (
-        (SimTransaction, "_end", _split(lambda c: _only(c, "cursors"), lambda c: _without(c, "cursors"))),)),
+        (SimTransaction, "_end", _split(lambda c: _only(c, "cursors"), lambda c: _without(c, "cursors"))),),
+        within=6000),
     "log-outside": Plant("events are logged in a commit of their own", (
         (SimTransaction, "_end", _split(
-            lambda c: Changes(entries=c.entries), lambda c: replace(c, entries=[]))),), within=2400),
-    "offsets-first": Plant("offsets are committed before the turn", ((Host, "intake", _offsets_first),)),
+            lambda c: Changes(entries=c.entries), lambda c: replace(c, entries=[]))),), within=6000),
+    "offsets-first": Plant("offsets are committed before the turn", ((Host, "intake", _offsets_first),),
+        within=1200),
     "no-dedupe": Plant("scans and orders that come twice are not known", ((_Turn, "_seen", _nothing_is_known),)),
     "duplicates-pass": Plant("events that come twice are applied twice", (
         (_Turn, "_known_or_waits", _duplicates_pass),)),
     "gaps-jumped": Plant("a gap in a stream is not waited for", ((_Turn, "_known_or_waits", _gaps_are_jumped),)),
     "parked-not-blocking": Plant("a parked message does not hold up its stream", (
-        (_Turn, "_known_or_waits", _parked_does_not_block),), within=1200),
-    "half-done": Plant("what a failed handler changed is kept", ((Desk, "discard", _nothing_is_discarded),)),
+        (_Turn, "_known_or_waits", _parked_does_not_block),), within=2400),
+    "half-done": Plant("what a failed handler changed is kept", ((Desk, "discard", _nothing_is_discarded),),
+        within=2400),
     "chain-anew": Plant("links do not follow one another", ((turn, "entries_of", _every_chain_begins_anew),)),
     "no-lock": Plant("stock is allocated without lock and without version", (
         (SimTransaction, "_lock", _no_locks), (SimTransaction, "commit", _unguarded("levels")))),
@@ -270,13 +273,14 @@ PLANTS: dict[str, Plant] = {
         (SimTransaction, "_lock", _no_locks), (SimTransaction, "commit", _unguarded("cursors"))), within=1200),
     "timer-twice": Plant("two replicas claim the same timer", (
         (SimTransaction, "claim_timers", _claimed_by_anyone),)),
-    "relay-goes-on": Plant("the relay goes on behind a failure", ((Host, "relay", _relay_goes_on),)),
+    "relay-goes-on": Plant("the relay goes on behind a failure", ((Host, "relay", _relay_goes_on),),
+        within=2400),
     "deleted-before-sent": Plant("the outbox is emptied before the broker acknowledged", (
         (Host, "relay", _deleted_before_sent),)),
     "half-refill": Plant("only half of the log refills a topic", (
         (SimStore, "republish", _refilled_from_the_middle),), within=1200),
     "refill-unseen": Plant("the relay deletes what a refill asked for again", (
-        (SimStore, "republish", _refilled_without_a_trace),), within=2400),
+        (SimStore, "republish", _refilled_without_a_trace),), within=10_000),
     "no-claim": Plant("messages are sent without being claimed", ((Sender, "claim", _sent_without_claim),)),
     "not-booked": Plant("a sent message is not booked, and sent again", ((Sender, "book", _never_booked),)),
     "check-by-picker": Plant("whoever picked may check", _handlers("warehouse", CheckStartScanned=_check_by_anyone)),

@@ -15,7 +15,7 @@ from deploy.simulate.world import World
 
 ORDERS = 200
 """Orders of one town: enough to meet over the same stock, few enough to read."""
-TRIES = 60
+TRIES = 120
 """Runs that looking for a shorter trace may take."""
 
 
@@ -84,15 +84,20 @@ def shortest(failed: Result, player: Callable[[Run], Result] = play) -> Result:
             return True
         return False
 
-    size = len(best.run.orders)
-    while size > 1 and left > 0:  # leave out ever smaller parts of the orders
-        size = (size + 1) // 2
-        at = 0
-        while at < len(best.run.orders) and left > 0 and len(best.run.orders) > 1:
-            rest = best.run.orders[:at] + best.run.orders[at + size :]
-            if not rest or not fails(replace(best.run, orders=rest)):
-                at += size
-    for kind in sorted(best.run.kinds):
-        if left > 0:
-            fails(replace(best.run, kinds=best.run.kinds - {kind}))
+    before = None
+    while (
+        best is not before and left > 0
+    ):  # fewer kinds of trouble may need fewer orders, and the other way about
+        before = best
+        size = len(best.run.orders)
+        while size > 1 and left > 0:  # leave out ever smaller parts of the orders
+            size = (size + 1) // 2
+            at = 0
+            while at < len(best.run.orders) and left > 0 and len(best.run.orders) > 1:
+                rest = best.run.orders[:at] + best.run.orders[at + size :]
+                if not rest or not fails(replace(best.run, orders=rest)):
+                    at += size
+        for kind in sorted(best.run.kinds):
+            if left > 0:
+                fails(replace(best.run, kinds=best.run.kinds - {kind}))
     return best
