@@ -5,14 +5,19 @@ their streams are reckoned anew, so that what is filled in obeys the rules as wh
 the same invariants of it. Stock that the copies took is received for them in one move a SKU.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from benchmarks.system import Shop
+from deploy.play.script import SOURCE
 from deploy.provision import SERVICES
+from shared.events.identity import order_id
 from shared.runtime.chain import GENESIS, link
 
 CHUNK = 2_000
@@ -33,6 +38,11 @@ UPDATE stream_heads h SET hash = l.hash FROM event_log l
 WHERE l.stream = h.stream AND l.sequence = h.sequence AND h.hash <> l.hash
 """
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_HEX = re.compile(r"[0-9a-f]{28,}")
+_ORDER, _NUMBER = "0", "1"
+"""The holes of the order's id and of the shop's own number, see `_played`."""
+
 Row = dict[str, Any]
 
 
@@ -44,6 +54,8 @@ class Rows:
     table: str
     columns: list[str]
     rows: list[Row]
+    ids: list[str]
+    """What stood in the holes."""
 
 
 async def fill(shop: Shop, orders: int) -> int:
@@ -101,7 +113,7 @@ async def _played(shop: Shop, connections: dict[str, Any]) -> list[Rows]:
     # keys that were made for this order by chance or by hash: they stand for it alone, wherever they are quoted
     ids += [k.rsplit(" ", 1)[-1] for k in sorted(keys) if not k.isdigit() and not any(i in k for i in ids)]
     return [
-        Rows(s, table, [c for c in rows[0] if c != "position"], [_holed(r, ids) for r in rows])
+        Rows(s, table, [c for c in rows[0] if c != "position"], [_holed(r, ids) for r in rows], ids)
         for (s, table), rows in new.items()
     ]
 
@@ -130,20 +142,33 @@ def _holed(row: Row, ids: Sequence[str]) -> Row:
 
 
 class _Ids(dict[str, str]):
-    """The ids of one copy: made when a hole asks for them."""
+    """The ids of one copy: made when a hole asks for them, and lying in their indexes as those that they stand for do.
 
-    def __init__(self, copy: int) -> None:
+    Orders are counted up, as shops do, before those that are played; what is drawn or hashed lies anywhere.
+    """
+
+    def __init__(self, copy: int, ids: Sequence[str]) -> None:
         super().__init__()
         self.number = copy
+        self.like = ids
 
     def __missing__(self, hole: str) -> str:
-        self[hole] = value = f"past-{hole}-{self.number:08d}"
+        like, drawn = self.like[int(hole)], sha256(f"{hole} {self.number}".encode()).hexdigest()
+        if hole == _ORDER:
+            value = order_id(SOURCE, self[_NUMBER])
+        elif _UUID.fullmatch(like):
+            value = str(UUID(drawn[:32]))
+        elif _HEX.fullmatch(like):
+            value = drawn[: len(like)]
+        else:
+            value = f"past-{hole}-{self.number:08d}"
+        self[hole] = value
         return value
 
 
 def _copies(rows: Rows, numbers: range) -> Iterator[tuple[Any, ...]]:
     for number in numbers:
-        ids = _Ids(number)
+        ids = _Ids(number, rows.ids)
         copies = [
             {c: v % ids if isinstance(v, str) else v for c, v in row.items() if c != "position"}
             for row in rows.rows

@@ -174,12 +174,13 @@ def replicas(f: Found) -> str:
 def growth(f: Found) -> str:
     """Empty and full, side by side."""
     rows = (
-        [when, figure(f[key]["cpu_ms_an_order_all"]), figure(f[key]["rate"])]
+        [when, figure(f[key]["cpu_ms_an_order_all"]), figure(f[key]["cpu_ms_an_order"]["postgres"]),
+         figure(f[key]["wal_kb_an_order"]), figure(f[key]["rate"])]
         for when, key in (("empty", "empty"), (f"{f['history_orders']:,} orders behind it", "full"))
-    )
+    )  # fmt: skip
     against = f["invariants_against"] or "all invariants hold over played and filled orders"
     return (
-        table("tables | CPU ms an order | orders/s", *rows)
+        table("tables | CPU ms an order | of it PostgreSQL | WAL, kB an order | orders/s", *rows)
         + f"\n\nCPU against empty: {figure(f['cpu_ratio'])}. {f['history_rows']:,} rows, {f['database_gb']} GB, filled in "
         f"{f['fill_seconds']} s; {against}."
     )

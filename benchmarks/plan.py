@@ -13,9 +13,12 @@ BUSY = 0.6
 
 def plan(results: Mapping[str, Any]) -> str:
     """A table with a column for each of DAYS; empty until what it needs was measured."""
-    if not {"orders", "microseconds", "throughput"} <= results.keys():
+    if not {"orders", "microseconds", "throughput", "growth"} <= results.keys():
         return ""
     orders = results["orders"]["found"]
+    # what history makes dearer: the database's time, and whole pages in its WAL
+    aged = results["growth"]["found"]["full"]
+    database = aged["cpu_ms_an_order"]["postgres"]["median"] / 1000
     cpu = {name: ms["median"] / 1000 for name, ms in orders["cpu_ms_an_order"].items()}
     services = {name: cpu[name] for name in ("orders", "warehouse", "aftersales", "notify")}
     relay_us = results["microseconds"]["found"]["us"]["relay"]["median"]
@@ -26,9 +29,9 @@ def plan(results: Mapping[str, Any]) -> str:
         ["orders/s at the peak", *(f"{p:,.0f}" for p in peak)],
         ["events/s, all services", *(f"{p * orders['events_an_order']:,.0f}" for p in peak)],
         *([f"cores for {name}", *(cores(p * cost) for p in peak)] for name, cost in services.items()),
-        ["cores for PostgreSQL, all four databases", *(cores(p * cpu["postgres"]) for p in peak)],
+        ["cores for PostgreSQL, all four databases", *(cores(p * database) for p in peak)],
         *([["cores for Kafka", *(cores(p * cpu["kafka"]) for p in peak)]] if "kafka" in cpu else []),
-        ["WAL, MB/s", *(f"{p * orders['wal_kb_an_order']['median'] / 1000:,.1f}" for p in peak)],
+        ["WAL, MB/s", *(f"{p * aged['wal_kb_an_order']['median'] / 1000:,.1f}" for p in peak)],
         ["kept in the databases, GB a day", *(f"{n * orders['kept_kb_an_order']['median'] / 1e6:,.0f}" for n in DAYS)],
         ["relays that the busiest service needs", *(cores(p * busiest * relay_us / 1e6) for p in peak)],
         ["partitions that its topic needs at least", *(cores(p * busiest * event_us / 1e6) for p in peak)],

@@ -140,7 +140,7 @@ class Shop:
 
     def scripts(self, orders: int) -> list[Script]:
         """Plain orders: always the same goods in the same order, from SEED."""
-        run = f"{self.name[-6:]}-{next(self._runs)}"
+        run = f"{int(time.time()) % 10**8:08d}-{next(self._runs)}"  # counted up, as the orders of a shop are
         drawn = write(run, orders * 3 + 20, SEED, datetime.now(UTC))
         return [s for s in drawn if s.story is Story.PLAIN][:orders]
 

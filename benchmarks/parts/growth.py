@@ -1,4 +1,4 @@
-"""What an order costs with history behind it, beside what it cost on empty tables in the same run.
+"""What an order costs with history behind it, beside what it costs on empty tables: in turns, on two sets of databases.
 
 HANDOVER_BENCH_HISTORY says how many orders of history, 100,000 without it; about 1 ms and 33 kB each.
 """
@@ -12,9 +12,11 @@ from benchmarks.history import fill
 from benchmarks.parts.orders import summary
 from benchmarks.place import Place
 from benchmarks.rounds import figure, significant
-from benchmarks.system import Shop, system
+from benchmarks.system import Played, Shop, system
+from deploy.embedded.stack import Stack
 from deploy.play.checks import check_all
-from deploy.provision import SERVICES
+from deploy.provision import SERVICES, database_of
+from deploy.topics import topics
 
 ORDERS = 300
 """Of one round."""
@@ -24,42 +26,84 @@ def measure(place: Place, rounds: int) -> dict[str, Any]:
     """See `benchmarks.parts`."""
     history = int(os.environ.get("HANDOVER_BENCH_HISTORY", "100000"))
     with system(place) as stack:
-        return asyncio.run(_measure(Shop(place, stack), rounds, history))
-
-
-async def _measure(shop: Shop, rounds: int, history: int) -> dict[str, Any]:
-    async with shop:
-        await shop.stock(shop.scripts(ORDERS), times=2 * rounds + 1)
-        await shop.play(shop.scripts(50))
-        empty = [await shop.play(shop.scripts(ORDERS)) for _ in range(rounds)]
+        asyncio.run(_stock(Shop(place, stack), rounds))
+        stack.stop_messaging()
+        asyncio.run(_rename(place, "", "_empty"))
+        stack.start()
+        asyncio.run(_stock(Shop(place, stack), rounds))
         began = time.perf_counter()
-        rows = await fill(shop, history)
+        rows = asyncio.run(_fill(Shop(place, stack), history))
         took = time.perf_counter() - began
         print(f"  {history:,} orders of history in {took:.0f} s", flush=True)
-        against = await _against(shop, history)
-        await shop.play(shop.scripts(50))
-        full = [await shop.play(shop.scripts(ORDERS)) for _ in range(rounds)]
-        size = [
-            (await shop.fetch(s, "SELECT pg_database_size(current_database()) AS n"))[0]["n"]
-            for s in SERVICES
-        ]
-    costs = [[sum(p.cpu.values()) / p.orders for p in played] for played in (empty, full)]
-    middle = figure(costs[0])["median"]
+        stack.stop_messaging()
+        asyncio.run(_rename(place, "", "_full"))
+        played: dict[str, list[Played]] = {"_empty": [], "_full": []}
+        for _ in range(rounds):
+            for kind, of in played.items():
+                of.append(_round(place, stack, kind))
+        asyncio.run(_rename(place, "_full", ""))
+        size, against = asyncio.run(_looked_at(Shop(place, stack), history))
+    empty, full = played["_empty"], played["_full"]
+    costs = [[sum(p.cpu.values()) / p.orders for p in of] for of in (empty, full)]
     return {
         "history_orders": history,
         "history_rows": rows,
         "fill_seconds": round(took),
-        "database_gb": significant(sum(size) / 1e9),
+        "database_gb": significant(size / 1e9),
         "invariants_against": against,
         "empty": summary(empty),
         "full": summary(full),
-        "cpu_ratio": figure([cost / middle for cost in costs[1]]),
+        "cpu_ratio": figure([with_it / without for without, with_it in zip(*costs, strict=True)]),
     }
 
 
-async def _against(shop: Shop, history: int) -> list[str] | str:
-    """The invariants that do not hold; asked of up to a million orders, beyond which asking takes longer than measuring."""
+async def _stock(shop: Shop, rounds: int) -> None:
+    async with shop:
+        await shop.stock(shop.scripts(ORDERS), times=2 * rounds + 1)
+
+
+async def _fill(shop: Shop, history: int) -> int:
+    async with shop:
+        rows = await fill(shop, history)
+    # the rounds shall not pay for writing the history to disk
+    await shop.place.execute("postgres", "CHECKPOINT")
+    return rows
+
+
+def _round(place: Place, stack: Stack, kind: str) -> Played:
+    """Let the services run on one set of databases and play orders through them."""
+    asyncio.run(_rename(place, kind, ""))
+    asyncio.run(place.topics(*(t.name for t in topics())))
+    for service in SERVICES:
+        stack.run(service)
+    stack.wait_ready()
+    played = asyncio.run(_play(Shop(place, stack)))
+    stack.stop_messaging()
+    asyncio.run(_rename(place, "", kind))
+    return played
+
+
+async def _play(shop: Shop) -> Played:
+    async with shop:
+        await shop.play(shop.scripts(150))
+        return await shop.play(shop.scripts(ORDERS))
+
+
+async def _rename(place: Place, old: str, new: str) -> None:
+    """Give the four databases another ending."""
+    for service in SERVICES:
+        name = database_of(service)
+        await place.execute("postgres", f"ALTER DATABASE {name}{old} RENAME TO {name}{new}")
+
+
+async def _looked_at(shop: Shop, history: int) -> tuple[int, list[str] | str]:
+    """Bytes of the databases, and the invariants that do not hold.
+
+    They are asked of up to a million orders, beyond which asking takes longer than measuring.
+    """
+    sql = "SELECT pg_database_size(current_database()) AS n"
+    size = sum([(await shop.fetch(s, sql))[0]["n"] for s in SERVICES])
     if history > 1_000_000:
-        return "not asked"
+        return size, "not asked"
     checks = await check_all(shop.target.databases)
-    return [f"{c.service}: {c.rule}: {c.against[:3]}" for c in checks if c.against]
+    return size, [f"{c.service}: {c.rule}: {c.against[:3]}" for c in checks if c.against]
