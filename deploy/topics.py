@@ -48,18 +48,24 @@ async def create_topics(
     Waits up to `patience` seconds for the broker, and for as many brokers as there are to be replicas: nodes of a cluster that
     is starting register one by one. Raises KafkaError when they do not come or refuse a topic.
     """
-    deadline = asyncio.get_running_loop().time() + patience
-    admin = await _connect(bootstrap, patience)
-    try:
-        while True:
-            try:
-                return await _create_missing(admin, topics(partitions), replication)
-            except InvalidReplicationFactorError:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                await asyncio.sleep(0.5)
-    finally:
-        await admin.close()
+    deadline, pause = asyncio.get_running_loop().time() + patience, 0.1
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
+        try:
+            await admin.start()
+            return await _create_missing(admin, topics(partitions), replication)
+        except (KafkaError, OSError) as error:
+            if asyncio.get_running_loop().time() + pause > deadline or not _passes(error):
+                raise
+        finally:
+            await admin.close()
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 3)
+
+
+def _passes(error: Exception) -> bool:
+    """True for what a starting cluster says, or one of whose nodes has just gone."""
+    return isinstance(error, OSError | InvalidReplicationFactorError) or getattr(error, "retriable", False)
 
 
 async def _create_missing(admin: AIOKafkaAdminClient, wanted: list[Topic], replication: int) -> list[str]:
@@ -80,20 +86,3 @@ def _new(topic: Topic, replication: int) -> NewTopic:
     if replication >= 3:  # what is acknowledged outlives the loss of a node
         config["min.insync.replicas"] = "2"
     return NewTopic(topic.name, topic.partitions, replication, topic_configs=config)
-
-
-async def _connect(bootstrap: str, patience: float) -> AIOKafkaAdminClient:
-    deadline = asyncio.get_running_loop().time() + patience
-    pause = 0.1
-    while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
-        try:
-            await admin.start()
-        except (KafkaError, OSError):
-            await admin.close()
-            if asyncio.get_running_loop().time() + pause > deadline:
-                raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 3)
-        else:
-            return admin

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -16,44 +16,41 @@ from tests.faults.parts import FaultyKafka, docker_async
 
 PATIENCE = 90.0
 
+T = TypeVar("T")
 
-@contextlib.asynccontextmanager
-async def admin(broker: FaultyKafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An admin client, waiting for a broker."""
+
+async def _ask(broker: FaultyKafka, question: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
+    """Ask until it is answered: the node that the client comes upon may be away, or starting still."""
     deadline = time.monotonic() + PATIENCE
     while True:
         client = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap, request_timeout_ms=20_000)
         try:
-            await client.start()
-            break
-        except (KafkaError, OSError):
-            await client.close()
+            async with asyncio.timeout(20):
+                await client.start()
+                return await question(client)
+        except (KafkaError, OSError):  # a time-out is an OSError too
             if time.monotonic() > deadline:
                 raise
-            await asyncio.sleep(0.5)
-    try:
-        yield client
-    finally:
-        await client.close()
+        finally:
+            await client.close()
+        await asyncio.sleep(0.5)
 
 
 async def whole(broker: FaultyKafka) -> None:
     """Wait until every partition has all its replicas in step: a cluster is broken one node at a time."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        with contextlib.suppress(KafkaError, OSError, TimeoutError):
-            async with admin(broker) as client, asyncio.timeout(20):
-                partitions = [p for topic in await client.describe_topics() for p in topic["partitions"]]
-                if partitions and all(len(p["isr"]) == len(broker.nodes) for p in partitions):
-                    return
+        described: list[Any] = await _ask(broker, lambda client: client.describe_topics())
+        partitions = [p for topic in described for p in topic["partitions"]]
+        if partitions and all(len(p["isr"]) == len(broker.nodes) for p in partitions):
+            return
         await asyncio.sleep(0.5)
     raise TimeoutError("Kafka's replicas do not come back in step")
 
 
 async def coordinator(broker: FaultyKafka, group: str) -> int:
     """The node that coordinates a group."""
-    async with admin(broker) as client:
-        return int(await client.find_coordinator(group))
+    return int(await _ask(broker, lambda client: client.find_coordinator(group)))
 
 
 async def controller(broker: FaultyKafka) -> int:
@@ -71,16 +68,15 @@ async def controller(broker: FaultyKafka) -> int:
 
 async def delete_all(broker: FaultyKafka) -> int:
     """Delete all topics of ours; returns how many partitions they had."""
-    async with admin(broker) as client:
-        names = [topic.name for topic in topics()]
-        described: list[Any] = await client.describe_topics([names[0]])
-        await client.delete_topics(names)
-        deadline = time.monotonic() + PATIENCE
-        while {*names} & {*await client.list_topics()}:
-            if time.monotonic() > deadline:
-                raise TimeoutError("topics are not gone")
-            await asyncio.sleep(0.2)
-        return len(described[0]["partitions"])
+    names = [topic.name for topic in topics()]
+    described: list[Any] = await _ask(broker, lambda client: client.describe_topics([names[0]]))
+    await _ask(broker, lambda client: client.delete_topics(names))
+    deadline = time.monotonic() + PATIENCE
+    while {*names} & {*await _ask(broker, lambda client: client.list_topics())}:
+        if time.monotonic() > deadline:
+            raise TimeoutError("topics are not gone")
+        await asyncio.sleep(0.2)
+    return len(described[0]["partitions"])
 
 
 async def make_all(broker: FaultyKafka, partitions: int) -> None:
