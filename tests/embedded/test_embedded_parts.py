@@ -13,6 +13,7 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import InvalidReplicationFactorError, NodeNotReadyError, TopicAuthorizationFailedError
 
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.child import EmbeddedError, free_port, temporary_folder
@@ -110,6 +111,36 @@ async def test_topics_are_made_once_and_carry_a_record(broker: EmbeddedBroker) -
     record = await consumer.getone()
     await consumer.stop()
     assert (record.key, record.value, record.headers) == (b"order-1", b"placed", (("ce_id", b"1"),))
+
+
+async def test_a_node_that_is_away_just_then_is_asked_again_for_topics(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, real = [NodeNotReadyError(), InvalidReplicationFactorError()], AIOKafkaAdminClient.list_topics
+
+    async def list_topics(self: AIOKafkaAdminClient) -> list[str]:
+        if answers:
+            raise answers.pop(0)
+        return list(await real(self))
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "list_topics", list_topics)
+    await create_topics(broker.bootstrap, partitions=3)
+    assert await create_topics(broker.bootstrap, partitions=3) == []
+
+
+async def test_what_kafka_refuses_for_good_is_not_asked_again(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def list_topics(self: AIOKafkaAdminClient) -> list[str]:
+        asked.append(self)
+        raise TopicAuthorizationFailedError
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "list_topics", list_topics)
+    with pytest.raises(TopicAuthorizationFailedError):
+        await create_topics(broker.bootstrap, partitions=3)
+    assert len(asked) == 1
 
 
 async def test_data_outlive_a_stop_and_a_kill_of_the_server() -> None:
