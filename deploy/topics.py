@@ -63,9 +63,9 @@ async def create_topics(
         pause = min(pause * 2, 3)
 
 
-def _passes(error: Exception) -> bool:
+def _passes(error: KafkaError | OSError) -> bool:
     """True for what a starting cluster says, or one of whose nodes has just gone."""
-    return isinstance(error, OSError | InvalidReplicationFactorError) or getattr(error, "retriable", False)
+    return isinstance(error, OSError | InvalidReplicationFactorError) or error.retriable
 
 
 async def _create_missing(admin: AIOKafkaAdminClient, wanted: list[Topic], replication: int) -> list[str]:

@@ -84,20 +84,27 @@ def shortest(failed: Result, player: Callable[[Run], Result] = play) -> Result:
             return True
         return False
 
-    before = None
-    while (
-        best is not before and left > 0
-    ):  # fewer kinds of trouble may need fewer orders, and the other way about
-        before = best
+    def leave_out_orders() -> None:
+        """Ever smaller parts of them."""
         size = len(best.run.orders)
-        while size > 1 and left > 0:  # leave out ever smaller parts of the orders
+        while size > 1 and left > 0:
             size = (size + 1) // 2
             at = 0
             while at < len(best.run.orders) and left > 0 and len(best.run.orders) > 1:
                 rest = best.run.orders[:at] + best.run.orders[at + size :]
                 if not rest or not fails(replace(best.run, orders=rest)):
                     at += size
+
+    def leave_out_kinds() -> None:
         for kind in sorted(best.run.kinds):
             if left > 0:
                 fails(replace(best.run, kinds=best.run.kinds - {kind}))
+
+    before = None
+    while (
+        best is not before and left > 0
+    ):  # fewer kinds of trouble may need fewer orders, and the other way about
+        before = best
+        leave_out_orders()
+        leave_out_kinds()
     return best
