@@ -50,7 +50,8 @@ ANSWER_SECONDS = 3
 """How long the broker has for an answer when readiness is asked."""
 
 COMMIT_SECONDS = 5
-"""How long a commit of offsets may take: the client tries for ever where a partition is no more. To give up does no harm."""
+"""How long a commit of offsets may take: the client tries for ever where a partition is no more. To give up does no harm; to go
+on does, when the topic is made anew: a place in the old one would be noted for it, and what lies before passed over."""
 
 METADATA_MS = 10_000
 """How often clients ask anew who leads a partition, and how many there are. One that begins to read a partition just when its
@@ -79,6 +80,7 @@ class Intake:
         """How often each topic was deleted: an offset read in one life means nothing in the next."""
         self._busy = asyncio.Lock()
         self._turn: asyncio.Task[None] | None = None
+        self._committing: asyncio.Future[None] | None = None
         self.given = 0
         """How often partitions were taken away: what was read before is not begun after."""
         self._kafka = settings.kafka
@@ -261,12 +263,19 @@ class Intake:
             }
             self.applied.update(((place.topic, place.partition), offset) for place, offset in done.items())
             if done:  # a lost group or commit redelivers; the cursors know what was applied
-                with contextlib.suppress(KafkaError, TimeoutError):
-                    await asyncio.wait_for(self.consumer.commit(done), COMMIT_SECONDS)
+                await self._commit(done)
             if len(records) < SMALL:
                 await asyncio.sleep(BREATH)
         finally:
             self._busy.release()
+
+    async def _commit(self, done: dict[TopicPartition, int]) -> None:
+        self._committing = asyncio.ensure_future(self.consumer.commit(done))
+        try:
+            await asyncio.wait([self._committing], timeout=COMMIT_SECONDS)
+        finally:
+            self._committing.cancel()
+            await asyncio.gather(self._committing, return_exceptions=True)
 
     async def watch(self) -> None:
         """Notice topics that are deleted, and read them from the beginning when they are made anew.
@@ -287,6 +296,8 @@ class Intake:
             for topic in gone - self.gone:
                 self._lives[topic] += 1
                 log.warning("topic is gone", service=self.turns.service.name, topic=topic)
+                if self._committing is not None:
+                    self._committing.cancel()
             self.gone = gone
             if back:
                 log.warning("topics are back", service=self.turns.service.name, topics=sorted(back))

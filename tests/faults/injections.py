@@ -146,16 +146,16 @@ async def kill_all_nodes(scene: Scene) -> None:
 async def remake_topics(scene: Scene) -> None:
     """All topics deleted, made again with another number of partitions, filled again from the logs; the load goes on.
 
-    As docs/operations.md says: the outboxes are filled while there are no topics, so that every stream begins with its first
-    event again; topics are made when all services have seen that the old ones are gone.
+    As docs/operations.md says: all services have seen that the old ones are gone before the outboxes are filled, and these are
+    filled before there are new ones, so that every stream begins with its first event again.
     """
     broker = scene.cluster.broker
     await kafka.whole(broker)
     before = await kafka.delete_all(broker)
+    await scene.cluster.until_told("no topic", 120)
     for service in SERVICES:
         async with make_pool(scene.cluster.database_url(service)) as pool:
             await republish(pool)
-    await scene.cluster.until_told("no topic", 120)
     await kafka.make_all(broker, scene.draw.choice([n for n in (3, 4, 6, 8, 9) if n != before]))
     await scene.witness.made_anew()
 

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import psutil
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.embedded.child import free_port
@@ -226,3 +227,26 @@ async def test_topics_that_are_deleted_and_made_anew_are_read_from_their_beginni
     await admin.close()
     await until(noted(writer, "n", *[1] * 14))
     await until(ready(writer))
+
+
+async def test_a_place_in_a_topic_that_is_gone_is_not_noted_for_the_one_made_anew(probe: Probe):
+    """The client tries for ever to note it. Whoever reads the new topic next, after a restart or with other partitions, would
+    pass over what lies before that place."""
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    admin = AIOKafkaAdminClient(bootstrap_servers=probe.broker.bootstrap)
+    await admin.start()
+    other = await asyncpg.connect(probe.url("orders"))
+    async with other.transaction():
+        await other.execute("LOCK TABLE notes")
+        await probe.send("orders.inbox", (outside("read"), receipt_of("n")))
+        await until(writer.intake._busy.locked)
+        await admin.delete_topics(["orders.inbox"])
+    await other.close()
+    await until(noted(writer, "n", 1))
+    await until(says(writer, "kafka", "no topic orders.inbox"))
+    await create_topics(probe.broker.bootstrap, partitions=1)
+    await admin.close()
+    await until(ready(writer))
+    assert not await writer.intake.consumer.committed(TopicPartition("orders.inbox", 0))
