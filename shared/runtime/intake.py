@@ -28,6 +28,7 @@ from shared.runtime.clock import DrivenClock
 from shared.runtime.envelope import Malformed, decode_ours, text_headers, unreadable
 from shared.runtime.inbox import claimed, outside
 from shared.runtime.messages import Incoming, Raw, Refused
+from shared.runtime.places import ANSWER_SECONDS, Places
 from shared.runtime.records import read_all_names
 from shared.runtime.settings import Settings
 from shared.runtime.store import Unavailable
@@ -46,19 +47,9 @@ SMALL = 50
 DRAIN_SECONDS = 20
 """How long a rebalance waits for the turn in progress; below the group's rebalance timeout."""
 
-ANSWER_SECONDS = 3
-"""How long the broker has for an answer when readiness is asked."""
-
-COMMIT_SECONDS = 5
-"""How long a commit of offsets may take: the client tries for ever where a partition is no more. To give up does no harm; to go
-on does, when the topic is made anew: a place in the old one would be noted for it, and what lies before passed over."""
-
 METADATA_MS = 10_000
 """How often clients ask anew who leads a partition, and how many there are. One that begins to read a partition just when its
 leader moves asks the old leader again and again, and learns of the new one only so; the client's own rule is five minutes."""
-
-LOOK_SECONDS = 1.0
-"""How often the intake looks whether its topics are still there."""
 
 
 class Intake:
@@ -71,18 +62,9 @@ class Intake:
         self.tokens = tokens
         self.clock = clock
         self.trouble: str | None = "not connected to Kafka yet"
-        self.applied: dict[tuple[str, int], int] = {}
-        """Per topic and partition, the offset after the last record that was applied; by others before us, once asked."""
         self.last_turn = time.monotonic()
-        self.gone: set[str] = set()
-        """Topics that were deleted, or are not made yet."""
-        self._lives: Counter[str] = Counter()
-        """How often each topic was deleted: an offset read in one life means nothing in the next."""
         self._busy = asyncio.Lock()
         self._turn: asyncio.Task[None] | None = None
-        self._committing: asyncio.Future[None] | None = None
-        self.given = 0
-        """How often partitions were taken away: what was read before is not begun after."""
         self._kafka = settings.kafka
         self._batch = settings.kafka_batch
         service = turns.service
@@ -111,6 +93,7 @@ class Intake:
         subscriber.get_msg = self._next  # type: ignore[method-assign]
         self.subscriber = subscriber(self._take)
         self._consumer_of = subscriber
+        self.places = Places(service.name, service.topics, lambda: self.consumer)
         if (
             clock is not None
         ):  # without a group: every replica follows every tick, from the first on after a restart
@@ -153,7 +136,7 @@ class Intake:
 
     async def drain(self) -> None:
         """Let the turn in progress end, offsets and all; one that takes too long is not waited for."""
-        self.given += 1
+        self.places.taken += 1
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._busy.acquire(), DRAIN_SECONDS)
             self._busy.release()
@@ -163,52 +146,14 @@ class Intake:
         """The aiokafka consumer, None before the start."""
         return self._consumer_of.consumer
 
-    async def progress(self) -> dict[tuple[str, int], int]:
-        """Per topic and partition, the offset after the last record that was applied, by this process or one before it."""
-        for partition in self.consumer.assignment() if self.consumer is not None else ():
-            place, life = (partition.topic, partition.partition), (self.given, self._lives[partition.topic])
-            if place not in self.applied:
-                before_us = await self.consumer.committed(partition) or 0
-                # ours alone, so nobody else moves it on
-                if life == (self.given, self._lives[partition.topic]):
-                    self.applied.setdefault(place, before_us)
-        return dict(self.applied)
-
-    async def lag(self, *, of_group: bool = False) -> dict[tuple[str, int], int]:
-        """Records not applied yet, by topic and partition: of what this process reads, or of all that its group shares.
-
-        Asks the broker: what a consumer itself knows of the end of a partition stands still while a turn waits.
-        """
-        if self.consumer is None:
-            return {}
-        done = await self.progress()
-        if of_group:
-            topics = ((t, self.consumer.partitions_for_topic(t) or ()) for t in self.turns.service.topics)
-            others = [
-                TopicPartition(t, p) for t, partitions in topics for p in partitions if (t, p) not in done
-            ]
-            committed = await asyncio.gather(*(self.consumer.committed(p) for p in others))
-            done |= {(p.topic, p.partition): offset or 0 for p, offset in zip(others, committed, strict=True)}
-        partitions = [TopicPartition(*place) for place in done]
-        first = await self.consumer.beginning_offsets(partitions)
-        ends = await self.consumer.end_offsets(partitions)
-        mine = self.consumer.assignment()
-        lag = {}
-        for p in partitions:
-            at = max(done[p.topic, p.partition], first[p])  # before the first record there is nothing to read
-            # the embedded broker says too little: where its last batch begins
-            end = max(ends[p], self.consumer.highwater(p) or 0 if p in mine else 0)
-            lag[p.topic, p.partition] = max(end - at, 0)
-        return lag
-
     async def unassigned(self) -> str | None:
         """A sentence when no reading goes on, None when all is well (a standby without partitions is well)."""
         if self.trouble or self.consumer is None:
             return self.trouble or "not connected to Kafka yet"
         if any(task.done() for task in self._consumer_of.tasks):
             return "the Kafka consumer stopped"
-        if self.gone:
-            return f"Kafka has no topic {', '.join(sorted(self.gone))}"
+        if self.places.gone:
+            return f"Kafka has no topic {', '.join(sorted(self.places.gone))}"
         try:  # a consumer that lost its broker says nothing: it tries again for ever
             await asyncio.wait_for(self.consumer.topics(), ANSWER_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
@@ -238,10 +183,10 @@ class Intake:
         """Decode a batch while the turn before is still with the database, then begin its own: one at a time, in order."""
         message = self.broker.context.get_local("message")
         records: Sequence[ConsumerRecord] = message.raw_message
-        lives, given = self._lives.copy(), self.given
+        lives, taken = self.places.lives.copy(), self.places.taken
         messages = [self._decode(r) for r in records]
         await self._busy.acquire()
-        if self.given != given:  # not ours any more; whoever has them now reads them again
+        if self.places.taken != taken:  # not ours any more; whoever has them now reads them again
             self._busy.release()
             return
         self._turn = asyncio.create_task(self._finish(records, messages, lives), name="intake turn")
@@ -256,58 +201,11 @@ class Intake:
             self._busy.release()
             raise  # whatever else would end it: a batch that was not applied is not passed over by the next
         try:
-            done = {
-                TopicPartition(record.topic, record.partition): record.offset + 1
-                for record in records
-                if record.topic not in self.gone and self._lives[record.topic] == lives[record.topic]
-            }
-            self.applied.update(((place.topic, place.partition), offset) for place, offset in done.items())
-            if done:  # a lost group or commit redelivers; the cursors know what was applied
-                await self._commit(done)
+            await self.places.commit(records, lives)
             if len(records) < SMALL:
                 await asyncio.sleep(BREATH)
         finally:
             self._busy.release()
-
-    async def _commit(self, done: dict[TopicPartition, int]) -> None:
-        self._committing = asyncio.ensure_future(self.consumer.commit(done))
-        try:
-            await asyncio.wait([self._committing], timeout=COMMIT_SECONDS)
-        finally:
-            self._committing.cancel()
-            await asyncio.gather(self._committing, return_exceptions=True)
-
-    async def watch(self) -> None:
-        """Notice topics that are deleted, and read them from the beginning when they are made anew.
-
-        Places read in the old topic must not hide records of the new one. What is known already is dropped as ever.
-        """
-        missed: set[str] = set()
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if self.consumer is None:
-                continue
-            try:
-                there = await asyncio.wait_for(self.consumer.topics(), ANSWER_SECONDS)
-            except (KafkaError, OSError, TimeoutError):
-                continue
-            absent = set(self.turns.service.topics) - there
-            gone, back, missed = absent & missed, self.gone - absent, absent
-            for topic in gone - self.gone:
-                self._lives[topic] += 1
-                log.warning("topic is gone", service=self.turns.service.name, topic=topic)
-                if self._committing is not None:
-                    self._committing.cancel()
-            self.gone = gone
-            if back:
-                log.warning("topics are back", service=self.turns.service.name, topics=sorted(back))
-                self.applied = {place: n for place, n in self.applied.items() if place[0] not in back}
-                partitions = [p for p in self.consumer.assignment() if p.topic in back]
-                # in a task of its own: a rebalance meanwhile cancels it, and gives partitions of which no place is known
-                seeking = asyncio.ensure_future(self.consumer.seek_to_beginning(*partitions))
-                await asyncio.wait([seeking], timeout=COMMIT_SECONDS)
-                seeking.cancel()
-                await asyncio.gather(seeking, return_exceptions=True)
 
     async def _tick(self, body: bytes) -> None:
         if self.clock is not None:
@@ -380,4 +278,4 @@ class _Drain(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.intake.drain()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        self.intake.applied = {p: o for p, o in self.intake.applied.items() if TopicPartition(*p) in assigned}
+        self.intake.places.keep(assigned)

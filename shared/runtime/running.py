@@ -14,9 +14,10 @@ from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock, WallClock
 from shared.runtime.commands import Commands
 from shared.runtime.due import DueTimers
-from shared.runtime.intake import ANSWER_SECONDS, METADATA_MS, Intake
+from shared.runtime.intake import METADATA_MS, Intake
 from shared.runtime.messages import Incoming, Outcome, Refused
 from shared.runtime.parking import PARKING, Parking
+from shared.runtime.places import ANSWER_SECONDS
 from shared.runtime.postgres import UNAVAILABLE, PostgresStore, make_pool
 from shared.runtime.reading import reader
 from shared.runtime.relay import Relay
@@ -82,7 +83,7 @@ class Runtime:
             await asyncio.wait_for(self._set_clock(), 3)
         for loop in (
             self.intake.start,
-            self.intake.watch,
+            self.intake.places.watch,
             self.relay.run,
             self.due.run,
             self.parking.run,
@@ -161,15 +162,15 @@ class Runtime:
     async def _applied(self) -> dict[tuple[str, int], int]:
         """How far each partition was applied; what Kafka would have to say is left out while it does not answer."""
         try:
-            return await asyncio.wait_for(self.intake.progress(), ANSWER_SECONDS)
+            return await asyncio.wait_for(self.intake.places.progress(), ANSWER_SECONDS)
         except (KafkaError, OSError, TimeoutError):
-            return dict(self.intake.applied)
+            return dict(self.intake.places.applied)
 
     async def lag(self) -> dict[str, int]:
         """By topic, the records that nobody in the service's group applied yet. Refused when Kafka does not say."""
         by_topic = dict.fromkeys(self.service.topics, 0)
         try:
-            lag = await asyncio.wait_for(self.intake.lag(of_group=True), ANSWER_SECONDS)
+            lag = await asyncio.wait_for(self.intake.places.lag(of_group=True), ANSWER_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
             detail = f"Kafka does not answer: {type(error).__name__}"
             raise Refused("kafka_away", detail, status=503) from None
@@ -202,7 +203,7 @@ class Runtime:
         self.metrics.sample(w["outbox"], w["outbox_oldest_seconds"], w["timers_due"], w["parked"])
 
     async def _sample_lag(self) -> None:
-        self.metrics.sample_lag(await asyncio.wait_for(self.intake.lag(), ANSWER_SECONDS))
+        self.metrics.sample_lag(await asyncio.wait_for(self.intake.places.lag(), ANSWER_SECONDS))
 
 
 _WAITING = """

@@ -1,0 +1,143 @@
+"""How far a service has applied what it reads, partition by partition: the offsets it commits, its lag, and topics made anew.
+
+A place in a topic that was deleted means nothing in the one that bears its name next: were it kept, what lies before it there
+would be passed over.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+log = structlog.get_logger(__name__)
+
+ANSWER_SECONDS = 3
+"""How long the broker has for an answer when somebody asks how we are."""
+
+COMMIT_SECONDS = 5
+"""How long a commit of offsets may take: the client tries for ever where a partition is no more. To give up does no harm."""
+
+LOOK_SECONDS = 1.0
+"""How often we look whether the topics are still there."""
+
+
+class Places:
+    """The places of one replica in its topics; `consumer` gives its aiokafka consumer, None before there is one."""
+
+    def __init__(self, service: str, topics: Sequence[str], consumer: Callable[[], Any]) -> None:
+        self.service = service
+        self.topics = topics
+        self.applied: dict[tuple[str, int], int] = {}
+        """Per topic and partition, the offset after the last record that was applied; by others before us, once asked."""
+        self.gone: set[str] = set()
+        """Topics that were deleted, or are not made yet."""
+        self.lives: Counter[str] = Counter()
+        """How often each topic was deleted."""
+        self.taken = 0
+        """How often partitions were taken away."""
+        self._consumer = consumer
+        self._committing: asyncio.Future[None] | None = None
+
+    def keep(self, assigned: set[TopicPartition]) -> None:
+        """Forget all places but those in these partitions."""
+        self.applied = {p: o for p, o in self.applied.items() if TopicPartition(*p) in assigned}
+
+    async def commit(self, records: Sequence[ConsumerRecord], lives: Counter[str]) -> None:
+        """Remember that records were applied that were read in these lives of their topics, and commit their offsets.
+
+        A commit that fails redelivers; the cursors know what was applied.
+        """
+        done = {
+            TopicPartition(record.topic, record.partition): record.offset + 1
+            for record in records
+            if record.topic not in self.gone and self.lives[record.topic] == lives[record.topic]
+        }
+        self.applied.update(((place.topic, place.partition), offset) for place, offset in done.items())
+        if done:
+            self._committing = asyncio.ensure_future(self._consumer().commit(done))
+            await _for_a_while(self._committing)
+
+    async def progress(self) -> dict[tuple[str, int], int]:
+        """Per topic and partition, the offset after the last record that was applied, by this process or one before it."""
+        consumer = self._consumer()
+        for partition in consumer.assignment() if consumer is not None else ():
+            place, life = (partition.topic, partition.partition), (self.taken, self.lives[partition.topic])
+            if place not in self.applied:
+                before_us = await consumer.committed(partition) or 0
+                # ours alone, so nobody else moves it on
+                if life == (self.taken, self.lives[partition.topic]):
+                    self.applied.setdefault(place, before_us)
+        return dict(self.applied)
+
+    async def lag(self, *, of_group: bool = False) -> dict[tuple[str, int], int]:
+        """Records not applied yet, by topic and partition: of what this process reads, or of all that its group shares.
+
+        Asks the broker: what a consumer itself knows of the end of a partition stands still while a turn waits.
+        """
+        consumer = self._consumer()
+        if consumer is None:
+            return {}
+        done = await self.progress()
+        if of_group:
+            topics = ((t, consumer.partitions_for_topic(t) or ()) for t in self.topics)
+            others = [
+                TopicPartition(t, p) for t, partitions in topics for p in partitions if (t, p) not in done
+            ]
+            committed = await asyncio.gather(*(consumer.committed(p) for p in others))
+            done |= {(p.topic, p.partition): offset or 0 for p, offset in zip(others, committed, strict=True)}
+        partitions = [TopicPartition(*place) for place in done]
+        first = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        mine = consumer.assignment()
+        lag = {}
+        for p in partitions:
+            at = max(done[p.topic, p.partition], first[p])  # before the first record there is nothing to read
+            # the embedded broker says too little: where its last batch begins
+            end = max(ends[p], consumer.highwater(p) or 0 if p in mine else 0)
+            lag[p.topic, p.partition] = max(end - at, 0)
+        return lag
+
+    async def watch(self) -> None:
+        """Notice topics that are deleted, and read them from the beginning when they are made anew. What is known already is
+        dropped as ever."""
+        missed: set[str] = set()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            consumer = self._consumer()
+            if consumer is None:
+                continue
+            try:
+                there = await asyncio.wait_for(consumer.topics(), ANSWER_SECONDS)
+            except (KafkaError, OSError, TimeoutError):
+                continue
+            absent = {*self.topics} - there
+            gone, back, missed = absent & missed, self.gone - absent, absent
+            for topic in gone - self.gone:
+                self.lives[topic] += 1
+                log.warning("topic is gone", service=self.service, topic=topic)
+                if (
+                    self._committing is not None
+                ):  # or the client would commit the old place as soon as there is a new topic
+                    self._committing.cancel()
+            self.gone = gone
+            if back:
+                log.warning("topics are back", service=self.service, topics=sorted(back))
+                self.applied = {place: n for place, n in self.applied.items() if place[0] not in back}
+                partitions = [p for p in consumer.assignment() if p.topic in back]
+                # in a task of its own: a rebalance meanwhile cancels it, and gives partitions of which no place is known
+                await _for_a_while(asyncio.ensure_future(consumer.seek_to_beginning(*partitions)))
+
+
+async def _for_a_while(answer: asyncio.Future[Any]) -> None:
+    """Wait for what Kafka is to answer, at most COMMIT_SECONDS; it may fail or be canceled without harm."""
+    try:
+        await asyncio.wait([answer], timeout=COMMIT_SECONDS)
+    finally:
+        answer.cancel()
+        with contextlib.suppress(KafkaError, asyncio.CancelledError):
+            await answer
