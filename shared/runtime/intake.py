@@ -17,7 +17,7 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import KafkaAckableMessage
@@ -28,7 +28,7 @@ from shared.runtime.clock import DrivenClock
 from shared.runtime.envelope import Malformed, decode_ours, text_headers, unreadable
 from shared.runtime.inbox import claimed, outside
 from shared.runtime.messages import Incoming, Raw, Refused
-from shared.runtime.places import ANSWER_SECONDS, Places
+from shared.runtime.places import ANSWER_SECONDS, LOOK_SECONDS, Places
 from shared.runtime.records import read_all_names
 from shared.runtime.settings import Settings
 from shared.runtime.store import Unavailable
@@ -163,7 +163,16 @@ class Intake:
     async def _next(self, consumer: Any) -> tuple[Any, ...]:
         """The next records, as soon as there are any. FastStream's own way sleeps as long after a look that found nothing as it
         looked, deaf to what comes."""
-        found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._batch)
+        try:
+            found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._batch)
+        except (KafkaError, ConsumerStoppedError):
+            raise  # FastStream knows what to do
+        except (
+            Exception
+        ):  # it would begin a new loop at once, say nothing, and count the old one as stopped for ever
+            log.exception("reading failed", service=self.turns.service.name)
+            await asyncio.sleep(LOOK_SECONDS)
+            return ()
         return tuple(chain(*found.values()))
 
     async def _parse(self, records: Any, original: Callable[..., Awaitable[KafkaMessage]]) -> KafkaMessage:

@@ -129,8 +129,8 @@ class Places:
                 log.warning("topics are back", service=self.service, topics=sorted(back))
                 self.applied = {place: n for place, n in self.applied.items() if place[0] not in back}
                 partitions = [p for p in consumer.assignment() if p.topic in back]
-                # in a task of its own: a rebalance meanwhile cancels it, and gives partitions of which no place is known
-                await _for_a_while(asyncio.ensure_future(consumer.seek_to_beginning(*partitions)))
+                if partitions:  # in a task of its own: a rebalance cancels it, and gives partitions of which no place is known
+                    await _for_a_while(asyncio.ensure_future(consumer.seek_to_beginning(*partitions)))
 
 
 async def _for_a_while(answer: asyncio.Future[Any]) -> None:

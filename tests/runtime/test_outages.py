@@ -250,3 +250,41 @@ async def test_a_place_in_a_topic_that_is_gone_is_not_noted_for_the_one_made_ane
     await admin.close()
     await until(ready(writer))
     assert not await writer.intake.consumer.committed(TopicPartition("orders.inbox", 0))
+
+
+async def test_a_client_that_fails_in_a_way_of_its_own_is_asked_again(probe: Probe):
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    getmany = writer.intake.consumer.getmany
+    failed = asyncio.Event()
+
+    async def fail(**_: Any) -> Any:
+        failed.set()
+        writer.intake.consumer.getmany = getmany
+        raise AssertionError
+
+    writer.intake.consumer.getmany = fail
+    await asyncio.wait_for(failed.wait(), 10)
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    await until(noted(writer, "n", 1))
+    await until(ready(writer))
+
+
+async def test_topics_made_anew_for_a_replica_that_has_no_partition(probe: Probe):
+    """It must not take all partitions that there are for its own, nor stop looking."""
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    admin = AIOKafkaAdminClient(bootstrap_servers=probe.broker.bootstrap)
+    await admin.start()
+    writer.intake.consumer.assignment = set
+    for _ in range(2):
+        await admin.delete_topics(["orders.inbox"])
+        await until(says(writer, "kafka", "no topic orders.inbox"))
+        await create_topics(probe.broker.bootstrap, partitions=1)
+        await until(ready(writer))
+    await admin.close()
+    assert writer.intake.places.lives["orders.inbox"] == 2
