@@ -12,6 +12,7 @@ from pathlib import Path
 from deploy.embedded.child import EmbeddedError, temporary_folder
 from tests.faults import report
 from tests.faults.cluster import Cluster
+from tests.faults.injections import QUICK, SLOW
 from tests.faults.run import Run
 
 
@@ -23,6 +24,10 @@ def main() -> int:
     length.add_argument("--minutes", type=float, help="play rounds until so much time is over (default 35)")
     length.add_argument("--rounds", type=int, help="play so many rounds")
     length.add_argument("--short", action="store_true", help="each kind of fault once")
+    parser.add_argument(
+        "--only", default=[], metavar="TEXT", type=_kinds, action="append",
+        help="only faults whose name holds this; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--rate", type=float, default=1.0, help="orders a second")
     parser.add_argument("--json", type=Path, help="write the result here too")
     parser.add_argument("--keep", type=Path, help="keep folder with logs here")
@@ -38,7 +43,7 @@ def main() -> int:
             print(error, file=sys.stderr)
             return 1
         print("Two replicas of each service are ready, on three nodes of Kafka and PostgreSQL.", flush=True)
-        run = Run(cluster, arguments.seed, arguments.rate)
+        run = Run(cluster, arguments.seed, arguments.rate, only=arguments.only)
         result = asyncio.run(run.play(minutes=minutes, rounds=arguments.rounds, short=arguments.short))
         print(report.tell(result), flush=True)
         if arguments.json:
@@ -48,6 +53,12 @@ def main() -> int:
             shutil.copytree(folder / "logs", kept, dirs_exist_ok=True)
             print(f"The logs of the services were kept in {kept}.", flush=True)
     return 0 if result.well else 1
+
+
+def _kinds(text: str) -> str:
+    if any(text in kind for kind in (*QUICK, *SLOW)):
+        return text
+    raise argparse.ArgumentTypeError(f"no fault is called so; there are: {', '.join((*QUICK, *SLOW))}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from deploy.play.script import CATALOG
@@ -23,7 +24,7 @@ ENOUGH = 5
 QUICK_A_ROUND = 24
 SLOW_A_ROUND = 2
 OVERLAP = 0.3
-"""How often a round's quick faults come while a slow one lasts."""
+"""How often a round's quick faults come while its slow ones last."""
 
 
 @dataclass
@@ -56,12 +57,15 @@ class Result:
 
 
 class Run:
-    """One run on a cluster that is up."""
+    """One run on a cluster that is up; of the faults whose name holds one of `only`, if any are given."""
 
-    def __init__(self, cluster: Cluster, seed: int, rate: float) -> None:
+    def __init__(self, cluster: Cluster, seed: int, rate: float, *, only: Sequence[str] = ()) -> None:
         self.cluster = cluster
         self.draw = random.Random(seed)
         self.rate = rate
+        wanted = only or [""]
+        self.quick = {kind: fault for kind, fault in QUICK.items() if any(text in kind for text in wanted)}
+        self.slow = {kind: fault for kind, fault in SLOW.items() if any(text in kind for text in wanted)}
         self.result = Result(seed)
         self.bags: dict[int, list[str]] = {}
 
@@ -82,7 +86,7 @@ class Run:
             while len(self.result.trouble) < ENOUGH:
                 number += 1
                 quick, slow = self._all_once(number) if short else self._some()
-                await self._round(number, quick, slow)
+                await self._round(number, quick, slow, together=not short and self.draw.random() < OVERLAP)
                 over = minutes is not None and time.monotonic() - began > minutes * 60
                 if over or number == rounds:
                     break
@@ -96,28 +100,23 @@ class Run:
     # --- a round ------------------------------------------------------------------------------------------
 
     def _some(self) -> tuple[list[str], list[str]]:
-        return [self._next(QUICK) for _ in range(QUICK_A_ROUND)], [
-            self._next(SLOW) for _ in range(SLOW_A_ROUND)
-        ]
+        quick = [self._next(self.quick) for _ in range(QUICK_A_ROUND if self.quick else 0)]
+        return quick, [self._next(self.slow) for _ in range(SLOW_A_ROUND if self.slow else 0)]
 
     def _all_once(self, number: int) -> tuple[list[str], list[str]]:
         """Everything in two rounds: all quick ones and half of the slow ones, then the other half."""
-        half = len(SLOW) // 2
-        return [self._next(QUICK) for _ in QUICK] if number == 1 else [], [
-            self._next(SLOW) for _ in range(half)
-        ]
+        quick = [self._next(self.quick) for _ in self.quick] if number == 1 else []
+        first, second = (len(self.slow) + 1) // 2, len(self.slow) // 2
+        return quick, [self._next(self.slow) for _ in range(first if number == 1 else second)]
 
-    async def _round(self, number: int, quick: list[str], slow: list[str]) -> None:
+    async def _round(self, number: int, quick: list[str], slow: list[str], *, together: bool) -> None:
         began = time.monotonic()
         try:
-            if len(slow) == 1 and self.draw.random() < OVERLAP:
-                await asyncio.gather(
-                    self._inject_all(number, slow, SLOW), self._inject_all(number, quick, QUICK)
-                )
+            if together:
+                await asyncio.gather(self._one_by_one(number, slow), self._wave(number, quick))
             else:
-                await self._inject_all(number, quick, QUICK)
-                for one in slow:
-                    await self._inject(number, one, SLOW[one])
+                await self._wave(number, quick)
+                await self._one_by_one(number, slow)
         except TimeoutError as late:
             self.result.trouble.append(f"round {number}: {late}")
         broke = time.monotonic()
@@ -139,11 +138,15 @@ class Run:
             self.draw.shuffle(bag)
         return bag.pop()
 
-    async def _inject_all(self, number: int, kinds: list[str], among: dict[str, Injection]) -> None:
+    async def _one_by_one(self, number: int, kinds: list[str]) -> None:
+        for kind in kinds:
+            await self._inject(number, kind, self.slow[kind])
+
+    async def _wave(self, number: int, kinds: list[str]) -> None:
         """One after the other, a moment apart; recovery is awaited for all together."""
         tasks = []
         for kind in kinds:
-            tasks.append(asyncio.create_task(self._inject(number, kind, among[kind])))
+            tasks.append(asyncio.create_task(self._inject(number, kind, self.quick[kind])))
             await asyncio.sleep(self.draw.uniform(0.2, 1.0))
         await asyncio.gather(*tasks)
 
