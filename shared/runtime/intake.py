@@ -26,6 +26,7 @@ from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock
 from shared.runtime.envelope import Malformed, decode_ours, text_headers, unreadable
+from shared.runtime.heartbeats import end_heartbeats
 from shared.runtime.inbox import claimed, outside
 from shared.runtime.messages import Incoming, Raw, Refused
 from shared.runtime.places import ANSWER_SECONDS, LOOK_SECONDS, Places
@@ -69,6 +70,7 @@ class Intake:
         self._batch = settings.kafka_batch
         service = turns.service
         read_all_names()
+        end_heartbeats()
         self.broker = KafkaBroker(
             settings.kafka.split(","),  # a list: FastStream takes a text for one single address
             client_id=f"handover-{service.name}",
