@@ -102,6 +102,12 @@ class Cluster(Stack):
             while not all([text in await self._says(http, replica) for replica in REPLICAS]):
                 await asyncio.sleep(0.5)
 
+    def tell_tasks(self) -> None:
+        """Let every replica write to its log what its tasks wait for."""
+        for replica in REPLICAS:
+            if self.processes[replica].poll() is None:
+                self.processes[replica].send_signal(signal.SIGUSR1)
+
     async def _says(self, http: httpx.AsyncClient, replica: str) -> str:
         try:
             answer = await http.get(f"{self.url(replica)}/health/ready")

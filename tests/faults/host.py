@@ -2,9 +2,10 @@
 
 The product has no hooks for faults. Here its steps are wrapped from outside: when the file of a point appears in the folder
 that FAULTS_FOLDER names, the next step that comes to this point takes the file away and kills the process, as `kill -9` would.
-The file `clock` holds seconds by which this host's clock is wrong.
+The file `clock` holds seconds by which this host's clock is wrong. SIGUSR1 writes to the log what every task waits for.
 """
 
+import asyncio
 import os
 import runpy
 import signal
@@ -59,9 +60,29 @@ class DyingConnection:
         return await self.connection.execute(*arguments)
 
 
+def tell_tasks() -> None:
+    """Write to the log where every task of this process stands: what a replica that does nothing waits for."""
+    for task in asyncio.all_tasks():
+        places: list[str] = []
+        awaited: Any = task.get_coro()
+        while awaited is not None:
+            frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+            if frame is None:
+                places.append(repr(awaited))
+                break
+            places.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_qualname}")
+            awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+        print(f"task {task.get_name()}", *places, sep="\n    ", file=sys.stderr, flush=True)
+
+
 def wrap(host: Host) -> None:
     """Put the points into the runtime's steps."""
     save, apply, send, put = PostgresTransaction.save, Intake._apply, relay.Relay._send, Commands.put
+    start = Intake.start
+
+    async def telling_start(self: Any) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_tasks)
+        await start(self)
 
     async def dying_save(self: Any, changes: Any) -> None:
         await save(self, changes)
@@ -88,6 +109,7 @@ def wrap(host: Host) -> None:
             return cls.fromtimestamp(time.time() + host.wrong_by(), tz)
 
     PostgresTransaction.save = dying_save  # type: ignore[method-assign]
+    Intake.start = telling_start  # type: ignore[method-assign]
     Intake._apply = dying_apply  # type: ignore[method-assign]
     relay.Relay._send = dying_send  # type: ignore[method-assign]
     Commands.put = dying_put  # type: ignore[method-assign]

@@ -118,7 +118,7 @@ class Run:
                 await self._wave(number, quick)
                 await self._one_by_one(number, slow)
         except TimeoutError as late:
-            self.result.trouble.append(f"round {number}: {late}")
+            self._troubled(f"round {number}: {late}")
         broke = time.monotonic()
         await self._drain(number)
         drained = time.monotonic()
@@ -181,12 +181,15 @@ class Run:
                     break
             await asyncio.sleep(0.3)
         else:
-            self.result.trouble.append(
-                f"round {number}: did not drain: {moving}; {len(self.load.living)} orders live"
-            )
+            self._troubled(f"round {number}: did not drain: {moving}; {len(self.load.living)} orders live")
         self.result.trouble += [f"round {number}: {failure}" for failure in self.load.failures]
         self.load.failures.clear()
         self.load.open = True
+
+    def _troubled(self, trouble: str) -> None:
+        """Something did not come back by itself: the logs shall say what every replica waits for."""
+        self.result.trouble.append(trouble)
+        self.cluster.tell_tasks()
 
     async def _check(self, number: int) -> None:
         self.load.open = False
