@@ -154,10 +154,20 @@ async def remake_topics(scene: Scene) -> None:
     before = await kafka.delete_all(broker)
     await scene.cluster.until_told("no topic", 120)
     for service in SERVICES:
-        async with make_pool(scene.cluster.database_url(service)) as pool:
-            await republish(pool)
+        await _fill_outbox(scene.cluster.database_url(service))
     await kafka.make_all(broker, scene.draw.choice([n for n in (3, 4, 6, 8, 9) if n != before]))
     await scene.witness.made_anew()
+
+
+async def _fill_outbox(url: str) -> None:
+    """As ops would: again when another fault cuts the connection."""
+    while True:
+        try:
+            async with make_pool(url) as pool:
+                await republish(pool)
+                return
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await asyncio.sleep(1)
 
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------
