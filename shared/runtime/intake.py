@@ -29,7 +29,7 @@ from shared.runtime.envelope import Malformed, decode_ours, text_headers, unread
 from shared.runtime.heartbeats import end_heartbeats
 from shared.runtime.inbox import claimed, outside
 from shared.runtime.messages import Incoming, Raw, Refused
-from shared.runtime.places import ANSWER_SECONDS, LOOK_SECONDS, Places
+from shared.runtime.places import ANSWER_SECONDS, LOOK_SECONDS, Places, without
 from shared.runtime.records import read_all_names
 from shared.runtime.settings import Settings
 from shared.runtime.store import Unavailable
@@ -106,26 +106,27 @@ class Intake:
         delay = 0.2
         while True:
             try:
-                await self._knock()
-                await self.broker.start()
+                absent = await self._absent()
+                if not absent:
+                    await self.broker.start()
+                    self.trouble = None
+                    return
+                self.trouble = without(absent)
             except (KafkaError, OSError) as error:
                 self.trouble = f"Kafka cannot be reached: {type(error).__name__}"
-                log.warning(
-                    "intake waits for kafka", service=self.turns.service.name, error=type(error).__name__
-                )
                 with contextlib.suppress(Exception):
                     await self.broker.stop()
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 5)
-            else:
-                self.trouble = None
-                return
+            log.warning("intake waits for kafka", service=self.turns.service.name, why=self.trouble)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 5)
 
-    async def _knock(self) -> None:
-        """Raises when Kafka is away: FastStream would leave the producer behind that it could not start."""
+    async def _absent(self) -> set[str]:
+        """The topics that Kafka lacks; raises when it is away. FastStream would leave the producer behind that it could not
+        start, and not say which topic it is."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
         try:
             await admin.start()
+            return {*self.turns.service.topics} - {*await admin.list_topics()}
         finally:
             await admin.close()
 
@@ -155,7 +156,7 @@ class Intake:
         if any(task.done() for task in self._consumer_of.tasks):
             return "the Kafka consumer stopped"
         if self.places.gone:
-            return f"Kafka has no topic {', '.join(sorted(self.places.gone))}"
+            return without(self.places.gone)
         try:  # a consumer that lost its broker says nothing: it tries again for ever
             await asyncio.wait_for(self.consumer.topics(), ANSWER_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:

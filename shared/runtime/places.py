@@ -120,9 +120,7 @@ class Places:
             for topic in gone - self.gone:
                 self.lives[topic] += 1
                 log.warning("topic is gone", service=self.service, topic=topic)
-                if (
-                    self._committing is not None
-                ):  # or the client would commit the old place as soon as there is a new topic
+                if self._committing is not None:  # the old place would be committed in the new topic
                     self._committing.cancel()
             self.gone = gone
             if back:
@@ -131,6 +129,11 @@ class Places:
                 partitions = [p for p in consumer.assignment() if p.topic in back]
                 if partitions:  # in a task of its own: a rebalance cancels it, and gives partitions of which no place is known
                     await _for_a_while(asyncio.ensure_future(consumer.seek_to_beginning(*partitions)))
+
+
+def without(topics: set[str]) -> str:
+    """What is said of topics that Kafka does not have."""
+    return f"Kafka has no topic {', '.join(sorted(topics))}"
 
 
 async def _for_a_while(answer: asyncio.Future[Any]) -> None:

@@ -75,6 +75,8 @@ def setup_logging(level: str, service: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=render, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # says ten times a second which topics it misses; we say it once
+    logging.getLogger("aiokafka.cluster").setLevel(logging.CRITICAL)
 
 
 def _clean(key: str, value: Any) -> Any:

@@ -204,7 +204,7 @@ async def test_topics_that_are_made_late(probe: Probe):
     await writer.start()
     await reader.start()
     assert await writer.commands.ask(Pay(note_id="a"), AGENT) == {"total": 1}
-    await until(lambda: writer.intake.consumer and reader.intake.consumer)
+    await until(says(writer, "kafka", "Kafka has no topic orders.inbox"))
     await create_topics(probe.broker.bootstrap, partitions=2)
     await until(noted(reader, "a", 1))
     await until(ready(writer))
@@ -241,7 +241,7 @@ async def test_a_place_in_a_topic_that_is_gone_is_not_noted_for_the_one_made_ane
     async with other.transaction():
         await other.execute("LOCK TABLE notes")
         await probe.send("orders.inbox", (outside("read"), receipt_of("n")))
-        await until(writer.intake._busy.locked)
+        await until(lambda: writer.intake._turn is not None)
         await admin.delete_topics(["orders.inbox"])
     await other.close()
     await until(noted(writer, "n", 1))
