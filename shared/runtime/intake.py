@@ -6,7 +6,6 @@ the turn's commit. No exception leaves the subscriber: a database that is away i
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -26,8 +25,8 @@ from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock
 from shared.runtime.envelope import Malformed, decode_ours, text_headers, unreadable
-from shared.runtime.heartbeats import end_heartbeats
 from shared.runtime.inbox import claimed, outside
+from shared.runtime.member import end_heartbeats, leave
 from shared.runtime.messages import Incoming, Raw, Refused
 from shared.runtime.places import ANSWER_SECONDS, LOOK_SECONDS, Places, without
 from shared.runtime.records import read_all_names
@@ -63,7 +62,8 @@ class Intake:
         self.tokens = tokens
         self.clock = clock
         self.trouble: str | None = "not connected to Kafka yet"
-        self.last_turn = time.monotonic()
+        self.batches = 0
+        """How many batches were taken in hand."""
         self._busy = asyncio.Lock()
         self._turn: asyncio.Task[None] | None = None
         self._kafka = settings.kafka
@@ -135,6 +135,19 @@ class Intake:
         await self.drain()
         if self._turn is not None:
             self._turn.cancel()  # one that cannot end, for want of its database: it is read again
+        await self._leave()
+
+    async def begin_anew(self) -> None:
+        """Read with a new client from what was committed; the old one may be in any state."""
+        self.trouble = "reading stood still; a new client begins"
+        await self.drain()
+        await self._leave()
+        await self.start()
+
+    async def _leave(self) -> None:
+        consumer, self._consumer_of.consumer = self.consumer, None
+        if consumer is not None:
+            await leave(consumer)
         await self.broker.stop()
 
     async def drain(self) -> None:
@@ -143,6 +156,11 @@ class Intake:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._busy.acquire(), DRAIN_SECONDS)
             self._busy.release()
+
+    @property
+    def busy(self) -> bool:
+        """True while a batch is in hand."""
+        return self._busy.locked()
 
     @property
     def consumer(self) -> Any:
@@ -201,6 +219,7 @@ class Intake:
         if self.places.taken != taken:  # not ours any more; whoever has them now reads them again
             self._busy.release()
             return
+        self.batches += 1
         self._turn = asyncio.create_task(self._finish(records, messages, lives), name="intake turn")
 
     async def _finish(
@@ -241,7 +260,6 @@ class Intake:
                 delay = min(delay * 2, 5)
             else:
                 self.trouble = None
-                self.last_turn = time.monotonic()
                 return
 
     def _decode(self, record: ConsumerRecord) -> Incoming:

@@ -14,6 +14,8 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.runtime.tasks import end
+
 log = structlog.get_logger(__name__)
 
 ANSWER_SECONDS = 3
@@ -37,11 +39,11 @@ class Places:
         self.gone: set[str] = set()
         """Topics that were deleted, or are not made yet."""
         self.lives: Counter[str] = Counter()
-        """How often each topic was deleted."""
+        """How often each topic was found deleted, and how often made anew."""
         self.taken = 0
         """How often partitions were taken away."""
         self._consumer = consumer
-        self._committing: asyncio.Future[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
 
     def keep(self, assigned: set[TopicPartition]) -> None:
         """Forget all places but those in these partitions."""
@@ -59,7 +61,7 @@ class Places:
         }
         self.applied.update(((place.topic, place.partition), offset) for place, offset in done.items())
         if done:
-            self._committing = asyncio.ensure_future(self._consumer().commit(done))
+            self._committing = asyncio.create_task(self._consumer().commit(done))
             await _for_a_while(self._committing)
 
     async def progress(self) -> dict[tuple[str, int], int]:
@@ -125,10 +127,12 @@ class Places:
             self.gone = gone
             if back:
                 log.warning("topics are back", service=self.service, topics=sorted(back))
+                # what was read of the new one until now was read from the place in the old one on
+                self.lives.update(back)
                 self.applied = {place: n for place, n in self.applied.items() if place[0] not in back}
                 partitions = [p for p in consumer.assignment() if p.topic in back]
                 if partitions:  # in a task of its own: a rebalance cancels it, and gives partitions of which no place is known
-                    await _for_a_while(asyncio.ensure_future(consumer.seek_to_beginning(*partitions)))
+                    await _for_a_while(asyncio.create_task(consumer.seek_to_beginning(*partitions)))
 
 
 def without(topics: set[str]) -> str:
@@ -136,11 +140,11 @@ def without(topics: set[str]) -> str:
     return f"Kafka has no topic {', '.join(sorted(topics))}"
 
 
-async def _for_a_while(answer: asyncio.Future[Any]) -> None:
+async def _for_a_while(answer: asyncio.Task[Any]) -> None:
     """Wait for what Kafka is to answer, at most COMMIT_SECONDS; it may fail or be canceled without harm."""
     try:
         await asyncio.wait([answer], timeout=COMMIT_SECONDS)
     finally:
-        answer.cancel()
-        with contextlib.suppress(KafkaError, asyncio.CancelledError):
-            await answer
+        await end([answer])
+    with contextlib.suppress(KafkaError, asyncio.CancelledError):
+        answer.result()

@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from shared.runtime import standstill
 from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock, WallClock
 from shared.runtime.commands import Commands
@@ -84,6 +85,7 @@ class Runtime:
         for loop in (
             self.intake.start,
             self.intake.places.watch,
+            self._watch_reading,
             self.relay.run,
             self.due.run,
             self.parking.run,
@@ -177,6 +179,9 @@ class Runtime:
         for (topic, _), behind in lag.items():
             by_topic[topic] += behind
         return by_topic
+
+    async def _watch_reading(self) -> None:
+        await standstill.watch(self.intake)
 
     async def _keep_time(self) -> None:
         while True:

@@ -51,11 +51,11 @@ class Loops:
                 await asyncio.sleep(PAUSE)
 
 
-async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:
+async def end(tasks: Collection["asyncio.Task[Any]"], *, again: float = AGAIN) -> None:
     """Cancel tasks until they have ended. Once is not enough: a connection that is cut, or a wait that ends, in the moment of
     the cancellation gives its own result in its place, and the loop goes on."""
     going = set(tasks)
     while going:
         for task in going:
             task.cancel()
-        _, going = await asyncio.wait(going, timeout=AGAIN)
+        _, going = await asyncio.wait(going, timeout=again)

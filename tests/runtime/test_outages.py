@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -15,9 +16,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy.embedded.child import free_port
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.topics import create_topics
-from shared.runtime import commands, intake
+from shared.runtime import commands, intake, member, standstill
 from shared.runtime.running import Runtime
 from shared.runtime.store import Unavailable
+from shared.runtime.tasks import end
 from tests.harness import AGENT
 from tests.runtime.probe import Note, Pay, Probe, note, outside, parked, receipt_of, until
 
@@ -272,6 +274,78 @@ async def test_a_client_that_fails_in_a_way_of_its_own_is_asked_again(probe: Pro
     await until(ready(writer))
 
 
+async def test_what_was_read_of_a_topic_made_anew_before_it_was_noticed_is_not_noted(probe: Probe):
+    """The client may have read on from its place in the old topic; whoever began behind that would pass over the rest."""
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    admin = AIOKafkaAdminClient(bootstrap_servers=probe.broker.bootstrap)
+    await admin.start()
+    await admin.delete_topics(["orders.inbox"])
+    await until(says(writer, "kafka", "no topic orders.inbox"))
+    places = writer.intake.places
+    before = places.lives.copy()
+    await create_topics(probe.broker.bootstrap, partitions=1)
+    await admin.close()
+    await until(lambda: not places.gone)
+    read = SimpleNamespace(topic="orders.inbox", partition=0, offset=9)
+    await places.commit([read], before)
+    assert not await writer.intake.consumer.committed(TopicPartition("orders.inbox", 0))
+    await places.commit([read], places.lives.copy())
+    assert await writer.intake.consumer.committed(TopicPartition("orders.inbox", 0)) == 10
+
+
+async def reads_no_more(consumer: Any) -> None:
+    await end([consumer._fetcher._fetch_task, *consumer._fetcher._pending_tasks])
+
+
+async def cannot_even_stop(consumer: Any) -> None:
+    await reads_no_more(consumer)
+    consumer._coordinator.close = asyncio.Event().wait
+
+
+@pytest.mark.parametrize("breaks", [reads_no_more, cannot_even_stop])
+async def test_a_client_that_stands_still_is_replaced(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch, breaks: Callable[[Any], Awaitable[None]]
+):
+    """It keeps its partitions, says that all is well, and reads nothing."""
+    monkeypatch.setattr(standstill, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(member, "LEAVE_SECONDS", 0.5)
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    await until(noted(writer, "n", 1))
+    first = writer.intake.consumer
+    await breaks(first)
+    await probe.send("orders.inbox", (outside("2"), receipt_of("n")))
+    await until(noted(writer, "n", 1, 1), patience=40)
+    assert writer.intake.consumer is not first
+    await until(ready(writer))
+
+
+async def test_a_client_is_not_replaced_for_a_turn_that_lasts_or_for_want_of_records(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(standstill, "LOOK_SECONDS", 0.02)
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    first = writer.intake.consumer
+    other = await asyncpg.connect(probe.url("orders"))
+    async with other.transaction():
+        await other.execute("LOCK TABLE notes")
+        for m in range(3):  # one in hand, one decoded, one unread
+            await probe.send("orders.inbox", (outside(f"{m}"), receipt_of("n")))
+            await asyncio.sleep(1)
+    await other.close()
+    await until(noted(writer, "n", 1, 1, 1))
+    await asyncio.sleep(1)
+    assert writer.intake.consumer is first
+
+
 async def test_topics_made_anew_for_a_replica_that_has_no_partition(probe: Probe):
     """It must not take all partitions that there are for its own, nor stop looking."""
     await probe.topics()
@@ -287,4 +361,4 @@ async def test_topics_made_anew_for_a_replica_that_has_no_partition(probe: Probe
         await create_topics(probe.broker.bootstrap, partitions=1)
         await until(ready(writer))
     await admin.close()
-    assert writer.intake.places.lives["orders.inbox"] == 2
+    assert writer.intake.places.lives["orders.inbox"] == 4

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
-from shared.runtime.heartbeats import end_heartbeats
+from shared.runtime.member import end_heartbeats
 
 pytestmark = pytest.mark.requirement("X2")
 

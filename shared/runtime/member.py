@@ -1,0 +1,42 @@
+"""A member of a Kafka group that leaves off for good what it is told to leave off.
+
+aiokafka cancels a task once and waits for its end. Before Python 3.12 `wait_for` takes an answer that has just come for the end
+of its own cancellation, and the task goes on: heartbeats then never end, and the member keeps partitions that it does not read.
+"""
+
+import asyncio
+from typing import Any
+
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+
+from shared.runtime.tasks import end
+
+AGAIN = 0.2
+"""Seconds after which heartbeats that go on are canceled again."""
+LEAVE_SECONDS = 5
+"""How long a member has to leave its group; one that does not is forgotten by the group after its session."""
+
+
+def end_heartbeats() -> None:
+    """Let every consumer of this process cancel its heartbeats until they have ended."""
+    GroupCoordinator._stop_heartbeat_task = _stop
+
+
+async def _stop(coordinator: Any) -> None:
+    task = coordinator._heartbeat_task
+    if task is not None:
+        await end([task], again=AGAIN)
+    coordinator._heartbeat_task = None
+
+
+async def leave(consumer: Any) -> None:
+    """End a consumer in whatever state it is: as it does so itself, or else task by task, without a word to its group."""
+    leaving = asyncio.create_task(consumer.stop())
+    await asyncio.wait([leaving], timeout=LEAVE_SECONDS)
+    if leaving.done() and not leaving.cancelled() and leaving.exception() is None:
+        return
+    coordinator, fetcher, client = consumer._coordinator, consumer._fetcher, consumer._client
+    tasks = [leaving, coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task,
+             fetcher._fetch_task, *fetcher._pending_tasks, client._sync_task]  # fmt: skip
+    await end([task for task in tasks if task is not None])
+    await asyncio.wait([asyncio.create_task(client.close())], timeout=LEAVE_SECONDS)
