@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from benchmarks.system import Shop
+from benchmarks.shop import Shop
 from deploy.play.script import SOURCE
 from deploy.provision import SERVICES
 from shared.events.identity import order_id

@@ -124,12 +124,11 @@ def microseconds(f: Found) -> str:
 
 
 def orders(f: Found) -> str:
-    """Rate, phases, CPU by process."""
+    """Rate, CPU by process."""
     rows = [[name, figure(ms)] for name, ms in f["cpu_ms_an_order"].items()]
-    seconds = ", ".join(f"{phase} {number(s['median'])} s" for phase, s in f["seconds"].items())
     return (
         f"{figure(f['rate'])} orders/s, {number(f['events_an_order'])} events an order, rounds of {f['orders_a_round']} orders "
-        f"(seed {f['seed']}); phases: {seconds}.\n\n"
+        f"in waves of {f['orders_a_wave']} (seed {f['seed']}).\n\n"
         + table("process | CPU ms an order", *rows, ["**all**", figure(f["cpu_ms_an_order_all"])])
     )
 

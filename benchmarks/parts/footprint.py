@@ -7,7 +7,8 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.place import Place
 from benchmarks.rounds import figure
-from benchmarks.system import Shop, system
+from benchmarks.shop import Shop
+from benchmarks.system import system
 from deploy.embedded.stack import Stack
 from deploy.provision import SERVICES
 

@@ -12,7 +12,8 @@ from benchmarks.history import fill
 from benchmarks.parts.orders import summary
 from benchmarks.place import Place
 from benchmarks.rounds import figure, significant
-from benchmarks.system import Played, Shop, system
+from benchmarks.shop import Played, Shop
+from benchmarks.system import system
 from deploy.embedded.stack import Stack
 from deploy.play.checks import check_all
 from deploy.provision import SERVICES, database_of

@@ -7,7 +7,8 @@ import asyncpg
 
 from benchmarks.place import Place
 from benchmarks.rounds import percentile
-from benchmarks.system import Shop, bought, scanned, system
+from benchmarks.shop import Shop, bought, scanned
+from benchmarks.system import system
 from deploy.provision import SERVICES
 
 QUIET, LOADED = 100, 800

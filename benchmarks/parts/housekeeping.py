@@ -15,7 +15,8 @@ import asyncpg
 from benchmarks.contestants import Contestant, Race, contestants, race
 from benchmarks.place import Place
 from benchmarks.rounds import figure, ratio
-from benchmarks.system import Played, Shop, bought, system
+from benchmarks.shop import Played, Shop, bought
+from benchmarks.system import system
 from deploy.play.day import PICKERS
 from deploy.play.script import Script
 from shared.events.inbox import StockScanned

@@ -13,7 +13,8 @@ from benchmarks.http_load import paced, request, until_open
 from benchmarks.peers.endpoint import SCHEMA
 from benchmarks.place import Place
 from benchmarks.rounds import figure, percentile, ratio
-from benchmarks.system import Shop, bought, system
+from benchmarks.shop import Shop, bought
+from benchmarks.system import system
 from deploy.embedded.child import free_port
 from deploy.play.day import PICKERS
 from deploy.play.script import Script

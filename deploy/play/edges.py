@@ -98,6 +98,14 @@ class Edges:
 
     async def send(self, event: Event, actor: Actor, *, id: str | None = None, source: str = "shop") -> Any:
         """Hand in an event over Kafka without waiting: returns the future of the acknowledgment."""
+        self.sent += 1
+        topic, record = self.record(event, actor, id=id, source=source)
+        return await self.producer.send(topic, **record)
+
+    def record(
+        self, event: Event, actor: Actor, *, id: str | None = None, source: str = "shop"
+    ) -> tuple[str, dict[str, Any]]:
+        """The topic of an event, and its key, value and headers there."""
         headers = {
             "content-type": "application/json",
             "ce_specversion": "1.0",
@@ -106,14 +114,11 @@ class Edges:
             "ce_type": event.wire_type,
             "authorization": f"Bearer {self.token(actor)}",
         }
-        topic = event.wire_type.rsplit(".", 2)[0]
-        self.sent += 1
-        return await self.producer.send(
-            topic,
-            event.model_dump_json().encode(),
-            key=event.stream.encode(),
-            headers=[(name, value.encode()) for name, value in headers.items()],
-        )
+        return event.wire_type.rsplit(".", 2)[0], {
+            "key": event.stream.encode(),
+            "value": event.model_dump_json().encode(),
+            "headers": [(name, value.encode()) for name, value in headers.items()],
+        }
 
     async def post(self, event: Event, actor: Actor, *, id: str | None = None, source: str = "shop") -> Any:
         """Hand in an event over HTTP; its answer. Raises Refusal."""

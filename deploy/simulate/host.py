@@ -117,8 +117,13 @@ class Host:
     # --- the Kafka door -----------------------------------------------------------------------------------
 
     def _unread(self) -> bool:
-        records = self.town.topics.records
-        return any(n < len(records(place)) for place, n in self.assignment.positions.items())
+        topics, mine = self.town.topics, self.assignment
+        if mine.read_up_to == topics.appended:
+            return False
+        unread = any(n < len(topics.records(place)) for place, n in mine.positions.items())
+        if not unread:
+            mine.read_up_to = topics.appended
+        return unread
 
     def fetch(self) -> tuple[list[Raw], list[tuple[Place, int]]]:
         """The next records of some of its partitions, and the offsets after them."""

@@ -16,6 +16,8 @@ class Topics:
 
     def __init__(self) -> None:
         self.partitions: dict[str, list[list[Raw]]] = {}
+        self.appended = 0
+        """Records that ever came, over all topics and their lives."""
 
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic, or make it anew and empty."""
@@ -23,6 +25,7 @@ class Topics:
 
     def append(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], body: bytes) -> None:
         """Add a record to the partition of its key."""
+        self.appended += 1
         logs = self.partitions[topic]
         partition = crc32(key) % len(logs)
         logs[partition].append(Raw(topic, partition, len(logs[partition]), key, tuple(headers), body))
@@ -45,6 +48,8 @@ class Assignment:
 
     generation: int = 0
     positions: dict[Place, int] = field(default_factory=dict)
+    read_up_to: int = -1
+    """How many records had ever come when nothing was left to read."""
 
 
 class Group:

@@ -87,6 +87,8 @@ class Story:
         self.number = f"O-{number}"
         self.order_id = id_of(SOURCE, self.number)
         self.looks = 0
+        self.left: dict[str, int] = {}
+        """What was still to be picked at the last look."""
         self.scans = 0
         self.tracking: list[tuple[str, str]] = []
         self.submission = self._submission()
@@ -241,12 +243,16 @@ class Story:
             case S.ALLOCATED:
                 self._scan(inbox.PickStartScanned, PICKER, **of)
             case S.PICKING:
-                for sku, pieces in work.left_to_pick().items():
+                left = work.left_to_pick()
+                one_by_one = left == self.left  # no shelf holds so many, it may be
+                self.left = left
+                for sku, pieces in left.items():
                     take = pieces if self.dice.random() < 0.9 else self.dice.randint(1, pieces + 1)
+                    take = 1 if one_by_one else take
                     self._scan(inbox.PickScanned, PICKER, barcode=sku, quantity=take, **of)
                 if self.dice.random() < 0.05:
                     self._scan(inbox.PickScanned, PICKER, barcode="NOT-HERE", quantity=1, **of)
-                if not work.left_to_pick():
+                if not left:
                     self._scan(inbox.PickStartScanned, PICKER, **of)
             case S.PICKED:
                 who = PICKER if self.dice.random() < 0.1 else CHECKER

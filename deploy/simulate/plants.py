@@ -86,8 +86,8 @@ def _without(changes: Changes, *tables: str) -> Changes:
     )
 
 
-async def _no_locks(self: SimTransaction, table: str, keys: Sequence[str]) -> None:
-    return None
+async def _no_locks(self: SimTransaction, table: str, keys: Sequence[str]) -> bool:
+    return False
 
 
 def _unguarded(table: str) -> Any:

@@ -104,6 +104,11 @@ class SimTransaction(MemoryTransaction):
 
     store: SimStore
 
+    def __init__(self, store: SimStore) -> None:
+        super().__init__(store)
+        self.held: list[tuple[str, str]] = []
+        """Rows that are its own until it ends."""
+
     async def __aenter__(self) -> Self:
         await self._statement("begin")
         return self
@@ -113,8 +118,8 @@ class SimTransaction(MemoryTransaction):
             if kind is None:
                 await self._end()
         finally:
-            for mine in [key for key, holder in self.store.locks.items() if holder is self]:
-                del self.store.locks[mine]
+            for mine in self.held:
+                self.store.locks.pop(mine, None)
 
     async def _end(self) -> None:
         await self._statement("before commit")
@@ -128,16 +133,21 @@ class SimTransaction(MemoryTransaction):
     async def load(self, asks: Sequence[Ask]) -> list[Found]:
         """See `Transaction.load`."""
         await self._statement("load")
+        answer = []
         for ask in asks:
-            await self._lock(ask.rows.name, [ask.rows.key(row) for row, _ in self.look(ask)])
-        return await super().load(asks)
+            found = self.look(ask)
+            waited = await self._lock(ask.rows.name, [ask.rows.key(row) for row, _ in found])
+            answer.append(self.noted(ask, self.look(ask) if waited else found))
+        return answer
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""
         await self._statement("claim timers")
         due = await super().claim_timers(now, limit)
         self.claimed = [t for t in due if ("timers", t.timer_id) not in self.store.locks]
-        self.store.locks |= {("timers", t.timer_id): self for t in self.claimed}
+        mine = [("timers", t.timer_id) for t in self.claimed]
+        self.store.locks.update(dict.fromkeys(mine, self))
+        self.held += mine
         return self.claimed
 
     async def save(self, changes: Changes) -> None:
@@ -150,11 +160,14 @@ class SimTransaction(MemoryTransaction):
         if self.store.away:
             raise Unavailable("the simulated database is away")
 
-    async def _lock(self, table: str, keys: Sequence[str]) -> None:
+    async def _lock(self, table: str, keys: Sequence[str]) -> bool:
+        """True when somebody had them: the rows may have changed meanwhile."""
+        locks, waited = self.store.locks, 0
         for key in keys:
-            waited = 0
-            while self.store.locks.setdefault((table, key), self) is not self:
+            while locks.setdefault((table, key), self) is not self:
                 waited += 1
                 if waited > PATIENCE:  # two that wait for one another, or for somebody who stands still
                     raise Unavailable("the statement timed out")
                 await self._statement("waits for a lock")
+            self.held.append((table, key))
+        return waited > 0

@@ -1,5 +1,6 @@
 """Ids that follow from what they name, so that the same order handed in twice is one order (O1)."""
 
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 _ORDERS = UUID("6f1c6f0e-6d3c-5b0e-9a51-4b3f6d2a7c11")
@@ -7,6 +8,7 @@ _DIGITS = 14
 """As many fit into the 48 bits before the version."""
 
 
+@lru_cache(maxsize=4096)  # an order's first messages come close together, and each asks several times
 def order_id(source: str, external_number: str) -> str:
     """The id of the order that `source` calls `external_number`: a UUID of version 8 (RFC 9562, section 5.8).
 

@@ -37,7 +37,7 @@ class LaneState(StrEnum):
     """A message is missing; those after it wait for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cursor:
     """How far a lane was applied. `sequence` stays 0 for lanes from outside."""
 
@@ -46,7 +46,7 @@ class Cursor:
     state: LaneState = LaneState.FLOWING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head:
     """The last event of a stream that we said: its sequence and its link in the hash chain."""
 
@@ -55,7 +55,7 @@ class Head:
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seen:
     """An outside message that was answered. `key` is source and id; `status` and `answer` are the first answer."""
 

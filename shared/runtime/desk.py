@@ -20,7 +20,7 @@ class NotWanted(LookupError):
     """A handler asked for a row that its `needs` did not name: a bug of the handler, so the message is parked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Want:
     """Rows that a message needs: by primary key, or all of a group (rows whose `group` column has one of the keys)."""
 
@@ -208,7 +208,7 @@ Part = Shelf[Any] | Ledger[Any] | Timers
 """What a desk is made of."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Said:
     """An event to be published, with the message that caused it."""
 

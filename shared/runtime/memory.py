@@ -48,13 +48,14 @@ class MemoryTransaction:
 
     async def load(self, asks: Sequence[Ask]) -> list[Found]:
         """See `Transaction.load`."""
-        answer = []
-        for ask in asks:
-            found = self.look(ask)
-            for row, version in found:
-                self.read.setdefault((ask.rows.name, ask.rows.key(row)), version)
-            answer.append(found)
-        return answer
+        return [self.noted(ask, self.look(ask)) for ask in asks]
+
+    def noted(self, ask: Ask, found: Found) -> Found:
+        """Remember the versions of rows that were read."""
+        name, key = ask.rows.name, ask.rows.key
+        for row, version in found:
+            self.read.setdefault((name, key(row)), version)
+        return found
 
     def look(self, ask: Ask) -> Found:
         """The rows that are there now."""

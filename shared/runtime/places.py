@@ -54,14 +54,12 @@ class Places:
 
         A commit that fails redelivers; the cursors know what was applied.
         """
-        done = {
-            TopicPartition(record.topic, record.partition): record.offset + 1
-            for record in records
-            if record.topic not in self.gone and self.lives[record.topic] == lives[record.topic]
-        }
-        self.applied.update(((place.topic, place.partition), offset) for place, offset in done.items())
+        read = {(record.topic, record.partition): record.offset + 1 for record in records}
+        done = {p: n for p, n in read.items() if p[0] not in self.gone and self.lives[p[0]] == lives[p[0]]}
+        self.applied.update(done)
         if done:
-            self._committing = asyncio.create_task(self._consumer().commit(done))
+            offsets = {TopicPartition(*place): offset for place, offset in done.items()}
+            self._committing = asyncio.create_task(self._consumer().commit(offsets))
             await _for_a_while(self._committing)
 
     async def progress(self) -> dict[tuple[str, int], int]:

@@ -169,7 +169,7 @@ class Metrics:
         if not messages:
             return
         tally = Tally(
-            (m.envelope.type if m.error is None else "unreadable", m.door.value, o.status.value)
+            (m.envelope.type if m.error is None else "unreadable", m.door, o.status)
             for m, o in zip(messages, outcomes, strict=True)
         )
         for labels, count in tally.items():

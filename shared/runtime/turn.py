@@ -26,6 +26,8 @@ from shared.runtime.store import Ask, Changes, DueTimer, Store, Transaction, Try
 D = TypeVar("D", bound=Desk)
 log = structlog.get_logger(__name__)
 
+_STRAIGHT = {Door.KAFKA, Door.HTTP}
+"""Doors through which nothing comes that may be parked already."""
 TRIES = 20
 """How often a turn runs again for a race before it gives up; each try waits a little longer."""
 
@@ -149,6 +151,9 @@ class _Turn(Generic[D]):
     async def _load_parked(self, tx: Transaction) -> None:
         flowing, cursors = LaneState.FLOWING, self.books.cursors.known.values()
         waiting = {cursor.lane for cursor in cursors if cursor is not None and cursor.state is not flowing}
+        doors = {m.door for m in self.messages}
+        if not waiting and doors <= _STRAIGHT:
+            return
         parked = {parked_key(m) for m in self.messages if m.lane in waiting or m.door is Door.TIMER}
         retried = {m.lane for m in self.messages if m.door is Door.RETRY}
         await self._fetch(

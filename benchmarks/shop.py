@@ -1,0 +1,281 @@
+"""Plain orders played through the four services in bulk.
+
+An order goes as most do: submitted, paid, confirmed, released, reserved, picked, checked, packed, handed over, delivered,
+received. What people and systems outside would send is made beforehand, so that making it does not disturb the measurement.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+from aiokafka.partitioner import DefaultPartitioner
+
+from benchmarks import machine
+from benchmarks.place import Place
+from benchmarks.system import target
+from deploy.embedded.stack import Stack
+from deploy.play.day import COURIER_OF, PAYMENTS, PICKERS, SHOP
+from deploy.play.edges import Edges
+from deploy.play.pace import Pace
+from deploy.play.script import SOURCE, Script, Story, write
+from deploy.provision import SERVICES
+from shared.events import inbox
+from shared.events.base import Event
+from shared.events.warehouse import TrackingStatus
+from shared.values import Actor, Money
+
+SEED = 7
+WAVE = 500
+"""Orders that go together from stage to stage."""
+WAVES_AT_ONCE = 4
+LOOK_SECONDS = 0.3
+"""How often we look whether a wave is through its stage: a look costs the cores of those that are measured."""
+
+Message = tuple[Event, Actor]
+Batch = tuple[str, int, Any]
+"""Topic, partition, and records as a producer sends them at once."""
+
+_DISK = """
+SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint AS wal, sum(pg_database_size(datname))::bigint AS kept
+FROM pg_database WHERE datname = ANY($1::name[])
+"""
+
+
+@dataclass(frozen=True)
+class Played:
+    """What some orders took."""
+
+    orders: int
+    seconds: float
+    """From the first message handed in to the last commit."""
+    cpu: dict[str, float]
+    """Seconds by process."""
+    events: dict[str, int]
+    """Said, by service."""
+    wal: int
+    """Bytes of write-ahead log."""
+    kept: int
+    """Bytes that the databases grew."""
+
+    @property
+    def rate(self) -> float:
+        """Orders a second."""
+        return self.orders / self.seconds
+
+
+class Shop:
+    """Plays plain orders in bulk; use it as an async context manager inside `system`."""
+
+    _runs = itertools.count(1)
+
+    def __init__(self, place: Place, stack: Stack) -> None:
+        self.place = place
+        self.stack = stack
+        self.target = target(stack)
+        self.edges: Edges
+        self.pace: Pace
+        self._ids = itertools.count(1)
+        self.name = f"{time.time_ns():x}"
+
+    async def __aenter__(self) -> "Shop":
+        self.edges = await Edges(self.target).__aenter__()
+        self.pace = await Pace(self.edges).__aenter__()
+        databases = self.target.databases.items()
+        self._pools = {
+            name: await asyncpg.create_pool(url, min_size=0, max_size=4) for name, url in databases
+        }
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for pool in self._pools.values():
+            await pool.close()
+        await self.pace.__aexit__()
+        await self.edges.__aexit__()
+
+    def scripts(self, orders: int) -> list[Script]:
+        """Plain orders: always the same goods in the same order, from SEED."""
+        run = f"{int(time.time()) % 10**8:08d}-{next(self._runs)}"  # counted up, as the orders of a shop are
+        drawn = write(run, orders * 3 + 20, SEED, datetime.now(UTC))
+        return [s for s in drawn if s.story is Story.PLAIN][:orders]
+
+    async def stock(self, scripts: Sequence[Script], times: int = 1) -> None:
+        """Receive what the orders want, so many times over."""
+        wanted: Counter[str] = Counter()
+        for script in scripts:
+            for line in script.order.lines:
+                wanted[line.sku] += line.quantity * times
+        now, scans = datetime.now(UTC), []
+        for sku, quantity in sorted(wanted.items()):
+            while quantity > 0:
+                part = min(quantity, 100_000)
+                scans.append(inbox.StockScanned(barcode=sku, quantity=part, location="A-01", scanned_at=now))
+                quantity -= part
+        await self.send([(scan, PICKERS[0]) for scan in scans])
+        await self.settled()
+
+    async def play(self, scripts: Sequence[Script]) -> Played:
+        """From submitted to received, in waves that follow one another: orders of every stage are under way at any time, as in
+        a shop. Raises AssertionError when an order did not get there."""
+        waves = [scripts[n : n + WAVE] for n in range(0, len(scripts), WAVE)]
+        made = [
+            (wave, await self._batches([m for s in wave for m in bought(s)]),
+             await self._batches([m for s in wave for m in scanned(s)]),
+             await self._batches([(received(s), SHOP) for s in wave]))
+            for wave in waves
+        ]  # fmt: skip
+        spent, said, disk = self._cpu(), await self._said(), await self._disk()
+        room = asyncio.Semaphore(WAVES_AT_ONCE)
+
+        async def in_turn(*wave: Any) -> None:
+            async with room:
+                await self._wave(*wave)
+
+        began = time.time()
+        await asyncio.gather(*(in_turn(*wave) for wave in made))
+        await self.settled()
+        (last,) = await self.fetch("orders", "SELECT timestamp FROM pg_last_committed_xact()")
+        seconds = last["timestamp"].timestamp() - began
+        cpu = {name: value - spent[name] for name, value in self._cpu().items()}
+        done = await self._count([s.order_id for s in scripts], "orders", "orders", "status = 'completed'")
+        assert done == len(scripts), f"{done} of {len(scripts)} orders were completed"
+        events = {name: n - said[name] for name, n in (await self._said()).items()}
+        wal, kept = (now - before for now, before in zip(await self._disk(), disk, strict=True))
+        return Played(len(scripts), seconds, cpu, events, wal, kept)
+
+    async def _wave(
+        self,
+        wave: Sequence[Script],
+        ordered: Sequence[Batch],
+        packed: Sequence[Batch],
+        received: Sequence[Batch],
+    ) -> None:
+        await self._hand_in(ordered)
+        await self._until(wave, "warehouse", "fulfillments", "state = 'allocated'")
+        await self._hand_in(packed)
+        await self._until(wave, "warehouse", "fulfillments", "state = 'packed'")
+        await self._hand_in(await self._batches(await self._handed_over(wave)))
+        await self._until(wave, "orders", "orders", "fulfillment = 'delivered'")
+        await self._hand_in(received)
+
+    async def _until(self, wave: Sequence[Script], service: str, table: str, state: str) -> None:
+        ids = [s.order_id for s in wave]
+        while await self._count(ids, service, table, state) < len(ids):
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _count(self, ids: Sequence[str], service: str, table: str, state: str) -> int:
+        sql = f"SELECT count(*) AS n FROM {table} WHERE order_id = ANY($1::text[]) AND {state}"
+        return int((await self.fetch(service, sql, ids))[0]["n"])
+
+    async def _hand_in(self, batches: Sequence[Batch]) -> None:
+        sent = [await self.edges.producer.send_batch(b, t, partition=p) for t, p, b in batches]
+        await asyncio.gather(*sent)
+
+    async def _batches(self, messages: Sequence[Message]) -> list[Batch]:
+        producer, partitioner = self.edges.producer, DefaultPartitioner()
+        batches: list[Batch] = []
+        filling: dict[tuple[str, int], Any] = {}
+        for event, actor in messages:
+            topic, record = self.edges.record(event, actor, id=self.new_id(), source=actor.name)
+            partitions = sorted(await producer.partitions_for(topic))
+            place = topic, partitioner(record["key"], partitions, partitions)
+            batch = filling.get(place)
+            if batch is None or batch.append(timestamp=None, **record) is None:
+                batch = filling[place] = producer.create_batch()
+                batches.append((*place, batch))
+                batch.append(timestamp=None, **record)
+        for _, _, batch in batches:
+            batch.close()
+        return batches
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Hand in messages over Kafka, all at once."""
+        last = None
+        for event, actor in messages:
+            last = await self.edges.send(event, actor, id=self.new_id(), source=actor.name)
+        if last is not None:
+            await self.edges.producer.flush()
+            await last
+
+    def new_id(self) -> str:
+        """An id for one message."""
+        return f"{self.name}-{next(self._ids)}"
+
+    async def settled(self) -> None:
+        """Wait until nothing moves."""
+        await self.pace.settled(patience=900, look_every=0.05)
+
+    async def _handed_over(self, scripts: Sequence[Script]) -> list[Message]:
+        """The courier takes each parcel and reports it delivered; tracking numbers are read from its label."""
+        mine = [s.order_id for s in scripts]
+        sql = "SELECT order_id, courier, tracking_number FROM shipments WHERE order_id = ANY($1::text[])"
+        now, messages = datetime.now(UTC), list[Message]()
+        for row in await self.fetch("warehouse", sql, mine):
+            number, courier = row["tracking_number"], row["courier"]
+            messages.append((inbox.HandOverScanned(tracking_number=number, scanned_at=now), PICKERS[0]))
+            for status in (TrackingStatus.IN_TRANSIT, TrackingStatus.DELIVERED):
+                report = inbox.TrackingReported(
+                    courier=courier, tracking_number=number, status=status, occurred_at=now
+                )
+                messages.append((report, COURIER_OF[courier]))
+        return messages
+
+    async def _said(self) -> dict[str, int]:
+        sql = "SELECT coalesce(max(position), 0) AS n FROM event_log"
+        return {s: (await self.fetch(s, sql))[0]["n"] for s in SERVICES}
+
+    async def _disk(self) -> tuple[int, int]:
+        """Bytes of write-ahead log since the server was made, and of the four databases."""
+        connection = await asyncpg.connect(self.place.admin_url)
+        try:
+            (row,) = await connection.fetch(_DISK, [f"handover_{s}" for s in SERVICES])
+            return row["wal"], row["kept"]
+        finally:
+            await connection.close()
+
+    async def fetch(self, service: str, sql: str, *args: object) -> list[asyncpg.Record]:
+        """Ask a service's database."""
+        return list(await self._pools[service].fetch(sql, *args))
+
+    def _cpu(self) -> dict[str, float]:
+        services = {name: machine.cpu_seconds(p.pid) for name, p in self.stack.processes.items()}
+        return {**services, **self.place.cpu()}
+
+
+def bought(script: Script) -> list[Message]:
+    """The order, its payment, the buyer's confirmation."""
+    payment = inbox.PaymentCaptured(
+        source=SOURCE, external_number=script.number, payment_id=f"{script.number}-a",
+        amount=Money(amount=script.order.total, currency="CNY"), captured_at=datetime.now(UTC),
+    )  # fmt: skip
+    answer = inbox.AddressAnswered(source=SOURCE, external_number=script.number)
+    return [(script.order, SHOP), (payment, PAYMENTS), (answer, SHOP)]
+
+
+def scanned(script: Script) -> list[Message]:
+    """Picked by one person, checked by another, packed."""
+    now, order_id = datetime.now(UTC), script.order_id
+    picker, checker = PICKERS[0], PICKERS[1]
+    messages: list[Message] = [(inbox.PickStartScanned(order_id=order_id, scanned_at=now), picker)]
+    for line in script.order.lines:
+        pick = inbox.PickScanned(order_id=order_id, barcode=line.sku, quantity=line.quantity, scanned_at=now)
+        messages.append((pick, picker))
+    messages.append((inbox.CheckStartScanned(order_id=order_id, scanned_at=now), checker))
+    for line in script.order.lines:
+        count = inbox.CheckScanned(
+            order_id=order_id, barcode=line.sku, quantity=line.quantity, scanned_at=now
+        )
+        messages.append((count, checker))
+    messages.append((inbox.CheckFinishScanned(order_id=order_id, scanned_at=now), checker))
+    messages.append((inbox.PackScanned(order_id=order_id, weight_grams=850, scanned_at=now), picker))
+    return messages
+
+
+def received(script: Script) -> Event:
+    """The buyer has it."""
+    return inbox.ReceiptConfirmed(source=SOURCE, external_number=script.number)
