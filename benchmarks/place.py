@@ -95,17 +95,23 @@ class Place:
             await admin.close()
 
 
+_SETTINGS = {
+    # the time of every commit is kept, so that the latency of a hop can be read from both ends of it
+    "track_commit_timestamp": "on",
+    # as docker-compose.yml has them
+    "shared_buffers": "256MB",
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "4GB",
+}
+
+
 @contextmanager
 def place(kafka: str | None) -> Iterator[Place]:
     """Start what is missing; stop it at the end. Main thread only."""
     with temporary_folder() as folder:
-        postgres = EmbeddedPostgres(folder, free_port())
+        postgres = EmbeddedPostgres(folder, free_port(), _SETTINGS)
         container = None
         try:
-            postgres.start()
-            # the time of every commit is kept, so that the latency of a hop can be read from both ends of it
-            asyncio.run(_set(postgres.admin_url, "track_commit_timestamp", "on"))
-            postgres.stop()
             postgres.start()
             if kafka is None:
                 container = _container()
@@ -137,12 +143,6 @@ def _container() -> Any:
     node = Node(free_port())
     node.start()
     return node
-
-
-async def _set(url: str, name: str, value: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
-    await connection.close()
 
 
 async def _answers(kafka: str) -> None:

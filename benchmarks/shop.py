@@ -33,7 +33,7 @@ from shared.values import Actor, Money
 SEED = 7
 WAVE = 500
 """Orders that go together from stage to stage."""
-WAVES_AT_ONCE = 4
+WAVES_AT_ONCE = 5
 LOOK_SECONDS = 0.3
 """How often we look whether a wave is through its stage: a look costs the cores of those that are measured."""
 

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,13 +31,14 @@ _SETTINGS = {
 
 
 class EmbeddedPostgres:
-    """One PostgreSQL server with its data in a folder. `start` and `stop` it; data stays."""
+    """One PostgreSQL server with its data in a folder. `start` and `stop` it; data stays. `settings` go over its usual ones."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder.resolve()
         self.data = self.folder / "postgres"
         self.log = self.folder / "logs" / "postgres.log"
         self.port = port
+        self.settings = _SETTINGS | dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._user = NOBODY if os.geteuid() == 0 else None
 
@@ -66,7 +68,7 @@ class EmbeddedPostgres:
         binaries = _binaries()
         if not self.data.exists():
             self._initialize(binaries)
-        settings = [part for k, v in _SETTINGS.items() for part in ("-c", f"{k}={v}")]
+        settings = [part for k, v in self.settings.items() for part in ("-c", f"{k}={v}")]
         command = [str(binaries / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings]
         # SIGQUIT: it takes its own children along and leaves no shared memory behind, which SIGKILL would
         self._process = self._spawn(command, signal.SIGQUIT)
