@@ -32,6 +32,8 @@ PERSONAL = frozenset(
 )
 """Keys that no log line may carry, at any depth, alone or as the end of a longer one: `buyer_name` (X4)."""
 
+REPEAT_SECONDS = 10
+"""How seldom a library's line is written again."""
 LONGEST = 1000
 """Characters of one value in a log line."""
 
@@ -46,6 +48,30 @@ class _Output(structlog.PrintLogger):
             super().msg(message)
 
     log = debug = info = warn = warning = error = critical = exception = fatal = failure = err = msg
+
+
+class _Seldom(logging.Filter):
+    """Lets a line of a library pass once in REPEAT_SECONDS, whatever its values, and says how many were left out: a client
+    whose broker is away tries again tens of times a second, and says so each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[tuple[str, Any], float] = {}
+        self._left_out: Tally[tuple[str, Any]] = Tally()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """See `logging.Filter`."""
+        kind = record.name, record.msg
+        if record.created - self._passed.get(kind, 0) < REPEAT_SECONDS:
+            self._left_out[kind] += 1
+            return False
+        if len(self._passed) > 1000:  # some library makes up a line of its own each time
+            self._passed.clear()
+        self._passed[kind] = record.created
+        if more := self._left_out.pop(kind, 0):
+            record.msg = f"{record.getMessage()} ({more} more such lines were left out)"
+            record.args = ()
+        return True
 
 
 def setup_logging(level: str, service: str) -> None:
@@ -73,6 +99,7 @@ def setup_logging(level: str, service: str) -> None:
         structlog.processors.JSONRenderer(),
     ]
     handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(_Seldom())
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=render, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     # says ten times a second which topics it misses; we say it once

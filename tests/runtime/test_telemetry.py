@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 import structlog
 
+from shared.runtime import telemetry
 from shared.runtime.messages import Refused
 from shared.runtime.telemetry import LONGEST, Metrics, known_trace, setup_logging, traceparent
 from tests.builders import PERSONAL, paid
@@ -51,6 +52,26 @@ def test_our_logs_and_the_libraries_are_json_on_standard_output():
     )
     assert (theirs["event"], theirs["level"], theirs["service"]) == ("group g lost", "warning", "orders")
     assert {"timestamp"} <= ours.keys() & theirs.keys()
+
+
+@pytest.mark.requirement("X6")
+def test_a_library_that_says_the_same_again_and_again_is_heard_seldom(monkeypatch: pytest.MonkeyPatch):
+    with logged() as lines:
+        client = logging.getLogger("aiokafka")
+        for port in range(50):
+            client.error("cannot connect to %s: 100%% refused", port)
+        client.error("another line")
+        structlog.get_logger("x").info("ours")
+        structlog.get_logger("x").info("ours")
+        monkeypatch.setattr(telemetry, "REPEAT_SECONDS", 0)
+        client.error("cannot connect to %s: 100%% refused", 50)
+    assert [line["event"] for line in lines] == [
+        "cannot connect to 0: 100% refused",
+        "another line",
+        "ours",
+        "ours",
+        "cannot connect to 50: 100% refused (49 more such lines were left out)",
+    ]
 
 
 @pytest.mark.requirement("X6")
