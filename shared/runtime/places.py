@@ -57,9 +57,10 @@ class Places:
         read = {(record.topic, record.partition): record.offset + 1 for record in records}
         done = {p: n for p, n in read.items() if p[0] not in self.gone and self.lives[p[0]] == lives[p[0]]}
         self.applied.update(done)
-        if done:
+        consumer = self._consumer()
+        if done and consumer is not None:
             offsets = {TopicPartition(*place): offset for place, offset in done.items()}
-            self._committing = asyncio.create_task(self._consumer().commit(offsets))
+            self._committing = asyncio.create_task(consumer.commit(offsets))
             await _for_a_while(self._committing)
 
     async def progress(self) -> dict[tuple[str, int], int]:
