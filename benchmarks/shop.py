@@ -34,7 +34,7 @@ SEED = 7
 WAVE = 500
 """Orders that go together from stage to stage."""
 WAVES_AT_ONCE = 5
-LOOK_SECONDS = 0.3
+LOOK_SECONDS = 0.4
 """How often we look whether a wave is through its stage: a look costs the cores of those that are measured."""
 
 Message = tuple[Event, Actor]

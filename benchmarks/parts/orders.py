@@ -8,7 +8,7 @@ from benchmarks.rounds import figure, significant
 from benchmarks.shop import SEED, WAVE, Played, Shop
 from benchmarks.system import system
 
-ORDERS = 3000
+ORDERS = 6000
 """Of one round: so many that what is steady outweighs its beginning and its end."""
 
 

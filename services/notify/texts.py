@@ -63,6 +63,7 @@ class Texts:
             undefined=StrictUndefined,
             keep_trailing_newline=False,
             autoescape=False,
+            auto_reload=False,  # they were checked as they are; three looks at the disk a letter cost as much as filling it in
         )
         if found := promise_in(shop):
             raise TemplatesWrong(f"the shop's name promises too much: {found!r}")
