@@ -50,7 +50,7 @@ PICKER = Actor(kind=ActorKind.OPERATOR, name="li.wei", device="scanner-1")
 CHECKER = Actor(kind=ActorKind.OPERATOR, name="zhao.min", device="scanner-2")
 ACTORS = {a.name: a for a in (SHOP, PAYMENTS, COURIER, AGENT, BACK_OFFICE, PICKER, CHECKER)}
 
-LOOKS = 300
+LOOKS = 1000
 """How often somebody looks after an order in the warehouse before giving it up; far more than any needs."""
 
 

@@ -38,8 +38,8 @@ REPLICAS = 2
 LEAP = timedelta(hours=4)
 """The clock goes on by up to so much beyond what comes next."""
 
-MOST_TRIES = 40
-"""How often somebody asks over HTTP before giving up."""
+MOST_TRIES = 1000
+"""How often somebody asks over HTTP before giving up; far longer than all replicas of a service are ever away."""
 
 MOST_ROUNDS = 12_000
 """A town of a few hundred orders is quiet long before; one that is not never will be."""
