@@ -56,19 +56,20 @@ class _Seldom(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._passed: dict[tuple[str, Any], float] = {}
-        self._left_out: Tally[tuple[str, Any]] = Tally()
+        self._kinds: dict[tuple[str, Any], tuple[float, int]] = {}
+        """Of each kind of line: when one passed last, and how many were left out since."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """See `logging.Filter`."""
         kind = record.name, record.msg
-        if record.created - self._passed.get(kind, 0) < REPEAT_SECONDS:
-            self._left_out[kind] += 1
+        passed, more = self._kinds.get(kind, (0.0, 0))
+        if record.created - passed < REPEAT_SECONDS:
+            self._kinds[kind] = passed, more + 1
             return False
-        if len(self._passed) > 1000:  # some library makes up a line of its own each time
-            self._passed.clear()
-        self._passed[kind] = record.created
-        if more := self._left_out.pop(kind, 0):
+        if len(self._kinds) > 1000:  # some library makes up a line of its own each time
+            self._kinds.clear()
+        self._kinds[kind] = record.created, 0
+        if more:
             record.msg = f"{record.getMessage()} ({more} more such lines were left out)"
             record.args = ()
         return True
