@@ -133,7 +133,7 @@ class Chaos:
         node.rebalance()
 
     def _topics(self) -> None:
-        if self.dice.random() < 0.25:  # rare: it sends everything again
+        if self.dice.random() < 0.1:  # rare: it sends everything again, and most of a run would be reading it
             topic = self.dice.choice(sorted(self.world.topics.partitions))
             partitions = self.dice.randint(1, 5)
             self._happened("topics", f"{topic} deleted and made again with {partitions} partitions")

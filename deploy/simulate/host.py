@@ -120,10 +120,11 @@ class Host:
         topics, mine = self.town.topics, self.assignment
         if mine.read_up_to == topics.appended:
             return False
-        unread = any(n < len(topics.records(place)) for place, n in mine.positions.items())
-        if not unread:
-            mine.read_up_to = topics.appended
-        return unread
+        for place, position in mine.positions.items():
+            if position < len(topics.records(place)):
+                return True
+        mine.read_up_to = topics.appended
+        return False
 
     def fetch(self) -> tuple[list[Raw], list[tuple[Place, int]]]:
         """The next records of some of its partitions, and the offsets after them."""
@@ -165,7 +166,13 @@ class Host:
             try:
                 return await self.turns.run(messages)
             except Unavailable:
-                await Step("waits for the database")
+                await self.database_back()
+
+    async def database_back(self) -> None:
+        """Wait as long as the database is away, and a step more."""
+        await Step("waits for the database")
+        while self.node.store.away:
+            await Step("waits for the database")
 
     # --- the other doors ----------------------------------------------------------------------------------
 
@@ -178,7 +185,7 @@ class Host:
         try:
             await self.turns.run_timers(self.town.rng.randint(1, 50))
         except Unavailable:
-            await Step("waits for the database")
+            await self.database_back()
 
     async def http(self) -> None:
         """Requests that wait, in one turn; each gets its own answer."""
