@@ -7,8 +7,10 @@ from typing import Any
 from services.orders.domain.order import Order
 from services.orders.domain.policy import Policy
 from services.orders.tables import EARLY_PAYMENTS, HEARD, ORDERS, RECENT_BUYS
+from shared.events.base import stream_name
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import OrderSubmitted, PaymentCaptured
+from shared.events.orders import OrderPlaced
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Refused
 
@@ -37,22 +39,27 @@ def by_id(message: Any, desk: OrdersDesk) -> Iterator[Want]:
     yield desk.orders.want(message.order_id)
 
 
-def by_number(message: Any, desk: OrdersDesk) -> Iterator[Want]:
+def by_number(message: Any, desk: OrdersDesk) -> Iterator[tuple[Want, ...]]:
     """The order that an outside message names by source and external number."""
-    yield desk.orders.want(id_of(message.source, message.external_number))
+    yield _told_of(id_of(message.source, message.external_number), desk)
+
+
+def _told_of(order_id: str, desk: OrdersDesk) -> tuple[Want, Want]:
+    """An order about which something will be said."""
+    return desk.orders.want(order_id), desk.speaks_on(stream_name(OrderPlaced, order_id))
 
 
 def payment_rows(message: Any, desk: OrdersDesk) -> Iterator[Want | tuple[Want, ...]]:
     """The order and the payment that may be waiting for it."""
     order_id = id_of(message.source, message.external_number)
-    yield desk.orders.want(order_id), desk.early_payments.want(early_key(order_id, message))
+    yield *_told_of(order_id, desk), desk.early_payments.want(early_key(order_id, message))
 
 
 def submission(message: OrderSubmitted, desk: OrdersDesk) -> Iterator[Want | tuple[Want, ...]]:
     """The order, payments that came before it, and the buyer's last order of the same goods."""
     order_id = id_of(message.source, message.external_number)
     yield (
-        desk.orders.want(order_id),
+        *_told_of(order_id, desk),
         desk.early_payments.want_group("order_id", order_id),
         desk.recent_buys.want(goods_key(message)),
     )

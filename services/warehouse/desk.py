@@ -21,7 +21,8 @@ from services.warehouse.tables import (
     SHIPMENTS,
     SKUS,
 )
-from shared.events.warehouse import StockDepleted, StockReplenished
+from shared.events.base import stream_name
+from shared.events.warehouse import FulfillmentPicked, StockDepleted, StockReceived, StockReplenished
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Refused
 from shared.values import ActorKind
@@ -127,12 +128,12 @@ _EFFECT = {
 def possible_skus(barcode: str, desk: WarehouseDesk) -> list[str]:
     """SKUs that a barcode may turn out to name, once its keys are loaded."""
     found = {b.sku for key in keys(barcode) if (b := desk.barcodes.get(key)) is not None}
-    return sorted(found) or ([barcode.strip()] if looks_like_sku(barcode) else [])
+    return sorted(found) or _itself(barcode)
 
 
 def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
     """The work on an order, its parcels, and the stock of all its SKUs, what was scanned included."""
-    yield desk.fulfillments.want(message.order_id)
+    yield desk.fulfillments.want(message.order_id), _news_of(message.order_id, desk)
     work = desk.fulfillments.get(message.order_id)
     skus = {line.sku for line in getattr(message, "lines", ()) or (work.lines if work else ())}
     skus |= set(work.wanted()) if work else set()
@@ -146,7 +147,13 @@ def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
 
 def order_and_scanned(message: Any, desk: WarehouseDesk) -> Wants:
     """The work on an order, and the SKU that was scanned; with a damaged piece all that the order may have to give back."""
-    yield desk.fulfillments.want(message.order_id), desk.barcodes.want(*keys(message.barcode))
+    yield (
+        desk.fulfillments.want(message.order_id),
+        desk.barcodes.want(*keys(message.barcode)),
+        _news_of(message.order_id, desk),
+        # with a damaged piece, levels are locked together, in their order
+        desk.levels.want(*([] if message.damaged else _itself(message.barcode))),
+    )
     work = desk.fulfillments.get(message.order_id)
     wanted = sorted(work.wanted()) if work and message.damaged else []
     yield (
@@ -158,8 +165,21 @@ def order_and_scanned(message: Any, desk: WarehouseDesk) -> Wants:
 
 def scanned_stock(message: Any, desk: WarehouseDesk) -> Wants:
     """The SKU that was scanned, and its stock."""
-    yield desk.barcodes.want(*keys(message.barcode))
-    yield desk.levels.want(*possible_skus(message.barcode, desk))
+    yield desk.barcodes.want(*keys(message.barcode)), *_received(_itself(message.barcode), desk)
+    yield _received(possible_skus(message.barcode, desk), desk)
+
+
+def _received(skus: list[str], desk: WarehouseDesk) -> tuple[Want, Want]:
+    return desk.levels.want(*skus), desk.speaks_on(*(stream_name(StockReceived, sku) for sku in skus))
+
+
+def _news_of(order_id: str, desk: WarehouseDesk) -> Want:
+    return desk.speaks_on(stream_name(FulfillmentPicked, order_id))
+
+
+def _itself(barcode: str) -> list[str]:
+    """The SKU that a barcode is when nobody registered it: asked for along with what tells, to save a look in most shops."""
+    return [barcode.strip()] if looks_like_sku(barcode) else []
 
 
 def parcel(message: Any, desk: WarehouseDesk) -> Wants:
@@ -168,7 +188,11 @@ def parcel(message: Any, desk: WarehouseDesk) -> Wants:
     label = desk.labels.get(message.tracking_number)
     if label is None:
         return
-    yield desk.shipments.want(label.shipment_id), desk.fulfillments.want(label.order_id)
+    yield (
+        desk.shipments.want(label.shipment_id),
+        desk.fulfillments.want(label.order_id),
+        _news_of(label.order_id, desk),
+    )
     yield (
         desk.shipments.want(*_siblings(label.order_id, desk)),
         _stock_of(desk.shipments.get(label.shipment_id), desk),

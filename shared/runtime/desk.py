@@ -263,6 +263,11 @@ class Desk:
         """Who caused the message in hand."""
         return self.envelope.actor
 
+    def speaks_on(self, *streams: str) -> Want:
+        """Name streams that the handler may say something on: their heads then come along with the rows of this step. The heads
+        of any other are asked for when it was spoken on, at the price of a round trip."""
+        return self.books.heads.want(*streams)
+
     def publish(self, *events: Event) -> None:
         """Say that something happened; numbered, chained and sent when the turn commits."""
         self._saying.extend(Said(event, self.envelope, self.now) for event in events)

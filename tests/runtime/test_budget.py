@@ -5,6 +5,7 @@ is the design's whole speed.
 """
 
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -15,22 +16,46 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from deploy.embedded.postgres import EmbeddedPostgres
 from services.orders.handlers import service
-from services.orders.tables import metadata
+from services.orders.tables import metadata as orders_tables
+from services.warehouse.handlers.stock import RegisterSku
+from services.warehouse.tables import metadata as warehouse_tables
+from shared.events.inbox import PickScanned, PickStartScanned, StockScanned
 from shared.events.warehouse import FulfillmentAllocated
 from shared.runtime.messages import Incoming, Status
 from shared.runtime.postgres import PostgresStore, make_pool
 from shared.runtime.turn import Turns
 from shared.values import SkuQuantity
 from tests import builders
-from tests.harness import Bench
+from tests.harness import SUPERVISOR, Bench
+from tests.warehouse.floor import PICKER, Floor
 
 BATCH = 500
 LINES = (SkuQuantity(sku="TEA", quantity=2),)
 
 
+Place = tuple[Turns[Any], Bench[Any]]
+"""The turns of the real orders service on an empty database, and the harness that makes its messages."""
+
+
 @pytest.fixture
-async def orders(server: EmbeddedPostgres) -> AsyncIterator[tuple[Turns[Any], Bench[Any]]]:
-    """The real orders service on an empty database; the harness makes messages."""
+async def orders(server: EmbeddedPostgres) -> AsyncIterator[Place]:
+    harness = Bench(service())
+    async with _on_postgres(server, harness, orders_tables) as turns:
+        yield turns, harness
+
+
+@pytest.fixture
+async def floor(server: EmbeddedPostgres) -> AsyncIterator[Floor]:
+    floor = Floor()
+    async with _on_postgres(server, floor.bench, warehouse_tables) as turns:
+        floor.bench.turns = turns
+        yield floor
+
+
+@asynccontextmanager
+async def _on_postgres(
+    server: EmbeddedPostgres, harness: Bench[Any], metadata: MetaData
+) -> AsyncIterator[Turns[Any]]:
     url = f"{server.admin_url.rsplit('/', 1)[0]}/budget"
     admin = await asyncpg.connect(server.admin_url)
     await admin.execute("DROP DATABASE IF EXISTS budget")
@@ -39,8 +64,7 @@ async def orders(server: EmbeddedPostgres) -> AsyncIterator[tuple[Turns[Any], Be
     pool = make_pool(url)
     await pool
     await pool.execute(";".join(_tables(metadata)))
-    harness = Bench(service())
-    yield Turns(harness.service, PostgresStore(pool), harness.clock), harness
+    yield Turns(harness.service, PostgresStore(pool), harness.clock)
     await pool.close()
 
 
@@ -64,7 +88,7 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_a_batch_from_outside_costs_as_many_statements_whatever_its_size(
-    orders: tuple[Turns[Any], Bench[Any]], trips: list[str]
+    orders: Place, trips: list[str]
 ):
     turns, harness = orders
 
@@ -80,7 +104,7 @@ async def test_a_batch_from_outside_costs_as_many_statements_whatever_its_size(
 
 
 async def test_a_batch_from_another_service_costs_as_many_statements_whatever_its_size(
-    orders: tuple[Turns[Any], Bench[Any]], trips: list[str]
+    orders: Place, trips: list[str]
 ):
     turns, harness = orders
 
@@ -95,9 +119,7 @@ async def test_a_batch_from_another_service_costs_as_many_statements_whatever_it
     assert len(one) <= 4, one
 
 
-async def test_what_was_applied_before_costs_no_writing(
-    orders: tuple[Turns[Any], Bench[Any]], trips: list[str]
-):
+async def test_what_was_applied_before_costs_no_writing(orders: Place, trips: list[str]):
     turns, harness = orders
     batch = [harness.incoming(FulfillmentAllocated(order_id=f"o-{n}", lines=LINES)) for n in range(BATCH)]
     await turns.run(batch)
@@ -106,6 +128,29 @@ async def test_what_was_applied_before_costs_no_writing(
     assert {o.status for o in outcomes} == {Status.DUPLICATE}
     assert not [sql for sql in trips if "INSERT INTO" in sql or "DELETE FROM" in sql]
     assert len(trips) <= 4, trips
+
+
+async def test_a_scan_costs_four_round_trips_and_one_more_where_its_barcode_was_registered(
+    floor: Floor, trips: list[str]
+):
+    """W12: a scan is waited for. Begin, what it needs with the head of its stream, save, commit."""
+    await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=("4006381333931",)), actor=SUPERVISOR)
+    for barcode, most in (("TEA", 4), ("4006381333931", 5), ("TEA", 4)):
+        scan = StockScanned(barcode=barcode, quantity=1, location="A-01", scanned_at=floor.now)
+        cost = await _run(floor.bench.turns, [floor.bench.from_outside(scan, actor=PICKER)], trips)
+        assert len(cost) <= most, cost
+
+
+async def test_picking_a_piece_costs_four_round_trips(floor: Floor, trips: list[str]):
+    await floor.stock()
+    await floor.release()
+    for event in (
+        PickStartScanned(order_id="o-1", scanned_at=floor.now),
+        PickScanned(order_id="o-1", barcode="TEA", quantity=1, scanned_at=floor.now),
+        PickScanned(order_id="o-1", barcode="TEA", quantity=1, scanned_at=floor.now),
+    ):
+        cost = await _run(floor.bench.turns, [floor.bench.from_outside(event, actor=PICKER)], trips)
+    assert len(cost) <= 4, cost
 
 
 async def _run(turns: Turns[Any], messages: list[Incoming], trips: list[str]) -> list[str]:
