@@ -35,7 +35,7 @@ class Chaos:
         self._ticks += 1
         while self._undo and self._undo[0][0] <= self._ticks:
             self._undo.pop(0)[1]()
-        if not self.calm and self.kinds and self.dice.random() < 0.04:
+        if not self.calm and self.kinds and self.dice.random() < 0.02:
             kind = self.dice.choice(self.kinds)
             act = getattr(self, f"_{kind}", None)
             if act is not None:

@@ -23,25 +23,23 @@ class Fiber:
         self.name = name
         self.at = ""
         """The step at which it stands; empty between rounds."""
+        self.rests = True
+        """Between rounds: the next begins when something is `due`."""
+        self.due = due
         self._work = work
-        self._due = due
         self._round: Coroutine[Any, Any, None] | None = None
-
-    def ready(self) -> bool:
-        """True in the middle of a round, and when there is something to do."""
-        return self._round is not None or self._due()
 
     def advance(self) -> None:
         """Run to the next step."""
         if self._round is None:
-            self._round = self._work()
+            self._round, self.rests = self._work(), False
         try:
             self.at = self._round.send(None)
         except StopIteration:
-            self._round, self.at = None, ""
+            self._round, self.at, self.rests = None, "", True
 
     def kill(self) -> None:
         """Stop where it stands: nothing after that step happens."""
         if self._round is not None:
             self._round.close()
-        self._round, self.at = None, ""
+        self._round, self.at, self.rests = None, "", True

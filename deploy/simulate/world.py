@@ -38,10 +38,13 @@ REPLICAS = 2
 LEAP = timedelta(hours=4)
 """The clock goes on by up to so much beyond what comes next."""
 
+IDLE = 0.6
+"""How likely a loop leaves what is there for another look, so that more comes together in its next turn."""
+
 MOST_TRIES = 1000
 """How often somebody asks over HTTP before giving up; far longer than all replicas of a service are ever away."""
 
-MOST_ROUNDS = 12_000
+MOST_ROUNDS = 20_000
 """A town of a few hundred orders is quiet long before; one that is not never will be."""
 
 
@@ -111,12 +114,17 @@ class World:
             for host in self.hosts:
                 if host.alive and not host.frozen:
                     for fiber in host.fibers:
-                        if fiber.ready():
+                        if fiber.rests:
+                            if not fiber.due():
+                                continue
                             moved = True
-                            for _ in range(self.rng.choice((0, 1, 2, 5, 9))):
-                                fiber.advance()
-                                if not fiber.ready():
-                                    break
+                            if self.rng.random() < IDLE:
+                                continue
+                        moved = True
+                        for _ in range(self.rng.choice((0, 1, 2, 5, 9))):
+                            fiber.advance()
+                            if fiber.rests:
+                                break
             if not moved and not self.advance() and not self._wake():
                 return
 
@@ -217,7 +225,8 @@ class World:
             "ce_type": event.wire_type,
             "actor": actor.name,
         }
-        self.note(actor.name, f"{message_id}: {event.wire_type} {body.decode()[:160]}")
+        if self.trace is not None:
+            self.note(actor.name, f"{message_id}: {event.wire_type} {body.decode()[:160]}")
         if self.rng.random() < 0.3:
             self._request(node, lambda: outside(headers, body, actor, inboxes=node.service.inboxes))
             return
@@ -230,7 +239,8 @@ class World:
     def ask(self, service: str, command: Command, actor: Actor, key: str) -> None:
         """See `Edges`."""
         node = next(n for n in self.nodes if n.name == service)
-        self.note(actor.name, f"{key}: asks {service} {command!r}")
+        if self.trace is not None:
+            self.note(actor.name, f"{key}: asks {service} {command!r}")
         self._request(node, lambda: asked(command, actor, self.now(), key=key))
 
     def _request(self, node: Node, make: Callable[[], Incoming], tries: int = 1) -> None:
