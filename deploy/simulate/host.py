@@ -15,7 +15,7 @@ from deploy.simulate.store import SimStore
 from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.bookkeeping import CURSORS, LaneState, Parked
 from shared.runtime.clock import DrivenClock
-from shared.runtime.envelope import decode_ours, headers
+from shared.runtime.envelope import headers
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Incoming, Outcome, Raw
 from shared.runtime.parking import again
@@ -156,7 +156,7 @@ class Host:
     def decode(self, raw: Raw) -> Incoming:
         """A record as a message at the door; who sent it stands in a header of its own, where a token would."""
         if raw.topic not in INBOX_TOPICS:
-            return decode_ours(raw, self.node.service.hears)
+            return self.town.topics.decoded(raw, self.node.service.hears)
         headers = text(raw.headers)
         return outside(headers, raw.body, self.town.actors[headers["actor"]], inbox=raw.topic, raw=raw)
 

@@ -1,11 +1,13 @@
 """A log like Kafka's: topics with partitions, consumer groups with offsets and generations."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from zlib import crc32
 
-from shared.runtime.messages import Raw
+from shared.events.base import Event
+from shared.runtime.envelope import decode_ours
+from shared.runtime.messages import Incoming, Raw
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -18,6 +20,8 @@ class Topics:
         self.partitions: dict[str, list[list[Raw]]] = {}
         self.appended = 0
         """Records that ever came, over all topics and their lives."""
+        self._decoded: dict[int, tuple[Raw, Incoming]] = {}
+        """By the `id` of a record, which is kept so that no other gets it."""
 
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic, or make it anew and empty."""
@@ -34,6 +38,15 @@ class Topics:
         """The records of one partition; none for one that is no more."""
         logs = self.partitions[place[0]]
         return logs[place[1]] if place[1] < len(logs) else []
+
+    def decoded(self, raw: Raw, heard: Mapping[str, type[Event]]) -> Incoming:
+        """A record of our services as a message for one that hears these types; decoded once, however often it is read."""
+        known = self._decoded.get(id(raw))
+        if known is None:
+            known = self._decoded[id(raw)] = raw, decode_ours(raw)
+        incoming = known[1]
+        message = incoming.message if incoming.envelope.type in heard else None
+        return Incoming(incoming.envelope, incoming.door, incoming.lane, message, incoming.error, raw)
 
 
 class Member(Protocol):
