@@ -34,6 +34,16 @@ class Bookkeeper:
         """How far a lane was applied."""
         return (self.books.cursors.get(lane) if lane else None) or Cursor(lane)
 
+    def passed(self, incoming: Incoming) -> Outcome | None:
+        """Most of what a service hears is not for it, and next in its stream: only its place is kept. None for any other."""
+        if incoming.message is not None or incoming.error is not None or incoming.door is not Door.KAFKA:
+            return None
+        sequence, cursor = incoming.envelope.sequence, self.cursor(incoming.lane)
+        if sequence != cursor.sequence + 1 or cursor.state is not LaneState.FLOWING:
+            return None
+        self.books.cursors.put(Cursor(cursor.lane, sequence))
+        return Outcome(Status.PASSED)
+
     def done(self, incoming: Incoming, answer: Any) -> Outcome:
         """It was handled, or is of a type that nobody here handles: its lane goes on behind it."""
         self._remember(incoming, Status.DONE, answer)

@@ -121,8 +121,9 @@ class _Turn(Generic[D]):
                 self.messages = [self._from_timer(t) for t in await tx.claim_timers(self.now, self.claim)]
             await self._load(tx)
             for message in self.messages:
-                self.desk.begin(message.envelope, self.now)
-                self.outcomes.append(await self._take(tx, message))
+                outcome = self.keeper.passed(message) or await self._take(tx, message)
+                self.outcomes.append(outcome)
+                self.desk.keep()
             streams = {said.event.stream for said in self.desk.said}
             await self._fetch(tx, [self.books.heads.want(*streams)])
             changes = self._changes()
@@ -194,9 +195,8 @@ class _Turn(Generic[D]):
     async def _take(self, tx: Transaction, incoming: Incoming) -> Outcome:
         if incoming.door is Door.TIMER and incoming.envelope.id in self.desk.timers.changed:
             return Outcome(Status.DUPLICATE)  # an earlier timer of this turn canceled or moved it
-        outcome = await self._known_or_waits(tx, incoming) or await self._handle(tx, incoming)
-        self.desk.keep()
-        return outcome
+        self.desk.begin(incoming.envelope, self.now)
+        return await self._known_or_waits(tx, incoming) or await self._handle(tx, incoming)
 
     async def _known_or_waits(self, tx: Transaction, incoming: Incoming) -> Outcome | None:
         """None when the message is to be handled now; else what became of it."""
