@@ -4,7 +4,13 @@ import asyncio
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    NotControllerError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 DAY = 24 * 3600 * 1000
 PARTITIONS = 12
@@ -73,7 +79,12 @@ async def _create_missing(admin: AIOKafkaAdminClient, wanted: list[Topic], repli
     missing = [_new(topic, replication) for topic in wanted if topic.name not in existing]
     if not missing:
         return []
-    answer = await admin.create_topics(missing)
+    try:
+        answer = await admin.create_topics(missing)
+    except (
+        AttributeError
+    ) as none:  # what the client meets when it looks for a controller that the cluster does not have
+        raise NotControllerError("the cluster has no controller: too few of its nodes are up") from none
     for name, code, *message in answer.topic_errors:  # refusals are in the answer: the client raises none
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:  # somebody else was quicker: just as well

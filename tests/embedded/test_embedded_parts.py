@@ -7,19 +7,26 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock
 
 import asyncpg
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import InvalidReplicationFactorError, NodeNotReadyError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    NodeNotReadyError,
+    NotControllerError,
+    TopicAuthorizationFailedError,
+)
 
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.child import EmbeddedError, free_port, temporary_folder
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.provision import SERVICES, database_of, owner_of, provision, roles, user_of
-from deploy.topics import create_topics, topics
+from deploy.topics import DAY, Topic, create_topics, topics
 
 PASSWORDS = {role: f"secret of '{role}'" for role in roles()}
 
@@ -84,6 +91,27 @@ async def test_what_is_committed_is_on_disk(postgres: EmbeddedPostgres) -> None:
     assert await connection.fetchval("SHOW fsync") == "on"
     assert await connection.fetchval("SHOW listen_addresses") == "127.0.0.1"
     await connection.close()
+
+
+async def test_topics_are_made_once_the_cluster_has_a_controller(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.topics.topics", lambda partitions: [Topic("late", partitions, DAY)])
+    send, tries = AIOKafkaAdminClient._send_to_controller, 0
+
+    async def without(self: Any, request: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            self._client.cluster.controller = None
+            self._client.force_metadata_update = AsyncMock()
+        return await send(self, request)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "_send_to_controller", without)
+    with pytest.raises(NotControllerError, match="no controller: too few of its nodes are up"):
+        await create_topics(broker.bootstrap, partitions=3, patience=0)
+    assert await create_topics(broker.bootstrap, partitions=3) == ["late"]
+    assert tries == 3
 
 
 async def test_topics_are_made_once_and_carry_a_record(broker: EmbeddedBroker) -> None:
