@@ -133,7 +133,7 @@ def possible_skus(barcode: str, desk: WarehouseDesk) -> list[str]:
 
 def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
     """The work on an order, its parcels, and the stock of all its SKUs, what was scanned included."""
-    yield desk.fulfillments.want(message.order_id), _news_of(message.order_id, desk)
+    yield desk.fulfillments.want(message.order_id)
     work = desk.fulfillments.get(message.order_id)
     skus = {line.sku for line in getattr(message, "lines", ()) or (work.lines if work else ())}
     skus |= set(work.wanted()) if work else set()
@@ -142,6 +142,7 @@ def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
         desk.levels.want(*sorted(skus)),
         desk.shipments.want(*shipments),
         desk.backorders.want(*(f"{message.order_id}/{sku}" for sku in sorted(skus))),
+        _news_of(message.order_id, desk),
     )
 
 
@@ -150,7 +151,6 @@ def order_and_scanned(message: Any, desk: WarehouseDesk) -> Wants:
     yield (
         desk.fulfillments.want(message.order_id),
         desk.barcodes.want(*keys(message.barcode)),
-        _news_of(message.order_id, desk),
         # with a damaged piece, levels are locked together, in their order
         desk.levels.want(*([] if message.damaged else _itself(message.barcode))),
     )
@@ -174,6 +174,7 @@ def _received(skus: list[str], desk: WarehouseDesk) -> tuple[Want, Want]:
 
 
 def _news_of(order_id: str, desk: WarehouseDesk) -> Want:
+    """For a step with the parcels: a courier's report on one speaks of the order too, and has only the parcel locked."""
     return desk.speaks_on(stream_name(FulfillmentPicked, order_id))
 
 
@@ -188,14 +189,11 @@ def parcel(message: Any, desk: WarehouseDesk) -> Wants:
     label = desk.labels.get(message.tracking_number)
     if label is None:
         return
-    yield (
-        desk.shipments.want(label.shipment_id),
-        desk.fulfillments.want(label.order_id),
-        _news_of(label.order_id, desk),
-    )
+    yield desk.shipments.want(label.shipment_id), desk.fulfillments.want(label.order_id)
     yield (
         desk.shipments.want(*_siblings(label.order_id, desk)),
         _stock_of(desk.shipments.get(label.shipment_id), desk),
+        _news_of(label.order_id, desk),
     )
 
 

@@ -264,8 +264,9 @@ class Desk:
         return self.envelope.actor
 
     def speaks_on(self, *streams: str) -> Want:
-        """Name streams that the handler may say something on: their heads then come along with the rows of this step. The heads
-        of any other are asked for when it was spoken on, at the price of a round trip."""
+        """Name streams that the handler may say something on: their heads then come along with the rows of this step. Name them
+        no earlier than the rows by which others come to speak on them, or two turns wait for one another. Heads that were not
+        named are asked for once their stream was spoken on: a round trip more."""
         return self.books.heads.want(*streams)
 
     def publish(self, *events: Event) -> None:

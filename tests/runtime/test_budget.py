@@ -141,16 +141,18 @@ async def test_a_scan_costs_four_round_trips_and_one_more_where_its_barcode_was_
         assert len(cost) <= most, cost
 
 
-async def test_picking_a_piece_costs_four_round_trips(floor: Floor, trips: list[str]):
+async def test_a_scan_for_an_order_costs_as_few_and_one_more_where_it_has_news(
+    floor: Floor, trips: list[str]
+):
     await floor.stock()
     await floor.release()
-    for event in (
-        PickStartScanned(order_id="o-1", scanned_at=floor.now),
-        PickScanned(order_id="o-1", barcode="TEA", quantity=1, scanned_at=floor.now),
-        PickScanned(order_id="o-1", barcode="TEA", quantity=1, scanned_at=floor.now),
+    for event, most in (
+        (PickStartScanned(order_id="o-1", scanned_at=floor.now), 5),  # news that come along with the stock
+        (PickScanned(order_id="o-1", barcode="TEA", quantity=1, scanned_at=floor.now), 4),
+        (PickScanned(order_id="o-1", barcode="TEA", quantity=1, scanned_at=floor.now), 5),  # all is picked
     ):
         cost = await _run(floor.bench.turns, [floor.bench.from_outside(event, actor=PICKER)], trips)
-    assert len(cost) <= 4, cost
+        assert len(cost) <= most, cost
 
 
 async def _run(turns: Turns[Any], messages: list[Incoming], trips: list[str]) -> list[str]:
