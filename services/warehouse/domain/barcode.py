@@ -28,6 +28,7 @@ def _gtin(text: str) -> str | None:
     return gtin.as_gtin_14() if gtin is not None else None
 
 
+@lru_cache(maxsize=10_000)
 def looks_like_sku(barcode: str) -> bool:
     """True when the text can itself be a SKU code."""
     try:
