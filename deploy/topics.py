@@ -81,9 +81,8 @@ async def _create_missing(admin: AIOKafkaAdminClient, wanted: list[Topic], repli
         return []
     try:
         answer = await admin.create_topics(missing)
-    except (
-        AttributeError
-    ) as none:  # what the client meets when it looks for a controller that the cluster does not have
+    except AttributeError as none:
+        # what the client meets when it looks for a controller that the cluster does not have
         raise NotControllerError("the cluster has no controller: too few of its nodes are up") from none
     for name, code, *message in answer.topic_errors:  # refusals are in the answer: the client raises none
         error = for_code(code)

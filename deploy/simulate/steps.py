@@ -23,23 +23,22 @@ class Fiber:
         self.name = name
         self.at = ""
         """The step at which it stands; empty between rounds."""
-        self.rests = True
-        """Between rounds: the next begins when something is `due`."""
         self.due = due
+        self.round: Coroutine[Any, Any, None] | None = None
+        """The round in hand; None between rounds, the next of which begins when something is `due`."""
         self._work = work
-        self._round: Coroutine[Any, Any, None] | None = None
 
     def advance(self) -> None:
         """Run to the next step."""
-        if self._round is None:
-            self._round, self.rests = self._work(), False
+        if self.round is None:
+            self.round = self._work()
         try:
-            self.at = self._round.send(None)
+            self.at = self.round.send(None)
         except StopIteration:
-            self._round, self.at, self.rests = None, "", True
+            self.round, self.at = None, ""
 
     def kill(self) -> None:
         """Stop where it stands: nothing after that step happens."""
-        if self._round is not None:
-            self._round.close()
-        self._round, self.at, self.rests = None, "", True
+        if self.round is not None:
+            self.round.close()
+        self.round, self.at = None, ""

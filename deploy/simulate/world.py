@@ -114,16 +114,15 @@ class World:
             for host in self.hosts:
                 if host.alive and not host.frozen:
                     for fiber in host.fibers:
-                        if fiber.rests:
-                            if not fiber.due():
-                                continue
-                            moved = True
-                            if self.rng.random() < IDLE:
-                                continue
+                        rests = fiber.round is None
+                        if rests and not fiber.due():
+                            continue
                         moved = True
+                        if rests and self.rng.random() < IDLE:
+                            continue
                         for _ in range(self.rng.choice((0, 1, 2, 5, 9))):
                             fiber.advance()
-                            if fiber.rests:
+                            if fiber.round is None:
                                 break
             if not moved and not self.advance() and not self._wake():
                 return
