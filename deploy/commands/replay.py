@@ -60,7 +60,11 @@ def replay(
     start = histories[0].placed_at - timedelta(days=1)
     if kept.done > "2000-01-01":
         start = end_of(datetime.fromisoformat(kept.done).date())
-    settings = {"HANDOVER_UNPAID_EXPIRES_AFTER": f"P{UNPAID_FOR.days}D", "HANDOVER_STAFF_LOCALE": "en"}
+    settings = {
+        "HANDOVER_UNPAID_EXPIRES_AFTER": f"P{UNPAID_FOR.days}D",
+        "HANDOVER_STAFF_LOCALE": "en",
+        "HANDOVER_IDS_KEPT_FOR": "P3650D",  # years pass, and all of it may be handed in twice
+    }
     console.print(f"{len(histories)} orders. Starting PostgreSQL, the broker and the four services …")
     try:
         with Stack(data, clock_start=start.astimezone(UTC), settings=settings) as stack:

@@ -1,8 +1,8 @@
 """The runtime's own tables, the same in every service's database, and their rows.
 
 `cursors`: the last event applied per lane. `stream_heads`: the last event said per stream. `inbox`: outside messages known by
-(source, id), with the first answer. `parked`: messages set aside. `timers`: what falls due. `event_log`, `event_personal`
-and `outbox`: what was said, its personal part, and what is still to be sent.
+(source, id) for as long as a retry may come, with the first answer. `parked`: messages set aside. `timers`: what falls due.
+`event_log`, `event_personal` and `outbox`: what was said, its personal part, and what is still to be sent.
 """
 
 from dataclasses import dataclass
@@ -132,7 +132,7 @@ def runtime_tables(metadata: MetaData) -> dict[str, Table]:
                 "inbox",
                 Column("key", Text, primary_key=True),
                 Column("digest", LargeBinary, nullable=False),
-                Column("seen_at", DateTime(timezone=True), nullable=False),
+                Column("seen_at", DateTime(timezone=True), nullable=False, index=True),
                 Column("doc", JSONB, nullable=False),
             ),
             _state(

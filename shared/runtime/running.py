@@ -15,6 +15,7 @@ from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock, WallClock
 from shared.runtime.commands import Commands
 from shared.runtime.due import DueTimers
+from shared.runtime.forgetting import Forgetting
 from shared.runtime.intake import METADATA_MS, Intake
 from shared.runtime.messages import Incoming, Outcome, Refused
 from shared.runtime.parking import PARKING, Parking
@@ -59,6 +60,7 @@ class Runtime:
         self.relay = Relay(self.pool, self._producer, service.name, service.source)
         self.due = DueTimers(self.turns)
         self.parking = Parking(self.turns, self.pool, self.intake.decode)
+        self.forgetting = Forgetting(self.pool, self.clock, settings.ids_kept_for)
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
         """Further loops of the service, run from start to stop."""
         self._loops = Loops()
@@ -89,6 +91,7 @@ class Runtime:
             self.relay.run,
             self.due.run,
             self.parking.run,
+            self.forgetting.run,
             self._sample,
             self._keep_time,
             *self.background,

@@ -44,6 +44,12 @@ class Settings(BaseSettings):
         description="After so long without a sign of life a replica's partitions go to another.",
     )
     kafka_batch: int = Field(500, ge=1, le=5000, description="Most messages that one turn takes from Kafka.")
+    ids_kept_for: timedelta = Field(
+        timedelta(days=90),
+        ge=timedelta(days=8),
+        description="So long a message from outside is known by its id; one that comes again later is a new one. "
+        "Longer than Kafka keeps the inboxes (7 days).",
+    )
     http_host: str = Field("127.0.0.1", description="Address to listen on.")
     http_port: int = Field(ge=1, le=65535, description="Port to listen on.")
     token_public_key: str = Field(

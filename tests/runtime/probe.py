@@ -5,6 +5,7 @@ What the handlers do can be broken from outside.
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from inspect import isawaitable
@@ -185,6 +186,16 @@ async def until(what: Callable[[], Any], patience: float = 20) -> None:
             return
         assert asyncio.get_running_loop().time() < give_up, f"waited {patience} s in vain"
         await asyncio.sleep(0.02)
+
+
+@contextmanager
+def away(server: EmbeddedPostgres) -> Iterator[None]:
+    """The database server is stopped; the other tests get it back."""
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
 
 
 async def make_tables(admin_url: str) -> None:

@@ -14,14 +14,13 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.embedded.child import free_port
-from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.topics import create_topics
 from shared.runtime import commands, intake, member, standstill
 from shared.runtime.running import Runtime
 from shared.runtime.store import Unavailable
 from shared.runtime.tasks import end
 from tests.harness import AGENT
-from tests.runtime.probe import Note, Pay, Probe, note, outside, parked, receipt_of, until
+from tests.runtime.probe import Note, Pay, Probe, away, note, outside, parked, receipt_of, until
 
 pytestmark = [pytest.mark.requirement("X6"), pytest.mark.requirement("X1")]
 
@@ -49,16 +48,6 @@ def noted(runtime: Runtime, note_id: str, *amounts: int) -> Any:
 
 async def unsent_is(runtime: Runtime, count: int) -> bool:
     return bool(await runtime.pool.fetchval("SELECT count(*) FROM outbox") == count)
-
-
-@contextmanager
-def away(server: EmbeddedPostgres) -> Iterator[None]:
-    """The database server is stopped; the other tests get it back."""
-    server.stop()
-    try:
-        yield
-    finally:
-        server.start()
 
 
 @contextmanager
