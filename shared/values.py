@@ -192,4 +192,4 @@ class Actor(Value):
     device: Code | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind.value}:{self.name}"
+        return f"{self.kind}:{self.name}"

@@ -117,12 +117,12 @@ async def _claimed_by_anyone(self: SimTransaction, now: Any, limit: int) -> list
 # --- the turn --------------------------------------------------------------------------------------------------
 
 
-async def _nothing_is_known(self: Any, tx: Any, incoming: Any) -> None:
+def _nothing_is_known(self: Any, incoming: Any) -> None:
     return None
 
 
-async def _parked_does_not_block(self: Any, tx: Any, incoming: Any) -> Any:
-    found = await _KNOWN_OR_WAITS(self, tx, incoming)
+def _parked_does_not_block(self: Any, incoming: Any) -> Any:
+    found = _KNOWN_OR_WAITS(self, incoming)
     waits = found is not None and found.status is Status.QUEUED
     if waits and incoming.door is Door.KAFKA and self.keeper.cursor(incoming.lane).state is LaneState.FAILED:
         self.desk.discard()
@@ -133,18 +133,18 @@ async def _parked_does_not_block(self: Any, tx: Any, incoming: Any) -> Any:
 _KNOWN_OR_WAITS = _Turn._known_or_waits
 
 
-async def _gaps_are_jumped(self: Any, tx: Any, incoming: Any) -> Any:
+def _gaps_are_jumped(self: Any, incoming: Any) -> Any:
     sequence, cursor = incoming.envelope.sequence, self.keeper.cursor(incoming.lane)
     if sequence is not None and sequence > cursor.sequence + 1:
         return None
-    return await _KNOWN_OR_WAITS(self, tx, incoming)
+    return _KNOWN_OR_WAITS(self, incoming)
 
 
-async def _duplicates_pass(self: Any, tx: Any, incoming: Any) -> Any:
+def _duplicates_pass(self: Any, incoming: Any) -> Any:
     sequence, cursor = incoming.envelope.sequence, self.keeper.cursor(incoming.lane)
     if sequence is not None and sequence <= cursor.sequence and incoming.door is Door.KAFKA:
         return None
-    return await _KNOWN_OR_WAITS(self, tx, incoming)
+    return _KNOWN_OR_WAITS(self, incoming)
 
 
 def _nothing_is_discarded(self: Desk) -> None:

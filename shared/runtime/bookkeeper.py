@@ -16,6 +16,8 @@ from shared.runtime.service import Service
 
 log = structlog.get_logger(__name__)
 
+_KAFKA, _FLOWING = Door.KAFKA, LaneState.FLOWING
+_DONE, _PASSED = Status.DONE, Status.PASSED
 _NO_RECORD = Raw("", 0, 0, None, (), b"")
 
 
@@ -36,22 +38,22 @@ class Bookkeeper:
 
     def passed(self, incoming: Incoming) -> Outcome | None:
         """Most of what a service hears is not for it, and next in its stream: only its place is kept. None for any other."""
-        if incoming.message is not None or incoming.error is not None or incoming.door is not Door.KAFKA:
+        if incoming.message is not None or incoming.error is not None or incoming.door is not _KAFKA:
             return None
         sequence, cursor = incoming.envelope.sequence, self.cursor(incoming.lane)
-        if sequence != cursor.sequence + 1 or cursor.state is not LaneState.FLOWING:
+        if sequence != cursor.sequence + 1 or cursor.state is not _FLOWING:
             return None
         self.books.cursors.put(Cursor(cursor.lane, sequence))
-        return Outcome(Status.PASSED)
+        return Outcome(_PASSED)
 
     def done(self, incoming: Incoming, answer: Any) -> Outcome:
         """It was handled, or is of a type that nobody here handles: its lane goes on behind it."""
-        self._remember(incoming, Status.DONE, answer)
+        self._remember(incoming, _DONE, answer)
         self.unpark(incoming)
         if incoming.envelope.sequence is not None:
             cursor = self.cursor(incoming.lane)
             self.books.cursors.put(Cursor(cursor.lane, incoming.envelope.sequence, cursor.state))
-        return Outcome(Status.DONE if incoming.message is not None else Status.PASSED, answer=answer)
+        return Outcome(_DONE if incoming.message is not None else _PASSED, answer)
 
     def _remember(self, incoming: Incoming, status: Status, answer: Any) -> None:
         if incoming.from_outside:

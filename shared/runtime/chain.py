@@ -70,12 +70,20 @@ def link(
     personal_digest: bytes | None,
 ) -> bytes:
     """The hash of an event after `previous`. Fields are length-prefixed, so that no two events read the same."""
-    chained = [previous]
-    for part in (stream, str(sequence), type, _instant(time), actor, causation_id or "", data):
-        raw = part.encode()
-        chained += (len(raw).to_bytes(8, "big"), raw)
-    chained.append(personal_digest or b"")
-    return hashlib.sha256(b"".join(chained)).digest()
+    parts = (
+        previous, _part(stream), _part(str(sequence)), _usual_part(type), _usual_part(_instant(time)), _usual_part(actor),
+        _part(causation_id or ""), _part(data), personal_digest or b"",
+    )  # fmt: skip
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _part(text: str) -> bytes:
+    raw = text.encode()
+    return len(raw).to_bytes(8, "big") + raw
+
+
+_usual_part = lru_cache(maxsize=1000)(_part)
+"""Of what comes again and again: types, the time of a turn, actors."""
 
 
 @lru_cache(maxsize=16)

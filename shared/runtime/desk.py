@@ -31,7 +31,10 @@ class Want:
     def missing(self) -> list[str]:
         """The keys that were not loaded yet."""
         known = self.shelf.known if self.group is None else self.shelf.known_groups[self.group]
-        return [k for k in self.keys if k not in known]
+        for key in self.keys:
+            if key not in known:
+                return [k for k in self.keys if k not in known]
+        return []
 
 
 class Shelf(Generic[R]):
@@ -213,6 +216,7 @@ class Said:
     """An event to be published, with the message that caused it."""
 
     event: Event
+    stream: str
     cause: Envelope
     at: datetime
 
@@ -271,7 +275,7 @@ class Desk:
 
     def publish(self, *events: Event) -> None:
         """Say that something happened; numbered, chained and sent when the turn commits."""
-        self._saying.extend(Said(event, self.envelope, self.now) for event in events)
+        self._saying += [Said(event, event.stream, self.envelope, self.now) for event in events]
 
     def begin(self, envelope: Envelope, now: datetime) -> None:
         """Take the next message in hand."""

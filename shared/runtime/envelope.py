@@ -15,7 +15,8 @@ from shared.runtime.messages import Door, Envelope, Incoming, Raw
 from shared.values import Actor, ActorKind, Role
 
 CONTENT_TYPE = b"application/json"
-_REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_sequence", "ce_time")
+_REQUIRED = {"ce_id", "ce_source", "ce_type", "ce_subject", "ce_sequence", "ce_time"}
+_KAFKA = Door.KAFKA
 LONGEST = 300
 """Characters of an attribute of ours: a subject may be a barcode, and an id names its subject. Together they stay below what an
 index of PostgreSQL takes."""
@@ -40,7 +41,7 @@ def headers(entry: Any, source: str) -> list[tuple[str, bytes]]:
         ("ce_source", source.encode()),
         ("ce_type", entry.type.encode()),
         ("ce_subject", stream),
-        ("ce_time", entry.time.isoformat().encode()),
+        ("ce_time", _written(entry.time)),
         ("ce_sequence", sequence),
         ("ce_partitionkey", stream),
         ("ce_authtype", entry.actor_kind.encode()),
@@ -53,6 +54,12 @@ def headers(entry: Any, source: str) -> list[tuple[str, bytes]]:
     if entry.trace is not None:
         found.append(("ce_traceparent", entry.trace.encode()))
     return found
+
+
+@lru_cache(maxsize=16)
+def _written(time: datetime) -> bytes:
+    """All events of a turn have one time."""
+    return time.isoformat().encode()
 
 
 def text_headers(raw: Raw) -> dict[str, str]:
@@ -91,25 +98,24 @@ def decode_ours(raw: Raw, heard: Mapping[str, type[Event]] = EVENT_TYPES) -> Inc
     """
     try:
         headers = text_headers(raw)
-        if missing := [name for name in _REQUIRED if name not in headers]:
+        if not headers.keys() >= _REQUIRED:
+            missing = sorted(_REQUIRED - headers.keys())
             raise Malformed(f"headers {', '.join(missing)} are missing")
-        for name in ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_correlationid", "ce_causationid"):
-            if not 0 < len(headers.get(name, "-")) <= LONGEST:
-                raise Malformed(f"header {name} must have 1 to {LONGEST} characters")
-        if not headers["ce_type"].startswith(f"{raw.topic}."):
-            raise Malformed(f"its type is not one of {raw.topic}")
         envelope = Envelope(
-            id=headers["ce_id"],
-            source=headers["ce_source"],
-            type=headers["ce_type"],
-            stream=headers["ce_subject"],
-            time=_time(headers["ce_time"]),
-            actor=_actor(headers["ce_authtype"], headers["ce_authid"]),
-            sequence=_sequence(headers["ce_sequence"]),
-            correlation_id=headers.get("ce_correlationid"),
-            causation_id=headers.get("ce_causationid"),
-            trace=headers.get("ce_traceparent"),
+            headers["ce_id"],
+            headers["ce_source"],
+            headers["ce_type"],
+            headers["ce_subject"],
+            _time(headers["ce_time"]),
+            _actor(headers["ce_authtype"], headers["ce_authid"]),
+            _sequence(headers["ce_sequence"]),
+            headers.get("ce_correlationid"),
+            headers.get("ce_causationid"),
+            headers.get("ce_traceparent"),
         )
+        _fits(envelope)
+        if not envelope.type.startswith(f"{raw.topic}."):
+            raise Malformed(f"its type is not one of {raw.topic}")
     except (Malformed, ValueError, KeyError) as error:
         reason = (
             error
@@ -117,8 +123,8 @@ def decode_ours(raw: Raw, heard: Mapping[str, type[Event]] = EVENT_TYPES) -> Inc
             else Malformed(f"headers cannot be read: {type(error).__name__}")
         )
         place = f"{raw.topic}/{raw.partition}/{raw.offset}"
-        return Incoming(_nobody(place, raw.topic), Door.KAFKA, f"{raw.topic}|{place}", error=reason, raw=raw)
-    incoming = Incoming(envelope, Door.KAFKA, f"{raw.topic}|{envelope.stream}", raw=raw)
+        return Incoming(_nobody(place, raw.topic), _KAFKA, f"{raw.topic}|{place}", error=reason, raw=raw)
+    incoming = Incoming(envelope, _KAFKA, f"{raw.topic}|{envelope.stream}", raw=raw)
     if (event := heard.get(envelope.type)) is not None:
         try:
             incoming.message = event.model_validate_json(raw.body, extra="ignore")
@@ -129,6 +135,14 @@ def decode_ours(raw: Raw, heard: Mapping[str, type[Event]] = EVENT_TYPES) -> Inc
                 incoming.message = None
                 incoming.error = Malformed("the body is about another subject than the headers")
     return incoming
+
+
+def _fits(envelope: Envelope) -> None:
+    names = {"ce_id": envelope.id, "ce_source": envelope.source, "ce_type": envelope.type, "ce_subject": envelope.stream,
+             "ce_correlationid": envelope.correlation_id, "ce_causationid": envelope.causation_id}  # fmt: skip
+    for name, value in names.items():
+        if value is not None and not 0 < len(value) <= LONGEST:
+            raise Malformed(f"header {name} must have 1 to {LONGEST} characters")
 
 
 def _time(text: str) -> datetime:

@@ -62,7 +62,7 @@ def outside(
     )
     event, error = _event(type_name, topic, body)
     stream = event.stream if event is not None else f"unknown/{attributes['id']}"
-    data = event.model_dump_json().encode() if event is not None else body
+    data = event.dumped().encode() if event is not None else body
     envelope = Envelope(
         id=attributes["id"],
         source=attributes["source"],

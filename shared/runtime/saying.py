@@ -11,24 +11,23 @@ def entries_of(said: Sequence[Said], heads: Shelf[Head]) -> list[Entry]:
     """Event-log entries of a turn, in the order they were said; moves the heads of their streams."""
     entries = []
     for one in said:
-        event, cause = one.event, one.cause
-        stream = event.stream
+        event, stream, cause = one.event, one.stream, one.cause
+        actor = cause.actor
         head = heads.get(stream) or Head(stream, 0, GENESIS)
         personal, salt, digest, without = None, None, None, None
-        if "personal" in type(event).model_fields:
+        if "personal" in event.__dict__:
             without = {"personal"}
             if (model := getattr(event, "personal")) is not None:  # noqa: B009  not a field of every event
                 personal, salt = model.model_dump_json(), new_salt()
                 digest = personal_digest(salt, personal)
-        data = event.model_dump_json(exclude=without)
-        actor = str(cause.actor)
+        data = event.dumped(without)
         hashed = link(
             head.hash,
             stream=stream,
             sequence=head.sequence + 1,
             type=event.wire_type,
             time=one.at,
-            actor=actor,
+            actor=str(actor),
             causation_id=cause.id,
             data=data,
             personal_digest=digest,
@@ -39,8 +38,8 @@ def entries_of(said: Sequence[Said], heads: Shelf[Head]) -> list[Entry]:
                 sequence=head.sequence + 1,
                 type=event.wire_type,
                 time=one.at,
-                actor_kind=cause.actor.kind,
-                actor_name=cause.actor.name,
+                actor_kind=actor.kind,
+                actor_name=actor.name,
                 correlation_id=cause.correlation_id or cause.id,
                 causation_id=cause.id,
                 trace=cause.trace,

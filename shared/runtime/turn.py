@@ -26,7 +26,9 @@ from shared.runtime.store import Ask, Changes, DueTimer, Store, Transaction, Try
 D = TypeVar("D", bound=Desk)
 log = structlog.get_logger(__name__)
 
-_STRAIGHT = {Door.KAFKA, Door.HTTP}
+# bound here, for CPython 3.11 takes ten times as long to find a member in its enum, and this is asked of every message
+_KAFKA, _HTTP, _TIMER, _RETRY, _FAILED = Door.KAFKA, Door.HTTP, Door.TIMER, Door.RETRY, LaneState.FAILED
+_STRAIGHT = {_KAFKA, _HTTP}
 """Doors through which nothing comes that may be parked already."""
 TRIES = 20
 """How often a turn runs again for a race before it gives up; each try waits a little longer."""
@@ -35,6 +37,13 @@ _Needing = tuple[Incoming, Iterator[Want | tuple[Want, ...]]]
 _REUSED = Refused(
     "id_reused", "this id was used before for another message; send it with an id of its own", field="id"
 )
+
+
+class _MoreWanted(Exception):
+    """Rows that an earlier message of the turn led to, and nobody loaded yet."""
+
+    def __init__(self, *wants: Want) -> None:
+        self.wants = wants
 
 
 class Turns(Generic[D]):
@@ -121,11 +130,15 @@ class _Turn(Generic[D]):
                 self.messages = [self._from_timer(t) for t in await tx.claim_timers(self.now, self.claim)]
             await self._load(tx)
             for message in self.messages:
-                outcome = self.keeper.passed(message) or await self._take(tx, message)
+                outcome = self.keeper.passed(message)
+                while outcome is None:
+                    try:
+                        outcome = self._take(message)
+                    except _MoreWanted as more:  # nothing was done yet
+                        await self._fetch(tx, more.wants)
                 self.outcomes.append(outcome)
                 self.desk.keep()
-            streams = {said.event.stream for said in self.desk.said}
-            await self._fetch(tx, [self.books.heads.want(*streams)])
+            await self._fetch(tx, [self.books.heads.want(*{said.stream for said in self.desk.said})])
             changes = self._changes()
             if not changes.empty:
                 await tx.save(changes)
@@ -155,8 +168,8 @@ class _Turn(Generic[D]):
         doors = {m.door for m in self.messages}
         if not waiting and doors <= _STRAIGHT:
             return
-        parked = {parked_key(m) for m in self.messages if m.lane in waiting or m.door is Door.TIMER}
-        retried = {m.lane for m in self.messages if m.door is Door.RETRY}
+        parked = {parked_key(m) for m in self.messages if m.lane in waiting or m.door is _TIMER}
+        retried = {m.lane for m in self.messages if m.door is _RETRY}
         await self._fetch(
             tx, [self.books.parked.want(*parked), self.books.parked.want_group("queue", *retried)]
         )
@@ -192,29 +205,30 @@ class _Turn(Generic[D]):
 
     # --- handle -------------------------------------------------------------------------------------------
 
-    async def _take(self, tx: Transaction, incoming: Incoming) -> Outcome:
-        if incoming.door is Door.TIMER and incoming.envelope.id in self.desk.timers.changed:
+    def _take(self, incoming: Incoming) -> Outcome:
+        """Raises _MoreWanted when it takes more rows; then nothing was done, and it is taken again."""
+        if incoming.door is _TIMER and incoming.envelope.id in self.desk.timers.changed:
             return Outcome(Status.DUPLICATE)  # an earlier timer of this turn canceled or moved it
         self.desk.begin(incoming.envelope, self.now)
-        return await self._known_or_waits(tx, incoming) or await self._handle(tx, incoming)
+        return self._known_or_waits(incoming) or self._handle(incoming)
 
-    async def _known_or_waits(self, tx: Transaction, incoming: Incoming) -> Outcome | None:
+    def _known_or_waits(self, incoming: Incoming) -> Outcome | None:
         """None when the message is to be handled now; else what became of it."""
         sequence, cursor = incoming.envelope.sequence, self.keeper.cursor(incoming.lane)
-        if incoming.door is Door.RETRY and not self.books.parked.known.get(parked_key(incoming)):
+        if incoming.door is _RETRY and not self.books.parked.known.get(parked_key(incoming)):
             return Outcome(Status.DUPLICATE)  # another retry was first
-        if incoming.from_outside and (outcome := await self._seen(tx, incoming)):
+        if incoming.from_outside and (outcome := self._seen(incoming)):
             self.keeper.unpark(incoming)
             return outcome
         if sequence is not None and sequence <= cursor.sequence:
             self.keeper.unpark(incoming)
             return Outcome(Status.DUPLICATE)
-        if incoming.door is Door.RETRY:
+        if incoming.door is _RETRY:
             gap = sequence is not None and sequence > cursor.sequence + 1
             return Outcome(Status.QUEUED) if gap or incoming.lane in self.keeper.stopped_lanes else None
-        if incoming.door is not Door.KAFKA:
+        if incoming.door is not _KAFKA:
             return None
-        if cursor.state is LaneState.FAILED:
+        if cursor.state is _FAILED:
             return self.keeper.park(
                 incoming, ParkedState.QUEUED, "an earlier message of its stream is parked"
             )
@@ -223,13 +237,13 @@ class _Turn(Generic[D]):
             return self.keeper.park(incoming, ParkedState.GAP, missing)
         return None
 
-    async def _seen(self, tx: Transaction, incoming: Incoming) -> Outcome | None:
+    def _seen(self, incoming: Incoming) -> Outcome | None:
         seen = self.books.inbox.get(seen_key(incoming))
         if seen is None:
             return None
         if seen.digest != incoming.digest:
             second = f"{seen_key(incoming)}#{incoming.digest.hex()[:16]}"
-            await self._fetch(tx, [self.books.inbox.want(second)])
+            self._there(self.books.inbox.want(second))
             if self.books.inbox.get(second) is None:
                 self.books.inbox.put(Seen(second, incoming.digest, self.now, Status.REFUSED, None))
                 return self.keeper.refuse(incoming, _REUSED, remember=False)
@@ -238,12 +252,14 @@ class _Turn(Generic[D]):
             return Outcome(Status.DUPLICATE, refusal=Refused(**seen.answer))
         return Outcome(Status.DUPLICATE, answer=seen.answer)
 
-    async def _handle(self, tx: Transaction, incoming: Incoming) -> Outcome:
+    def _handle(self, incoming: Incoming) -> Outcome:
         try:
-            answer = _jsonable(await self._call(tx, incoming))
+            answer = _jsonable(self._call(incoming))
+        except _MoreWanted:
+            raise
         except Refused as refused:
             self.desk.discard()
-            if incoming.from_outside or incoming.door is Door.HTTP:
+            if incoming.from_outside or incoming.door is _HTTP:
                 return self.keeper.refuse(incoming, refused)
             return self.keeper.fail(incoming, refused)
         except Exception as error:
@@ -253,19 +269,23 @@ class _Turn(Generic[D]):
             return self.keeper.fail(incoming, error)
         return self.keeper.done(incoming, answer)
 
-    async def _call(self, tx: Transaction, incoming: Incoming) -> Any:
+    def _call(self, incoming: Incoming) -> Any:
         if incoming.error is not None:
             raise incoming.error
         handling = self._handling(incoming)
         if handling is None:
             return None
         for wanted in handling.needs(incoming.message, self.desk):
-            wants = wanted if isinstance(wanted, tuple) else (wanted,)
-            for want in wants:
-                if want.missing():  # rows that an earlier message of this turn led to
-                    await self._fetch(tx, wants)
-                    break
+            if isinstance(wanted, tuple):
+                self._there(*wanted)
+            else:
+                self._there(wanted)
         return handling.handler(incoming.message, self.desk)
+
+    def _there(self, *wants: Want) -> None:
+        for want in wants:
+            if want.missing():
+                raise _MoreWanted(*wants)
 
     def _handling(self, incoming: Incoming) -> Handling[Any, D] | None:
         return self.service.by_type.get(type(incoming.message))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.docs.contracts import schema
+from deploy.docs.examples import examples
 from shared.events.base import EVENT_TYPES, Event
 from tests.contracts.compare import incompatible
 
@@ -127,3 +128,11 @@ def test_what_is_added_and_may_be_left_out_is_compatible(inbox: bool) -> None:
 def test_every_event_says_when_it_is_sent(event: type[Event]) -> None:
     assert inspect.getdoc(event) not in (None, inspect.getdoc(Event))
     assert event.wire_type.endswith(".v1")
+
+
+@pytest.mark.requirement("X3")
+@pytest.mark.parametrize("name", examples())
+def test_an_event_is_written_as_pydantic_says(name: str) -> None:
+    event = EVENT_TYPES[name].model_validate_json(json.dumps(examples()[name]["data"]))
+    assert event.dumped() == event.model_dump_json()
+    assert event.dumped({"personal"}) == event.model_dump_json(exclude={"personal"})
