@@ -4,12 +4,13 @@ without changing what the others do.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
+from deploy.simulate.edges import AGENT, BACK_OFFICE, CHECKER, COURIER, PAYMENTS, PICKER, SHOP, Edges
 from services.aftersales.handlers.asked import ApproveCase, RejectCase
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder
@@ -26,14 +27,12 @@ from shared.runtime.chain import Entry
 from shared.runtime.messages import Command
 from shared.values import (
     Actor,
-    ActorKind,
     Address,
     Contact,
     Money,
     OrderLine,
     PaymentMethod,
     Personal,
-    Role,
     SkuQuantity,
 )
 
@@ -41,41 +40,8 @@ SOURCE = "shop"
 SKUS = tuple(f"SKU-{n}" for n in range(12))
 HOURS, DAYS, MINUTES = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 
-SHOP = Actor(kind=ActorKind.SYSTEM, name="shop")
-PAYMENTS = Actor(kind=ActorKind.SYSTEM, name="payments")
-COURIER = Actor(kind=ActorKind.SYSTEM, name="courier")
-AGENT = Actor(kind=ActorKind.OPERATOR, name="agent.mei")
-BACK_OFFICE = Actor(kind=ActorKind.OPERATOR, name="office.chen", role=Role.BACK_OFFICE)
-PICKER = Actor(kind=ActorKind.OPERATOR, name="li.wei", device="scanner-1")
-CHECKER = Actor(kind=ActorKind.OPERATOR, name="zhao.min", device="scanner-2")
-ACTORS = {a.name: a for a in (SHOP, PAYMENTS, COURIER, AGENT, BACK_OFFICE, PICKER, CHECKER)}
-
 LOOKS = 1000
 """How often somebody looks after an order in the warehouse before giving it up; far more than any needs."""
-
-
-class Edges(Protocol):
-    """How people reach the system."""
-
-    def now(self) -> datetime:
-        """What time it is."""
-        ...
-
-    def later(self, delay: timedelta, act: Callable[[], None]) -> None:
-        """Do something after a while."""
-        ...
-
-    def send(self, event: Event, actor: Actor, message_id: str) -> None:
-        """Hand in an event, by Kafka or HTTP, until it is acknowledged."""
-        ...
-
-    def ask(self, service: str, command: Command, actor: Actor, key: str) -> None:
-        """Ask a service over HTTP, until it answers."""
-        ...
-
-    def row(self, service: str, table: str, key: str) -> Any:
-        """What a screen shows: a row, or None."""
-        ...
 
 
 class Story:

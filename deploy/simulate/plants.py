@@ -18,14 +18,13 @@ from services.aftersales.domain.case import KnownOrder
 from services.notify.sending import LEASE, Claim
 from services.warehouse.handlers import allocation, picking
 from shared.events.warehouse import FulfillmentCanceled
-from shared.runtime import turn
+from shared.runtime import attempt
+from shared.runtime.attempt import Attempt
 from shared.runtime.bookkeeping import LaneState
 from shared.runtime.desk import Desk
 from shared.runtime.messages import Door, Status
 from shared.runtime.saying import entries_of
 from shared.runtime.store import Changes, DueTimer
-
-_Turn = turn._Turn
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _parked_does_not_block(self: Any, incoming: Any) -> Any:
     return found
 
 
-_KNOWN_OR_WAITS = _Turn._known_or_waits
+_KNOWN_OR_WAITS = Attempt._known_or_waits
 
 
 def _gaps_are_jumped(self: Any, incoming: Any) -> Any:
@@ -258,14 +257,14 @@ PLANTS: dict[str, Plant] = {
         (SimTransaction, "_end", _split(
             lambda c: Changes(entries=c.entries), lambda c: replace(c, entries=[]))),), within=6000),
     "offsets-first": Plant("offsets are committed before the turn", ((Host, "intake", _offsets_first),)),
-    "no-dedupe": Plant("scans and orders that come twice are not known", ((_Turn, "_seen", _nothing_is_known),)),
+    "no-dedupe": Plant("scans and orders that come twice are not known", ((Attempt, "_seen", _nothing_is_known),)),
     "duplicates-pass": Plant("events that come twice are applied twice", (
-        (_Turn, "_known_or_waits", _duplicates_pass),)),
-    "gaps-jumped": Plant("a gap in a stream is not waited for", ((_Turn, "_known_or_waits", _gaps_are_jumped),)),
+        (Attempt, "_known_or_waits", _duplicates_pass),)),
+    "gaps-jumped": Plant("a gap in a stream is not waited for", ((Attempt, "_known_or_waits", _gaps_are_jumped),)),
     "parked-not-blocking": Plant("a parked message does not hold up its stream", (
-        (_Turn, "_known_or_waits", _parked_does_not_block),)),
+        (Attempt, "_known_or_waits", _parked_does_not_block),)),
     "half-done": Plant("what a failed handler changed is kept", ((Desk, "discard", _nothing_is_discarded),)),
-    "chain-anew": Plant("links do not follow one another", ((turn, "entries_of", _every_chain_begins_anew),)),
+    "chain-anew": Plant("links do not follow one another", ((attempt, "entries_of", _every_chain_begins_anew),)),
     "no-lock": Plant("stock is allocated without lock and without version", (
         (SimTransaction, "_lock", _no_locks), (SimTransaction, "commit", _unguarded("levels")))),
     "no-version": Plant("cursors are written without lock and without version: a zombie overwrites its successor", (

@@ -10,11 +10,12 @@ from random import Random
 from typing import Any
 
 from deploy.simulate.chaos import KINDS, Chaos
+from deploy.simulate.edges import ACTORS
 from deploy.simulate.host import Host, Node, Ticket
 from deploy.simulate.kafka import Group, Topics
 from deploy.simulate.ledger import recorded
 from deploy.simulate.mail import Mail, Sender
-from deploy.simulate.people import ACTORS, Story
+from deploy.simulate.people import Story
 from deploy.simulate.store import SimStore
 from services.aftersales.handlers import service as aftersales
 from services.notify.handlers import service as notify

@@ -10,7 +10,7 @@ from services.aftersales import queries
 from services.aftersales.domain.case import Case, CaseState
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, OpenReturn, RejectCase
 from shared.events.aftersales import CaseKind, ReturnReason
-from shared.runtime.http import Anyone
+from shared.runtime.access import Anyone
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
 from shared.values import Code, Minor, SkuQuantity, Text

@@ -10,7 +10,7 @@ from services.notify.handlers import SetOptOut
 from services.notify.sending import RetryMessage
 from services.notify.tables import MESSAGES, MessageState, messages
 from services.notify.troubles import troubles
-from shared.runtime.http import Anyone, BackOffice
+from shared.runtime.access import Anyone, BackOffice
 from shared.runtime.running import Runtime
 from shared.values import Code, Flag
 

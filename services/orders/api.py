@@ -13,7 +13,7 @@ from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
 from services.orders.handlers.release import LiftHold, PlaceHold, Reason
 from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
-from shared.runtime.http import Anyone, Asked, allow
+from shared.runtime.access import Anyone, Asked, allow
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
 from shared.values import Actor, ActorKind, Code, DeliveryMethod, Flag, Personal

@@ -14,7 +14,7 @@ from services.warehouse.domain.shipment import Shipment
 from services.warehouse.domain.stock import shelves_for
 from services.warehouse.handlers.stock import RegisterSku
 from shared.events.inbox import Barcode
-from shared.runtime.http import Anyone, BackOffice
+from shared.runtime.access import Anyone, BackOffice
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
 from shared.values import Code, Text

@@ -1,84 +1,23 @@
 """The HTTP root of a service: health, metrics, the inbox endpoint, ops, and the routers that the service adds."""
 
-import base64
-import json
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import orjson
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from fastapi.security import HTTPBearer
-from pydantic import AfterValidator, BaseModel
+from pydantic import BaseModel
 
 from shared.runtime import problems
-from shared.runtime.bookkeeping import ParkedState
+from shared.runtime.access import Anyone
 from shared.runtime.commands import answer_of
 from shared.runtime.inbox import outside
-from shared.runtime.messages import Command, Refused, Status
-from shared.runtime.parking import MendParked, Reason, SkipParked
-from shared.runtime.postgres import UNAVAILABLE
-from shared.runtime.store import Unavailable
-from shared.runtime.telemetry import traceparent
-from shared.values import Actor, ActorKind, Role
+from shared.runtime.messages import Refused
+from shared.runtime.ops import ops
 
 if TYPE_CHECKING:
     from shared.runtime.running import Runtime
-
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
-_bearer = HTTPBearer(auto_error=False, description="A token made by `handover token create`.")
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks, and under which idempotency key. `trace` is a W3C traceparent, made here when none came."""
-
-    runtime: "Runtime"
-    actor: Actor
-    key: str | None
-    trace: str
-    response: Response
-
-    async def do(self, command: Command) -> Any:
-        """Take a command through a turn; its answer, or a problem. A repeated answer says so in a header."""
-        outcome = await self.runtime.commands.tell(command, self.actor, key=self.key, trace=self.trace)
-        if outcome.status is Status.DUPLICATE:
-            self.response.headers["Idempotent-Replay"] = "true"
-        return answer_of(outcome)
-
-
-def allow(
-    role: Role = Role.ORDINARY, *, kinds: set[ActorKind] | None = None
-) -> Callable[..., Awaitable[Asked]]:
-    """A dependency that lets in whoever holds the role or a higher one; 401 without a token, 403 with too little."""
-
-    async def asked(request: Request, response: Response, _: Annotated[Any, Depends(_bearer)]) -> Asked:
-        runtime: Runtime = request.app.state.runtime
-        actor = runtime.tokens.actor_of_headers(request.headers)
-        if not actor.role.includes(role):
-            raise Refused(
-                "role_too_low", f"this needs the role {role.value}; yours is {actor.role.value}", status=403
-            )
-        if kinds and actor.kind not in kinds:
-            who = " or ".join(sorted(k.value for k in kinds))
-            raise Refused(
-                "wrong_kind", f"this is for {who} tokens; yours is of a {actor.kind.value}", status=403
-            )
-        key = request.headers.get("idempotency-key")
-        if key is not None and not _KEY.fullmatch(key):
-            detail = "an Idempotency-Key has 1 to 200 visible ASCII characters"
-            raise Refused("invalid", detail, field="idempotency-key", status=422)
-        return Asked(runtime, actor, key, traceparent(request.headers.get("traceparent")), response)
-
-    return asked
-
-
-Anyone = Annotated[Asked, Depends(allow())]
-BackOffice = Annotated[Asked, Depends(allow(Role.BACK_OFFICE))]
-Administrator = Annotated[Asked, Depends(allow(Role.ADMINISTRATOR))]
 
 
 class ProblemDocument(BaseModel):
@@ -152,7 +91,7 @@ def create_app(
     app.include_router(_health(runtime))
     if runtime.service.inboxes:
         app.include_router(_inbox(runtime))
-    app.include_router(_ops(runtime))
+    app.include_router(ops(runtime))
     for router in routers:
         app.include_router(router)
     return app
@@ -222,110 +161,3 @@ def _structured(body: bytes) -> tuple[dict[str, str], bytes]:
         return headers, orjson.dumps(event["data"])
     except TypeError:
         raise Refused("invalid", "the data is nested too deeply", field="data", status=422) from None
-
-
-def _writable(body: dict[str, Any]) -> dict[str, Any]:
-    """What was read as JSON may still hold what cannot be written as JSON. Raises ValueError."""
-    try:
-        json.dumps(body, allow_nan=False)
-        orjson.dumps(body)
-    except (ValueError, TypeError, RecursionError):
-        detail = "it holds NaN, a number beyond 64 bits or half a letter, or is nested too deeply"
-        raise ValueError(detail) from None
-    return body
-
-
-class Why(BaseModel):
-    """Why ops do it; kept."""
-
-    reason: Reason
-
-
-class Mending(Why):
-    """The corrected body of a parked message."""
-
-    body: Annotated[dict[str, Any], AfterValidator(_writable)]
-
-
-async def _database() -> AsyncIterator[None]:
-    """Ops look when things are wrong: a database that is away is said, and is no bug of ours."""
-    try:
-        yield
-    except UNAVAILABLE as away:
-        raise Unavailable(type(away).__name__) from away
-
-
-def _ops(runtime: "Runtime") -> APIRouter:
-    router = APIRouter(prefix="/ops", tags=["ops"], dependencies=[Depends(_database)])
-
-    @router.get("/progress")
-    async def progress(asked: Anyone) -> dict[str, Any]:
-        """How far the service is: clock, offsets applied, outbox, timers, parked."""
-        return await runtime.progress()
-
-    @router.get("/lag")
-    async def lag(asked: Anyone) -> dict[str, int]:
-        """By topic, the records not applied yet by any replica of this service. 503 when Kafka does not answer."""
-        return await runtime.lag()
-
-    @router.get("/parked")
-    async def parked(
-        asked: Administrator,
-        state: ParkedState | None = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    ) -> list[dict[str, Any]]:
-        """Messages set aside, oldest first, without their bodies."""
-        rows = await runtime.parking.list_(state, limit)
-        names = ("lane", "state", "parked_at", "type", "stream", "sequence", "reason", "tries", "note")
-        return [{"key": _key_text(r.parked_key)} | {n: getattr(r, n) for n in names} for r in rows]
-
-    @router.get("/parked/{key}")
-    async def show(key: str, asked: Administrator) -> dict[str, Any]:
-        """One parked message whole: headers, body, traceback. Holds personal data where the message does."""
-        row = await runtime.parking.show(_key_of(key))
-        if row is None:
-            raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
-        readable = asdict(row) | {
-            "body": base64.b64decode(row.body).decode(errors="replace"),
-            "headers": {k: base64.b64decode(v).decode(errors="replace") for k, v in row.headers
-                        if k.lower() != "authorization"},
-        }  # fmt: skip
-        return {"key_text": key} | readable
-
-    @router.post("/parked/{key}/retry")
-    async def retry(key: str, asked: Administrator) -> dict[str, Any]:
-        """Try the lane of this message again, in order, until one fails."""
-        row = await runtime.parking.show(_key_of(key))
-        if row is None:
-            raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
-        outcomes = await runtime.parking.retry(row.lane)
-        left = [o for o in outcomes if o.status in (Status.PARKED, Status.QUEUED)]
-        return {"done": len(outcomes) - len(left), "still_parked": len(left)}
-
-    @router.post("/parked/{key}/skip")
-    async def skip(key: str, body: Why, asked: Administrator) -> Any:
-        """Give the message up; those behind it go on."""
-        answer = await asked.do(SkipParked(parked_key=_key_of(key), reason=body.reason))
-        runtime.parking.wake()
-        return answer
-
-    @router.post("/parked/{key}/mend")
-    async def mend(key: str, body: Mending, asked: Administrator) -> Any:
-        """Replace the body of the message; retry it then."""
-        return await asked.do(MendParked(parked_key=_key_of(key), body=body.body, reason=body.reason))
-
-    return router
-
-
-def _key_text(key: str) -> str:
-    return base64.urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
-
-
-def _key_of(text: str) -> str:
-    try:
-        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except ValueError:
-        key = ""
-    if not key.isprintable() or not key:
-        raise Refused("not_parked", "this is not the key of a parked message; list them again", status=404)
-    return key

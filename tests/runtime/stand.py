@@ -12,12 +12,13 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
 
 from shared.events.inbox import PaymentCaptured, ReceiptConfirmed
 from shared.events.orders import OrderEventParked, OrderMessageRefused
+from shared.runtime.access import Anyone, Asked, allow
 from shared.runtime.auth import Tokens, create_token, new_key_pair
 from shared.runtime.bookkeeping import Parked
 from shared.runtime.clock import DrivenClock
 from shared.runtime.commands import Commands
 from shared.runtime.desk import Desk, Want
-from shared.runtime.http import Anyone, Asked, allow, create_app
+from shared.runtime.http import create_app
 from shared.runtime.memory import MemoryStore
 from shared.runtime.messages import Command, Outcome, Refused, Status
 from shared.runtime.parking import PARKING

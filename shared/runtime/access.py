@@ -1,0 +1,70 @@
+"""Who asks over HTTP, and what they may do (X4)."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.responses import Response
+from fastapi.security import HTTPBearer
+
+from shared.runtime.commands import answer_of
+from shared.runtime.messages import Command, Refused, Status
+from shared.runtime.telemetry import traceparent
+from shared.values import Actor, ActorKind, Role
+
+if TYPE_CHECKING:
+    from shared.runtime.running import Runtime
+
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_bearer = HTTPBearer(auto_error=False, description="A token made by `handover token create`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, and under which idempotency key. `trace` is a W3C traceparent, made here when none came."""
+
+    runtime: "Runtime"
+    actor: Actor
+    key: str | None
+    trace: str
+    response: Response
+
+    async def do(self, command: Command) -> Any:
+        """Take a command through a turn; its answer, or a problem. A repeated answer says so in a header."""
+        outcome = await self.runtime.commands.tell(command, self.actor, key=self.key, trace=self.trace)
+        if outcome.status is Status.DUPLICATE:
+            self.response.headers["Idempotent-Replay"] = "true"
+        return answer_of(outcome)
+
+
+def allow(
+    role: Role = Role.ORDINARY, *, kinds: set[ActorKind] | None = None
+) -> Callable[..., Awaitable[Asked]]:
+    """A dependency that lets in whoever holds the role or a higher one; 401 without a token, 403 with too little."""
+
+    async def asked(request: Request, response: Response, _: Annotated[Any, Depends(_bearer)]) -> Asked:
+        runtime: Runtime = request.app.state.runtime
+        actor = runtime.tokens.actor_of_headers(request.headers)
+        if not actor.role.includes(role):
+            raise Refused(
+                "role_too_low", f"this needs the role {role.value}; yours is {actor.role.value}", status=403
+            )
+        if kinds and actor.kind not in kinds:
+            who = " or ".join(sorted(k.value for k in kinds))
+            raise Refused(
+                "wrong_kind", f"this is for {who} tokens; yours is of a {actor.kind.value}", status=403
+            )
+        key = request.headers.get("idempotency-key")
+        if key is not None and not _KEY.fullmatch(key):
+            detail = "an Idempotency-Key has 1 to 200 visible ASCII characters"
+            raise Refused("invalid", detail, field="idempotency-key", status=422)
+        return Asked(runtime, actor, key, traceparent(request.headers.get("traceparent")), response)
+
+    return asked
+
+
+Anyone = Annotated[Asked, Depends(allow())]
+BackOffice = Annotated[Asked, Depends(allow(Role.BACK_OFFICE))]
+Administrator = Annotated[Asked, Depends(allow(Role.ADMINISTRATOR))]
