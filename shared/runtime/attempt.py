@@ -28,7 +28,9 @@ _STRAIGHT = {_KAFKA, _HTTP}
 
 _Needing = tuple[Incoming, Iterator[Want | tuple[Want, ...]]]
 _REUSED = Refused(
-    "id_reused", "this id was used before for another message; send it with an id of its own", field="id"
+    "id_reused",
+    "this id was used before for another message, done or refused; send this one with an id of its own",
+    field="id",
 )
 
 

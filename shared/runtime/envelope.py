@@ -4,7 +4,7 @@ The identity of a message is in its headers, never a defaulted body field.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.events.base import EVENT_TYPES, Event
 from shared.runtime.messages import Door, Envelope, Incoming, Raw
+from shared.runtime.wording import fields_of, plain
 from shared.values import Actor, ActorKind, Role
 
 CONTENT_TYPE = b"application/json"
@@ -184,31 +185,3 @@ def _nobody(place: str, topic: str) -> Envelope:
     return Envelope(
         place, topic, "unknown", place, datetime.fromisoformat("2000-01-01T00:00:00+00:00"), actor
     )
-
-
-def fields_of(error: ValueError) -> str:
-    """Where a validation failed and by which rule, without the values (X4)."""
-    errors = getattr(error, "errors", None)
-    if errors is None:
-        return type(error).__name__
-    found = errors(include_url=False, include_context=False, include_input=False)
-    places = [e["loc"] for e in found]
-    # a list whose items are wrong is called too short besides: the wrong ones were not counted
-    found = [e for e in found if e["type"] != "too_short" or not any(_inside(p, e["loc"]) for p in places)]
-    return "; ".join(f"{place_of(e['loc']) or 'body'}: {e['msg']}" for e in found[:5])
-
-
-def _inside(place: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
-    return len(place) > len(outer) and place[: len(outer)] == outer
-
-
-def place_of(parts: Iterable[Any]) -> str:
-    """The field where a validation failed. Its sender may have made up the name: what comes back, and is stored, is short and
-    printable."""
-    return ".".join(plain(str(part)) for part in parts)
-
-
-def plain(text: str, longest: int = 60) -> str:
-    """Text from outside as an answer may repeat it: cut, without line ends, control characters or halves of letters."""
-    shown = text if len(text) <= longest else text[: longest - 1] + "…"
-    return shown if shown.isprintable() else "".join(c if c.isprintable() else "?" for c in shown)

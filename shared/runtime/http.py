@@ -100,6 +100,10 @@ def create_app(
 def _health(runtime: "Runtime") -> APIRouter:
     router = APIRouter(tags=["health"])
 
+    @router.get("/", include_in_schema=False)
+    async def signpost() -> dict[str, str]:
+        return {"service": runtime.service.name, "described_in": "/openapi.json", "well": "/health/ready"}
+
     @router.get("/health/live")
     async def live() -> dict[str, str]:
         """The process answers."""

@@ -10,10 +10,11 @@ from functools import cache
 from pydantic import ValidationError
 
 from shared.events.base import EVENT_TYPES, Event
-from shared.runtime.envelope import fields_of, place_of
+from shared.events.inbox import OF_SYSTEMS
 from shared.runtime.messages import Door, Envelope, Incoming, Raw, Refused
 from shared.runtime.telemetry import known_trace
-from shared.values import Actor
+from shared.runtime.wording import fields_of, place_of
+from shared.values import Actor, ActorKind
 
 LONGEST = 200
 """Characters of an id or source."""
@@ -39,7 +40,8 @@ def outside(
     """The message that CloudEvents attributes (`ce_…` headers) and data make.
 
     `inbox` is the topic that it came on; over HTTP `inboxes` are those of the service. Raises Refused (422)
-    when the identity cannot be read; a body that does not fit its type is in `error`, under the identity that it has.
+    when the identity cannot be read, (403) when people send what systems say (X4). A body that does not fit its type is in
+    `error`, under the identity that it has.
     """
     attributes = {
         name[3:].replace("-", "_"): value for name, value in headers.items() if name[:3] in ("ce_", "ce-")
@@ -47,7 +49,13 @@ def outside(
     for name in ("id", "source", "type", "correlationid"):
         if name == "correlationid" and name not in attributes:
             continue
-        if not _fit(attributes.get(name, "")):
+        if name not in attributes:
+            detail = (
+                f"the CloudEvents attribute {name} is missing: send it as header ce-{name} (over Kafka ce_{name}), "
+                "or over HTTP the whole event as application/cloudevents+json"
+            )
+            raise Refused("malformed", detail, field=name, status=422)
+        if not _fit(attributes[name]):
             detail = f"the CloudEvents attribute {name} must have 1 to {LONGEST} printable characters"
             raise Refused("malformed", detail, field=name, status=422)
     if (
@@ -61,6 +69,9 @@ def outside(
         (i for i in inboxes if type_name.rsplit(".", 2)[0] == i), inboxes[0] if inboxes else ""
     )
     event, error = _event(type_name, topic, body)
+    if topic in OF_SYSTEMS and actor.kind in (ActorKind.OPERATOR, ActorKind.DEVICE):
+        detail = f"{topic} takes events of systems (shops, payment providers, couriers); this is a token of {actor}"
+        raise Refused("not_a_system", detail, field="authorization", status=403)
     stream = event.stream if event is not None else f"unknown/{attributes['id']}"
     data = event.dumped().encode() if event is not None else body
     envelope = Envelope(

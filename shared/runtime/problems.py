@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.runtime.commands import Busy, CommandFailed
-from shared.runtime.envelope import place_of, plain
 from shared.runtime.messages import Refused
 from shared.runtime.store import Unavailable
 from shared.runtime.telemetry import places
+from shared.runtime.wording import place_of, rule_of
 
 log = structlog.get_logger(__name__)
 
@@ -74,9 +74,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = [
-            {"field": place_of(e["loc"][1:]) or "body", "rule": plain(e["msg"], 200)} for e in error.errors()
-        ]
+        found = [{"field": place_of(e["loc"][1:]) or "body", "rule": rule_of(e)} for e in error.errors()]
         if any(e["type"] == "json_invalid" for e in error.errors()):
             return _not_json()
         detail = "; ".join(f"{e['field']}: {e['rule']}" for e in found[:5])

@@ -1,9 +1,11 @@
 """Settings come from the environment (`HANDOVER_…`); a wrong or missing one ends the start with a sentence."""
 
+import os
 import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 from zoneinfo import available_timezones
@@ -16,6 +18,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from shared.runtime.auth import key_bytes
 
 PREFIX = "HANDOVER_"
+LIKE = 0.92
+"""How much alike (difflib) two names are that are taken for one and its misspelling: no two settings are."""
 
 
 class Settings(BaseSettings):
@@ -98,6 +102,8 @@ S = TypeVar("S", bound=BaseSettings)
 
 def load(settings: type[S]) -> S:
     """Settings from the environment; ends the process with status 2 and a sentence for each that is wrong or missing."""
+    for line in misspelled(os.environ, settings):
+        print(line, file=sys.stderr)  # noqa: T201  before logging is set up, and for a person to read
     try:
         return settings()
     except ValidationError as error:
@@ -110,6 +116,17 @@ def load(settings: type[S]) -> S:
     for line in lines:
         print(line, file=sys.stderr)  # noqa: T201  before logging is set up, and for a person to read
     sys.exit(2)
+
+
+def misspelled(environment: Iterable[str], settings: type[BaseSettings]) -> list[str]:
+    """One sentence for each name that is nearly a setting's: it would be ignored. Names of other services' settings are not."""
+    known = {PREFIX + name.upper() for name in settings.model_fields}
+    lines = []
+    for name in sorted(set(environment) - known):
+        near = get_close_matches(name, known, 1, LIKE) if name.startswith(PREFIX) else []
+        if near:
+            lines.append(f"{name} is no setting and is ignored; is {near[0]} meant?")
+    return lines
 
 
 def problems(error: ValidationError, settings: type[BaseSettings]) -> list[str]:

@@ -33,7 +33,7 @@ TEXTS = ('"\\ud800"', '"\\u0000"', '"\\u001b[2J"', "1", "[]", "null", json.dumps
 """No text of a person, as it stands in JSON."""
 CODES = ('"\\ud800"', '"\\u0000"', '""', '"a b"', "1", "null", "[]", json.dumps("x" * 101), '"<b>"', '"😀"')
 NOWHERE = (
-    "/", "/admin", "/.env", "/v1", "/v1/", "/docs", "/v2/events", "/%00", "/%ff%fe", "/..%2f..%2fetc%2fpasswd", "//", "/metrics/x",
+    "/index.html", "/admin", "/.env", "/v1", "/v1/", "/docs", "/v2/events", "/%00", "/%ff%fe", "/..%2f..%2fetc%2fpasswd", "//", "/metrics/x",
     "/" + "a" * 5000, "/v1/nothing?x='; DROP TABLE inbox; --", "/<script>alert(1)</script>", f"/{quote(NAME)}",
 )  # fmt: skip
 

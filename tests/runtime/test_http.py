@@ -113,7 +113,7 @@ async def test_a_trace_goes_on_and_a_bad_one_is_replaced(stand: Stand):
 @pytest.mark.requirement("O1")
 async def test_an_event_comes_in_once_in_either_mode(stand: Stand):
     envelope = {"specversion": "1.0", "id": "1", "source": "psp", "type": PAID, "data": data()}
-    async with stand.client() as http:
+    async with stand.client(**bearer(kind=ActorKind.SYSTEM)) as http:
         binary = await http.post("/v1/events", headers=ce("1"), json=data())
         structured = await http.post(
             "/v1/events",
@@ -125,9 +125,21 @@ async def test_an_event_comes_in_once_in_either_mode(stand: Stand):
     assert stand.count("T-1") == 1
 
 
+@pytest.mark.requirement("X4")
+@pytest.mark.parametrize("kind", [ActorKind.OPERATOR, ActorKind.DEVICE])
+async def test_people_do_not_say_what_payment_providers_say(stand: Stand, kind: ActorKind):
+    async with stand.client(**bearer(kind=kind)) as http:
+        answer = await http.post("/v1/events", headers=ce("1"), json=data())
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_a_system")
+    async with stand.client(**bearer(kind=ActorKind.SYSTEM)) as http:
+        genuine = await http.post("/v1/events", headers=ce("1"), json=data())
+    assert genuine.json()["status"] == "done", "the id was not used up"
+    assert stand.count("T-1") == 1
+
+
 @pytest.mark.requirement("O1")
 async def test_percent_encoded_attributes_are_the_ids_that_kafka_has(stand: Stand):
-    async with stand.client() as http:
+    async with stand.client(**bearer(kind=ActorKind.SYSTEM)) as http:
         await http.post("/v1/events", headers=ce(**{"ce-id": "%E8%AE%A2-1"}), json=data())
     assert "psp 订-1" in stand.store.tables["inbox"]
 
@@ -153,7 +165,7 @@ async def test_an_event_without_a_proper_identity_is_refused(
 async def test_a_type_that_the_inbox_does_not_take_is_answered_with_those_it_does(
     stand: Stand, type_name: str
 ):
-    async with stand.client() as http:
+    async with stand.client(**bearer(kind=ActorKind.SYSTEM)) as http:
         answer = await http.post("/v1/events", headers=ce(**{"ce-type": type_name}), json=data())
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown_type")
     assert PAID in answer.json()["detail"]
@@ -161,7 +173,7 @@ async def test_a_type_that_the_inbox_does_not_take_is_answered_with_those_it_doe
 
 @pytest.mark.requirement("X4")
 async def test_data_that_does_not_fit_is_refused_by_field_without_its_values(stand: Stand):
-    async with stand.client() as http:
+    async with stand.client(**bearer(kind=ActorKind.SYSTEM)) as http:
         wrong = await http.post("/v1/events", headers=ce(), json=data() | {"amount": "13800138000"})
         broken = await http.post("/v1/events", headers=ce(), content=b'{"amount": 13800138000')
     assert (wrong.status_code, wrong.json()["field"]) == (422, "amount")

@@ -146,6 +146,24 @@ async def test_a_missing_message_is_noticed_and_waited_for(lot: Lot) -> None:
 
 
 @pytest.mark.requirement("X2")
+async def test_a_gap_that_will_never_close_is_given_up_by_skipping_the_first_behind_it(lot: Lot) -> None:
+    started, _, packed = story("a")
+    again = FulfillmentPickStarted(order_id="a", picker="li")
+    assert await lot.arrive(started, packed, (again, 4)) == ["done", "queued", "queued"]
+    first, second = await lot.parking.list_()
+    behind = await lot.bench.ask(SkipParked(parked_key=second.parked_key, reason="not the first"), actor=OPS)
+    assert behind.refusal is not None
+    assert behind.refusal.code == "not_first"
+    reason = "2 was never said: somebody else wrote to the topic"
+    await lot.bench.ask(SkipParked(parked_key=first.parked_key, reason=reason), actor=OPS)
+    assert await lot.parking._ready() == [first.lane]
+    await lot.parking.retry(first.lane)
+    assert [what for _, what in lot.handled] == ["FulfillmentPickStarted"] * 2
+    assert await lot.parking.list_() == []
+    assert await lot.arrive((again, 5)) == ["done"]
+
+
+@pytest.mark.requirement("X2")
 async def test_a_body_that_cannot_be_read_is_parked_without_its_content_in_the_reason(lot: Lot) -> None:
     good = record(*story("a")[0])
     assert good.raw is not None

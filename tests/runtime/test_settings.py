@@ -1,12 +1,14 @@
 """Settings: from the environment, checked at the start, explained in sentences."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from pydantic import Field
 
+from deploy.docs.system import ROOT, settings_of
 from shared.runtime.auth import new_key_pair
-from shared.runtime.settings import Settings, load, settings_page
+from shared.runtime.settings import PREFIX, Settings, load, misspelled, settings_page
 
 
 class ShopSettings(Settings):
@@ -44,6 +46,30 @@ def test_the_required_ones_are_enough():
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HANDOVER_OTLP_ENDPOINT", "")
     assert load(ShopSettings).otlp_endpoint is None
+
+
+@pytest.mark.requirement("X6")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("HANDOVER_CLOSE_AFTER", "CLOSES_AFTER"), ("HANDOVER_KAKFA", "KAFKA"), ("HANDOVER_CLCK", "CLOCK")],
+)
+def test_a_misspelled_name_is_told_and_does_not_stop_the_start(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv(name, "PT1M")
+    load(ShopSettings)
+    told = f"{name} is no setting and is ignored; is HANDOVER_{meant} meant?"
+    assert capsys.readouterr().err.splitlines() == [told]
+
+
+@pytest.mark.requirement("X6")
+def test_no_setting_of_any_service_or_of_compose_is_taken_for_a_misspelled_one():
+    everywhere = {f"{PREFIX}{name.upper()}" for _, c in settings_of() for name in c.model_fields}
+    compose = re.findall(
+        r"HANDOVER_\w+", (ROOT / "docker-compose.yml").read_text() + (ROOT / "deploy/env.example").read_text()
+    )
+    for _, of_service in settings_of():
+        assert misspelled({*everywhere, *compose}, of_service) == []
 
 
 @pytest.mark.requirement("X6")
