@@ -1,6 +1,7 @@
 """The warehouse alone: rules at the edges of what whole flows show."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,55 @@ async def test_an_offline_pick_from_before_a_failed_check_does_not_count_again(f
     await floor.count(TEA=1)
     late = await floor.code(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=1, scanned_at=made)
     assert late == "old_scan"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_checker_whose_clock_runs_ahead_does_not_keep_the_picker_from_picking(floor: Floor) -> None:
+    await floor.stock()
+    await floor.pick(await floor.release())
+    made = floor.now
+    await floor.bench.pass_time(timedelta(minutes=1))
+    await floor.scan(inbox.CheckStartScanned, CHECKER, order_id="o-1")
+    ahead = floor.now + timedelta(seconds=50)
+    await floor.scan(inbox.CheckFinishScanned, CHECKER, order_id="o-1", scanned_at=ahead)
+    scan: dict[str, Any] = {"order_id": "o-1", "barcode": "TEA", "quantity": 1}
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=made) == "old_scan"
+    assert await floor.code(inbox.PickScanned, **scan) == "ok"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_picker_may_go_on_with_a_device_that_is_behind_the_one_of_the_start(floor: Floor) -> None:
+    await floor.stock()
+    await floor.release()
+    ahead = floor.now + timedelta(seconds=50)
+    await floor.scan(inbox.PickStartScanned, order_id="o-1", scanned_at=ahead)
+    assert await floor.code(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=1) == "ok"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_device_with_a_slow_clock_picks_once_it_scanned_the_order(floor: Floor) -> None:
+    await floor.stock()
+    await floor.pick(await floor.release())
+    made = floor.now
+    await floor.bench.pass_time(timedelta(minutes=5))
+    await floor.count()
+    scan: dict[str, Any] = {"order_id": "o-1", "barcode": "TEA", "quantity": 1}
+    slow = floor.now - timedelta(minutes=2)
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=slow) == "old_scan"
+    assert await floor.code(inbox.PickStartScanned, order_id="o-1", scanned_at=slow) == "ok"
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=made) == "old_scan"
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=slow) == "ok"
+
+
+@pytest.mark.requirement("W12")
+async def test_what_was_started_and_picked_offline_counts_when_it_arrives(floor: Floor) -> None:
+    await floor.stock()
+    await floor.release()
+    made = floor.now
+    await floor.bench.pass_time(timedelta(hours=1))
+    await floor.scan(inbox.PickStartScanned, order_id="o-1", scanned_at=made)
+    scan: dict[str, Any] = {"order_id": "o-1", "barcode": "TEA", "quantity": 2}
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=made + timedelta(minutes=1)) == "ok"
 
 
 @pytest.mark.requirement("W3")
