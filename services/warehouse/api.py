@@ -89,7 +89,11 @@ def router(runtime: Runtime) -> APIRouter:
 
     @routes.put("/skus/{sku:path}")
     async def register_sku(sku: Code, body: SkuDetails, asked: BackOffice) -> Any:
-        """Make a SKU's name, weight and barcodes known (W12)."""
+        """Make a SKU's name, weight and barcodes known (W12).
+
+        Refused with 409: `barcode_taken` when another SKU has a barcode, `barcode_in_use` when stock lies or orders wait under
+        one that nobody had registered.
+        """
         return await asked.do(RegisterSku(sku=sku, **dict(body)))
 
     @routes.get("/shipments/{shipment_id}")

@@ -60,6 +60,42 @@ async def test_a_barcode_means_one_sku_only(floor: Floor) -> None:
 
 
 @pytest.mark.requirement("W12")
+@pytest.mark.parametrize("read", [EAN, EAN.zfill(14)])
+async def test_a_barcode_under_which_stock_lies_is_not_given_to_another_sku(floor: Floor, read: str) -> None:
+    await floor.stock(read, 3)
+    await floor.release("o-1", (read, 2))
+    await floor.scan(inbox.PickStartScanned, order_id="o-1")
+    outcome = await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    assert outcome.refusal is not None
+    assert (outcome.refusal.code, outcome.refusal.status) == ("barcode_in_use", 409)
+    assert f"under SKU {read}" in outcome.refusal.detail
+    assert "on hand: 3, allocated: 2" in outcome.refusal.detail
+    assert await floor.code(inbox.PickScanned, order_id="o-1", barcode=read, quantity=2) == "ok"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_barcode_that_orders_wait_for_is_not_given_to_another_sku(floor: Floor) -> None:
+    await floor.release("o-1", (EAN, 2))
+    outcome = await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    assert outcome.refusal is not None
+    assert outcome.refusal.code == "barcode_in_use"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_barcode_whose_stock_has_left_or_that_is_the_sku_itself_can_be_registered(
+    floor: Floor,
+) -> None:
+    await floor.stock(EAN, 2)
+    itself = RegisterSku(sku=EAN, name="Tea", barcodes=(EAN,))
+    assert (await floor.bench.ask(itself, actor=SUPERVISOR)).refusal is None
+    assert (await floor.bench.ask(RegisterSku(sku=EAN, name="Tea"), actor=SUPERVISOR)).refusal is None
+    number = await floor.packed(await floor.release("o-1", (EAN, 2)))
+    assert await floor.code(inbox.HandOverScanned, tracking_number=number) == "ok"
+    tea = RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,))
+    assert (await floor.bench.ask(tea, actor=SUPERVISOR)).refusal is None
+
+
+@pytest.mark.requirement("W12")
 @pytest.mark.parametrize(
     "actor", [Actor(kind=ActorKind.OPERATOR, name="li.wei"), Actor(kind=ActorKind.SYSTEM, name="shop")]
 )
