@@ -180,6 +180,35 @@ def test_a_barcode_with_a_control_character_is_unreadable(barcode: str) -> None:
 
 
 @pytest.mark.requirement("W12")
+@pytest.mark.parametrize("end", [" ", "\r", "\r\n", "\t"])
+def test_what_a_scanner_sends_before_and_after_a_code_is_no_part_of_it(end: str) -> None:
+    def read(code: str) -> str:
+        return f"{end}{code}{end}"
+
+    received = inbox.StockScanned(barcode=read("TEA"), quantity=1, location=read("A-1"), scanned_at=START)
+    assert (received.barcode, received.location) == ("TEA", "A-1")
+    picked = inbox.PickScanned(order_id=read("o-1"), barcode=read("TEA"), quantity=1, scanned_at=START)
+    assert (picked.order_id, picked.barcode, picked.stream) == ("o-1", "TEA", "order/o-1")
+    left = inbox.HandOverScanned(tracking_number=read("SF1"), scanned_at=START)
+    assert left.tracking_number == "SF1"
+    assert inbox.ReturnReceivedScanned(case_id=read("c-1"), scanned_at=START).case_id == "c-1"
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize("code", ["", " ", "\r\n", "o 1", "o\t1", "o-1\x00", "o-1\x1d"])
+def test_nothing_but_white_space_at_its_ends_is_taken_off_a_scanned_code(code: str) -> None:
+    with pytest.raises(ValidationError):
+        inbox.PickStartScanned(order_id=code, scanned_at=START)
+
+
+@pytest.mark.requirement("W12")
+def test_the_group_separator_stays_wherever_it_stands_in_a_barcode() -> None:
+    barcode = "\x1d010690123456789210LOT7\x1d21SER9\x1d"
+    scan = inbox.StockScanned(barcode=f"{barcode}\r\n", quantity=1, location="A-1", scanned_at=START)
+    assert scan.barcode == barcode
+
+
+@pytest.mark.requirement("W12")
 async def test_the_group_separator_of_gs1_128_may_stand_in_a_barcode(floor: Floor) -> None:
     await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=("6901234567892",)), actor=SUPERVISOR)
     await floor.stock("010690123456789210LOT7\x1d21SER9", 4)
