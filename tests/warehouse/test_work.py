@@ -173,6 +173,39 @@ async def test_what_stays_of_an_order_that_has_ended_goes_back_on_the_shelf(floo
 
 
 @pytest.mark.requirement("W12")
+async def test_a_refused_scan_says_what_to_do_next(floor: Floor) -> None:
+    order: dict[str, Any] = {"order_id": "o-1"}
+    assert await floor.told(inbox.PickStartScanned, **order) == (
+        "unknown_order: the warehouse does not have this order; scan its code from the pick list, "
+        "or ask an agent whether it is held"
+    )
+    assert await floor.told(inbox.HandOverScanned, tracking_number="T-1") == (
+        "unknown_parcel: no parcel has this number; scan the tracking number on its label"
+    )
+    assert await floor.told(inbox.ReturnReceivedScanned, case_id="c-1") == (
+        "unexpected_return: no return is expected under this case; "
+        "set the parcel aside and ask after-sales for its case"
+    )
+    await floor.stock()
+    await floor.release()
+    await floor.scan(inbox.PickStartScanned, **order)
+    assert await floor.told(inbox.PickScanned, CHECKER, **order, barcode="TEA", quantity=1) == (
+        "not_yours: li.wei is picking this order; ask them to finish it, or take the next order"
+    )
+    await floor.pick()
+    await floor.scan(inbox.CheckStartScanned, CHECKER, **order)
+    third = CHECKER.model_copy(update={"name": "wu.jing"})
+    assert await floor.told(inbox.CheckStartScanned, third, **order) == (
+        "not_yours: zhao.min is checking this order; ask them to finish it, or take the next order"
+    )
+    await floor.count(TEA=2)
+    assert await floor.code(inbox.HandOverScanned, tracking_number=await floor.parcel()) == "ok"
+    assert await floor.told(inbox.PickStartScanned, **order) == (
+        "not_now: the order has left; take the next order, and put back what is still in hand for this one"
+    )
+
+
+@pytest.mark.requirement("W12")
 @pytest.mark.parametrize("barcode", ["TEA\x00", "TE\x1bA", "TEA\x7f", "TE\nA"])
 def test_a_barcode_with_a_control_character_is_unreadable(barcode: str) -> None:
     with pytest.raises(ValidationError):

@@ -221,12 +221,14 @@ def _began(scanned_at: datetime, desk: WarehouseDesk) -> datetime:
 
 def _own(work: Fulfillment, picker: str) -> None:
     if work.picker != picker:
-        raise Refused("not_yours", f"{work.picker} is picking this order")
+        detail = f"{work.picker} is picking this order; ask them to finish it, or take the next order"
+        raise Refused("not_yours", detail)
 
 
 def _own_check(work: Fulfillment, checker: str) -> None:
     if work.checker != checker:
-        raise Refused("not_yours", f"{work.checker} is checking this order")
+        detail = f"{work.checker} is checking this order; ask them to finish it, or take the next order"
+        raise Refused("not_yours", detail)
 
 
 def _todo(work: Fulfillment, desk: WarehouseDesk) -> dict[str, object]:
