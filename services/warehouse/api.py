@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from services.warehouse import documents, queries
+from services.warehouse.desk import UNKNOWN_ORDER
 from services.warehouse.domain.courier import Couriers
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState
 from services.warehouse.domain.shipment import Shipment
@@ -50,9 +51,7 @@ def router(runtime: Runtime) -> APIRouter:
     async def one(order_id: str) -> Fulfillment:
         work = await queries.fulfillment(runtime.read, order_id)
         if work is None:
-            raise Refused(
-                "unknown_order", "the warehouse does not have this order", field="order_id", status=404
-            )
+            raise Refused("unknown_order", UNKNOWN_ORDER, field="order_id", status=404)
         return work
 
     async def parcel(shipment_id: str) -> Shipment:
@@ -89,7 +88,11 @@ def router(runtime: Runtime) -> APIRouter:
 
     @routes.put("/skus/{sku:path}")
     async def register_sku(sku: Code, body: SkuDetails, asked: BackOffice) -> Any:
-        """Make a SKU's name, weight and barcodes known (W12)."""
+        """Make a SKU's name, weight and barcodes known (W12).
+
+        Refused with 409: `barcode_taken` when another SKU has a barcode, `barcode_in_use` when stock lies or orders wait under
+        one that nobody had registered.
+        """
         return await asked.do(RegisterSku(sku=sku, **dict(body)))
 
     @routes.get("/shipments/{shipment_id}")

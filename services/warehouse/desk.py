@@ -29,6 +29,9 @@ from shared.values import ActorKind
 
 Wants = Iterator[Want | tuple[Want, ...]]
 
+UNKNOWN_ORDER = "the warehouse does not have this order; scan its code from the pick list, or ask an agent whether it is held"
+"""It is not released yet, or what was scanned is the shop's own number or a SKU."""
+
 
 class WarehouseDesk(Desk):
     """Shelves of one turn, and the two things that every handler of scans needs: who scans, and what was scanned."""
@@ -107,9 +110,7 @@ class WarehouseDesk(Desk):
         """The work on an order. Raises Refused when the warehouse does not have it."""
         work = self.fulfillments.get(order_id)
         if work is None:
-            raise Refused(
-                "unknown_order", "the warehouse does not have this order", field="order_id", status=404
-            )
+            raise Refused("unknown_order", UNKNOWN_ORDER, field="order_id", status=404)
         return work
 
 

@@ -5,10 +5,12 @@ which is named and not embedded: whoever prints needs a PDF reader with its Asia
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from io import BytesIO
 from itertools import groupby
 from math import inf
 
+from babel.numbers import get_currency_precision
 from reportlab.graphics.barcode import code128
 from reportlab.lib.pagesizes import A5
 from reportlab.lib.units import mm
@@ -53,7 +55,7 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
         f"收 To: {contact.name}   {contact.phone}",
         f"{address.region} {address.city}",
         " ".join(street),
-        f"{address.postcode} {address.country}",
+        f"{address.postcode} {address.country}".lstrip(),
     ]
     for size in (13, 11, 9, 7.5, 6, 5):  # the largest that the whole address fits in
         parts = [part for line in lines for part in _wrapped(line, size, most)]
@@ -63,7 +65,8 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
         _text(page, 6 * mm, height - 61 * mm - place * size * 1.7, part, size)
     foot = [f"重量 Weight: {shipment.weight_grams / 1000:.2f} kg", f"单号 Order: {work.external_number}"]
     if shipment.cod_due:
-        foot.insert(0, f"代收货款 COD: {shipment.cod_due / 100:.2f} {work.currency}")
+        due = Decimal(shipment.cod_due).scaleb(-get_currency_precision(work.currency))
+        foot.insert(0, f"代收货款 COD: {due:f} {work.currency}")
     for row, line in enumerate(reversed(foot)):
         _text(page, 6 * mm, (8 + 9 * row) * mm, line, 13, most)
     page.save()
@@ -86,7 +89,7 @@ def shipping_note(shipment: Shipment, work: Fulfillment) -> bytes:
     if work.personal is not None:
         _text(page, 15 * mm, height - 43 * mm, f"收件人 To: {work.personal.contact.name}", 11, most)
     top = height - 56 * mm
-    for x, title in ((15, "货号 SKU"), (60, "品名 Article"), (120, "数量 Qty")):
+    for x, title in ((15, "货号 SKU"), (60, "品名 Article"), (117, "数量 Qty")):
         _text(page, x * mm, top, title, 10)
     page.line(15 * mm, top - 2 * mm, 133 * mm, top - 2 * mm)
     row = top - 9 * mm
@@ -95,8 +98,8 @@ def shipping_note(shipment: Shipment, work: Fulfillment) -> bytes:
             page.showPage()
             row = height - 20 * mm
         _text(page, 15 * mm, row, line.sku, 10, 43 * mm)
-        _text(page, 60 * mm, row, names.get(line.sku, ""), 10, 58 * mm)
-        _text(page, 120 * mm, row, str(line.quantity), 10)
+        _text(page, 60 * mm, row, names.get(line.sku, ""), 10, 55 * mm)
+        _text(page, 117 * mm, row, str(line.quantity), 10, 16 * mm)
         row -= 7 * mm
     if work.remark:
         for part in _wrapped(f"备注 Remark: {work.remark}", 10, most):

@@ -157,8 +157,18 @@ def _readable(value: str) -> str:
     return value
 
 
-Barcode = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_readable)]
-"""What the scanner read, as it read it: EAN-13, GS1-128, a Digital Link, or our own code."""
+# Scanners are set up to end what they read with a blank, a tab or a line break: white space at the ends says nothing. The group
+# separator is none, neither for GS1 nor for strip_whitespace.
+
+Barcode = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200, strip_whitespace=True),
+    AfterValidator(_readable),
+]
+"""What the scanner read, but for white space at its ends: EAN-13, GS1-128, a Digital Link, or our own code."""
+
+ScannedCode = Annotated[Code, StringConstraints(strip_whitespace=True)]
+"""An identifier that a scanner read."""
 
 
 class StockScanned(Event, type="scans.inbox.stock_scanned.v1", subject="barcode"):
@@ -166,21 +176,21 @@ class StockScanned(Event, type="scans.inbox.stock_scanned.v1", subject="barcode"
 
     barcode: Barcode
     quantity: Quantity
-    location: Code
+    location: ScannedCode
     scanned_at: Time
 
 
 class PickStartScanned(Event, type="scans.inbox.pick_start_scanned.v1", subject="order_id"):
     """A picker takes the order (W3)."""
 
-    order_id: Code
+    order_id: ScannedCode
     scanned_at: Time
 
 
 class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id"):
     """So many pieces were taken off the shelf for the order (W3)."""
 
-    order_id: Code
+    order_id: ScannedCode
     barcode: Barcode
     quantity: Quantity
     damaged: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
@@ -191,14 +201,14 @@ class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id")
 class CheckStartScanned(Event, type="scans.inbox.check_start_scanned.v1", subject="order_id"):
     """A second person begins to verify the order (W4)."""
 
-    order_id: Code
+    order_id: ScannedCode
     scanned_at: Time
 
 
 class CheckScanned(Event, type="scans.inbox.check_scanned.v1", subject="order_id"):
     """The checker counted so many pieces of what this barcode names (W4)."""
 
-    order_id: Code
+    order_id: ScannedCode
     barcode: Barcode
     quantity: Quantity
     damaged: Flag = False
@@ -208,14 +218,14 @@ class CheckScanned(Event, type="scans.inbox.check_scanned.v1", subject="order_id
 class CheckFinishScanned(Event, type="scans.inbox.check_finish_scanned.v1", subject="order_id"):
     """The checker has seen everything; what was counted is compared with the order (W4)."""
 
-    order_id: Code
+    order_id: ScannedCode
     scanned_at: Time
 
 
 class PackScanned(Event, type="scans.inbox.pack_scanned.v1", subject="order_id"):
     """A parcel of the order is closed and weighed; without `lines` it holds all that is left to pack (W5)."""
 
-    order_id: Code
+    order_id: ScannedCode
     weight_grams: Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
     lines: tuple[SkuQuantity, ...] = ()
     scanned_at: Time
@@ -224,14 +234,14 @@ class PackScanned(Event, type="scans.inbox.pack_scanned.v1", subject="order_id")
 class HandOverScanned(Event, type="scans.inbox.hand_over_scanned.v1", subject="tracking_number"):
     """The courier, buyer or own driver takes the parcel (W7)."""
 
-    tracking_number: Code
+    tracking_number: ScannedCode
     scanned_at: Time
 
 
 class ReturnReceivedScanned(Event, type="scans.inbox.return_received_scanned.v1", subject="case_id"):
     """Returned goods arrived at the dock (W8)."""
 
-    case_id: Code
+    case_id: ScannedCode
     scanned_at: Time
 
 
@@ -244,7 +254,7 @@ class DockLine(SkuQuantity):
 class ReturnInspectedScanned(Event, type="scans.inbox.return_inspected_scanned.v1", subject="case_id"):
     """Returned goods were looked at (W8): as new goes back on the shelf, the rest is scrapped or missing."""
 
-    case_id: Code
+    case_id: ScannedCode
     lines: tuple[DockLine, ...] = Field(min_length=1, max_length=1000)
     scanned_at: Time
 

@@ -69,6 +69,12 @@ class Floor:
         assert outcome.error is None, outcome.error
         return outcome.refusal.code if outcome.refusal else "ok"
 
+    async def told(self, event: type[Event], actor: Actor = PICKER, **parts: Any) -> str:
+        """Code and sentence that a scan is refused with."""
+        outcome = await self.scan(event, actor, **parts)
+        assert outcome.refusal is not None
+        return f"{outcome.refusal.code}: {outcome.refusal.detail}"
+
     async def stock(self, sku: str = "TEA", quantity: int = 10, location: str = "A-1") -> None:
         """Receive pieces."""
         assert await self.code(inbox.StockScanned, barcode=sku, quantity=quantity, location=location) == "ok"

@@ -1,15 +1,43 @@
 """Labels and shipping notes (W5)."""
 
 from collections.abc import Mapping
-from typing import Any
+from math import inf
+from typing import Any, NamedTuple
 
 import pytest
+from reportlab.lib.units import mm
+from reportlab.pdfgen.canvas import Canvas
 
 from services.warehouse import documents
 from services.warehouse.domain.shipment import Shipment
 from shared.values import OrderLine, PaymentMethod
 from tests.builders import PERSONAL
 from tests.warehouse.floor import Floor
+
+LONG_LINE = OrderLine(line=1, sku="TEA", name="龙井茶" * 10, quantity=2, unit_price=100)
+
+
+class Written(NamedTuple):
+    """A line of text on the paper, and from where to where it goes."""
+
+    text: str
+    x: float
+    end: float
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[Written]:
+    """What is written on the paper from now on."""
+    found: list[Written] = []
+    draw = documents._text
+
+    def text(page: Canvas, x: float, y: float, text: str, size: float, most: float = inf) -> None:
+        width = documents._width(text, size)
+        found.append(Written(text, x, x + min(width, most)))
+        draw(page, x, y, text, size, most)
+
+    monkeypatch.setattr(documents, "_text", text)
+    return found
 
 
 async def _packed(**parts: Any) -> tuple[Floor, Shipment]:
@@ -29,6 +57,45 @@ async def test_label_and_note_are_pdfs(cod: Mapping[str, Any]) -> None:
     ):
         assert paper.startswith(b"%PDF-")
         assert paper.rstrip().endswith(b"%%EOF")
+
+
+@pytest.mark.requirement("W5")
+@pytest.mark.parametrize(
+    ("currency", "shown"), [("CNY", "128.00 CNY"), ("JPY", "12800 JPY"), ("KWD", "12.800 KWD")]
+)
+async def test_the_courier_is_told_the_cash_to_collect_with_the_decimals_of_its_currency(
+    written: list[Written], currency: str, shown: str
+) -> None:
+    cod = {"payment_method": PaymentMethod.COD, "cod_due": 12_800, "currency": currency}
+    floor, shipment = await _packed(**cod)
+    documents.label(shipment, floor.work(), "顺丰速运")
+    assert f"代收货款 COD: {shown}" in [line.text for line in written]
+
+
+@pytest.mark.requirement("W5")
+async def test_an_address_without_a_postcode_has_its_country_at_the_left_like_the_rest(
+    written: list[Written],
+) -> None:
+    address = PERSONAL.address.model_copy(update={"postcode": ""})
+    floor, shipment = await _packed(personal=PERSONAL.model_copy(update={"address": address}))
+    documents.label(shipment, floor.work(), "顺丰速运")
+    assert "CN" in [line.text for line in written]
+
+
+@pytest.mark.requirement("W5")
+async def test_nothing_on_the_note_runs_past_the_right_end_of_its_rule(written: list[Written]) -> None:
+    floor, shipment = await _packed(lines=(LONG_LINE,))
+    documents.shipping_note(shipment, floor.work())
+    assert "数量 Qty" in [line.text for line in written]
+    assert [line.text for line in written if line.end > 133 * mm] == []
+
+
+@pytest.mark.requirement("W5")
+async def test_a_long_name_ends_before_the_column_of_quantities(written: list[Written]) -> None:
+    floor, shipment = await _packed(lines=(LONG_LINE,))
+    documents.shipping_note(shipment, floor.work())
+    name = next(line for line in written if line.text == LONG_LINE.name)
+    assert name.end <= next(line for line in written if line.text == "数量 Qty").x
 
 
 @pytest.mark.requirement("W5")

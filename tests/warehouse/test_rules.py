@@ -1,6 +1,7 @@
 """The warehouse alone: rules at the edges of what whole flows show."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,42 @@ async def test_a_barcode_means_one_sku_only(floor: Floor) -> None:
 
 
 @pytest.mark.requirement("W12")
+@pytest.mark.parametrize("read", [EAN, EAN.zfill(14)])
+async def test_a_barcode_under_which_stock_lies_is_not_given_to_another_sku(floor: Floor, read: str) -> None:
+    await floor.stock(read, 3)
+    await floor.release("o-1", (read, 2))
+    await floor.scan(inbox.PickStartScanned, order_id="o-1")
+    outcome = await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    assert outcome.refusal is not None
+    assert (outcome.refusal.code, outcome.refusal.status) == ("barcode_in_use", 409)
+    assert f"under SKU {read}" in outcome.refusal.detail
+    assert "on hand: 3, allocated: 2" in outcome.refusal.detail
+    assert await floor.code(inbox.PickScanned, order_id="o-1", barcode=read, quantity=2) == "ok"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_barcode_that_orders_wait_for_is_not_given_to_another_sku(floor: Floor) -> None:
+    await floor.release("o-1", (EAN, 2))
+    outcome = await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    assert outcome.refusal is not None
+    assert outcome.refusal.code == "barcode_in_use"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_barcode_whose_stock_has_left_or_that_is_the_sku_itself_can_be_registered(
+    floor: Floor,
+) -> None:
+    await floor.stock(EAN, 2)
+    itself = RegisterSku(sku=EAN, name="Tea", barcodes=(EAN,))
+    assert (await floor.bench.ask(itself, actor=SUPERVISOR)).refusal is None
+    assert (await floor.bench.ask(RegisterSku(sku=EAN, name="Tea"), actor=SUPERVISOR)).refusal is None
+    number = await floor.packed(await floor.release("o-1", (EAN, 2)))
+    assert await floor.code(inbox.HandOverScanned, tracking_number=number) == "ok"
+    tea = RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,))
+    assert (await floor.bench.ask(tea, actor=SUPERVISOR)).refusal is None
+
+
+@pytest.mark.requirement("W12")
 @pytest.mark.parametrize(
     "actor", [Actor(kind=ActorKind.OPERATOR, name="li.wei"), Actor(kind=ActorKind.SYSTEM, name="shop")]
 )
@@ -92,6 +129,55 @@ async def test_an_offline_pick_from_before_a_failed_check_does_not_count_again(f
     await floor.count(TEA=1)
     late = await floor.code(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=1, scanned_at=made)
     assert late == "old_scan"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_checker_whose_clock_runs_ahead_does_not_keep_the_picker_from_picking(floor: Floor) -> None:
+    await floor.stock()
+    await floor.pick(await floor.release())
+    made = floor.now
+    await floor.bench.pass_time(timedelta(minutes=1))
+    await floor.scan(inbox.CheckStartScanned, CHECKER, order_id="o-1")
+    ahead = floor.now + timedelta(seconds=50)
+    await floor.scan(inbox.CheckFinishScanned, CHECKER, order_id="o-1", scanned_at=ahead)
+    scan: dict[str, Any] = {"order_id": "o-1", "barcode": "TEA", "quantity": 1}
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=made) == "old_scan"
+    assert await floor.code(inbox.PickScanned, **scan) == "ok"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_picker_may_go_on_with_a_device_that_is_behind_the_one_of_the_start(floor: Floor) -> None:
+    await floor.stock()
+    await floor.release()
+    ahead = floor.now + timedelta(seconds=50)
+    await floor.scan(inbox.PickStartScanned, order_id="o-1", scanned_at=ahead)
+    assert await floor.code(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=1) == "ok"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_device_with_a_slow_clock_picks_once_it_scanned_the_order(floor: Floor) -> None:
+    await floor.stock()
+    await floor.pick(await floor.release())
+    made = floor.now
+    await floor.bench.pass_time(timedelta(minutes=5))
+    await floor.count()
+    scan: dict[str, Any] = {"order_id": "o-1", "barcode": "TEA", "quantity": 1}
+    slow = floor.now - timedelta(minutes=2)
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=slow) == "old_scan"
+    assert await floor.code(inbox.PickStartScanned, order_id="o-1", scanned_at=slow) == "ok"
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=made) == "old_scan"
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=slow) == "ok"
+
+
+@pytest.mark.requirement("W12")
+async def test_what_was_started_and_picked_offline_counts_when_it_arrives(floor: Floor) -> None:
+    await floor.stock()
+    await floor.release()
+    made = floor.now
+    await floor.bench.pass_time(timedelta(hours=1))
+    await floor.scan(inbox.PickStartScanned, order_id="o-1", scanned_at=made)
+    scan: dict[str, Any] = {"order_id": "o-1", "barcode": "TEA", "quantity": 2}
+    assert await floor.code(inbox.PickScanned, **scan, scanned_at=made + timedelta(minutes=1)) == "ok"
 
 
 @pytest.mark.requirement("W3")

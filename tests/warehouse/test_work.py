@@ -173,10 +173,72 @@ async def test_what_stays_of_an_order_that_has_ended_goes_back_on_the_shelf(floo
 
 
 @pytest.mark.requirement("W12")
+async def test_a_refused_scan_says_what_to_do_next(floor: Floor) -> None:
+    order: dict[str, Any] = {"order_id": "o-1"}
+    assert await floor.told(inbox.PickStartScanned, **order) == (
+        "unknown_order: the warehouse does not have this order; scan its code from the pick list, "
+        "or ask an agent whether it is held"
+    )
+    assert await floor.told(inbox.HandOverScanned, tracking_number="T-1") == (
+        "unknown_parcel: no parcel has this number; scan the tracking number on its label"
+    )
+    assert await floor.told(inbox.ReturnReceivedScanned, case_id="c-1") == (
+        "unexpected_return: no return is expected under this case; "
+        "set the parcel aside and ask after-sales for its case"
+    )
+    await floor.stock()
+    await floor.release()
+    await floor.scan(inbox.PickStartScanned, **order)
+    assert await floor.told(inbox.PickScanned, CHECKER, **order, barcode="TEA", quantity=1) == (
+        "not_yours: li.wei is picking this order; ask them to finish it, or take the next order"
+    )
+    await floor.pick()
+    await floor.scan(inbox.CheckStartScanned, CHECKER, **order)
+    third = CHECKER.model_copy(update={"name": "wu.jing"})
+    assert await floor.told(inbox.CheckStartScanned, third, **order) == (
+        "not_yours: zhao.min is checking this order; ask them to finish it, or take the next order"
+    )
+    await floor.count(TEA=2)
+    assert await floor.code(inbox.HandOverScanned, tracking_number=await floor.parcel()) == "ok"
+    assert await floor.told(inbox.PickStartScanned, **order) == (
+        "not_now: the order has left; take the next order, and put back what is still in hand for this one"
+    )
+
+
+@pytest.mark.requirement("W12")
 @pytest.mark.parametrize("barcode", ["TEA\x00", "TE\x1bA", "TEA\x7f", "TE\nA"])
 def test_a_barcode_with_a_control_character_is_unreadable(barcode: str) -> None:
     with pytest.raises(ValidationError):
         inbox.StockScanned(barcode=barcode, quantity=1, location="A-1", scanned_at=START)
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize("end", [" ", "\r", "\r\n", "\t"])
+def test_what_a_scanner_sends_before_and_after_a_code_is_no_part_of_it(end: str) -> None:
+    def read(code: str) -> str:
+        return f"{end}{code}{end}"
+
+    received = inbox.StockScanned(barcode=read("TEA"), quantity=1, location=read("A-1"), scanned_at=START)
+    assert (received.barcode, received.location) == ("TEA", "A-1")
+    picked = inbox.PickScanned(order_id=read("o-1"), barcode=read("TEA"), quantity=1, scanned_at=START)
+    assert (picked.order_id, picked.barcode, picked.stream) == ("o-1", "TEA", "order/o-1")
+    left = inbox.HandOverScanned(tracking_number=read("SF1"), scanned_at=START)
+    assert left.tracking_number == "SF1"
+    assert inbox.ReturnReceivedScanned(case_id=read("c-1"), scanned_at=START).case_id == "c-1"
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize("code", ["", " ", "\r\n", "o 1", "o\t1", "o-1\x00", "o-1\x1d"])
+def test_nothing_but_white_space_at_its_ends_is_taken_off_a_scanned_code(code: str) -> None:
+    with pytest.raises(ValidationError):
+        inbox.PickStartScanned(order_id=code, scanned_at=START)
+
+
+@pytest.mark.requirement("W12")
+def test_the_group_separator_stays_wherever_it_stands_in_a_barcode() -> None:
+    barcode = "\x1d010690123456789210LOT7\x1d21SER9\x1d"
+    scan = inbox.StockScanned(barcode=f"{barcode}\r\n", quantity=1, location="A-1", scanned_at=START)
+    assert scan.barcode == barcode
 
 
 @pytest.mark.requirement("W12")

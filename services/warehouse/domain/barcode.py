@@ -18,6 +18,13 @@ def keys(barcode: str) -> tuple[str, ...]:
     return (text, gtin) if gtin and gtin != text else (text,)
 
 
+def as_skus(barcode: str) -> tuple[str, ...]:
+    """The SKUs that it may have been taken for before it was registered: its keys, and its GTIN with fewer digits."""
+    gtin = _gtin(barcode.strip()) or ""
+    shorter = [gtin[zeros:] for zeros in (1, 2, 6) if gtin.startswith("0" * zeros)]
+    return tuple(code for code in dict.fromkeys([*keys(barcode), *shorter]) if looks_like_sku(code))
+
+
 def _gtin(text: str) -> str | None:
     if not any(c.isdigit() for c in text):
         return None

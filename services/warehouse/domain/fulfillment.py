@@ -119,7 +119,8 @@ class Fulfillment:
     left: tuple[str, ...] = ()
     """Shipments that were handed over."""
     round_began: datetime | None = None
-    """When picking began, or began again after a failed check: scans from before it are of no use."""
+    """When picking began, or began again after a failed check: scans from before it are of no use. Never later than our own
+    time, and as early as a device of the picker says that it started."""
 
     def wanted(self) -> dict[str, int]:
         """Pieces by SKU over all lines."""

@@ -130,7 +130,8 @@ def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
     judge_time(event.scanned_at, desk)
     label = desk.labels.get(event.tracking_number)
     if label is None:
-        raise Refused("unknown_parcel", "no parcel has this number", field="tracking_number", status=404)
+        detail = "no parcel has this number; scan the tracking number on its label"
+        raise Refused("unknown_parcel", detail, field="tracking_number", status=404)
     shipment, work = desk.shipments[label.shipment_id], desk.fulfillments[label.order_id]
     if shipment.state is ShipmentState.CANCELED:
         raise Refused("canceled", "the order was canceled: keep the parcel here and unpack it")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import (
@@ -42,12 +43,17 @@ def start_pick(event: PickStartScanned, desk: WarehouseDesk) -> dict[str, object
     work = desk.work(event.order_id)
     if work.state is FulfillmentState.PICKING:
         _own(work, picker)
+        if work.round_began is not None and event.scanned_at < work.round_began:
+            # A slow clock looks like a scan that comes late. By its own time of this scan, what it scans next is of this round.
+            # Should this scan be a late one itself, late picks after it may count too: rare, and the check finds them.
+            work = replace(work, round_began=event.scanned_at)
+            desk.fulfillments.put(work)
         if not work.left_to_pick():  # the check found only what was too much; that is put back now
             work = _picked(work, picker, desk)
             desk.fulfillments.put(work)
         return _todo(work, desk)
     after = step(work, PickStartScanned)
-    work = replace(work, state=after, picker=picker, round_began=event.scanned_at)
+    work = replace(work, state=after, picker=picker, round_began=_began(event.scanned_at, desk))
     desk.fulfillments.put(work)
     desk.publish(FulfillmentPickStarted(order_id=work.order_id, picker=picker))
     return _todo(work, desk)
@@ -61,7 +67,8 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
     step(work, PickScanned)
     _own(work, picker)
     if work.round_began is not None and event.scanned_at < work.round_began:
-        raise Refused("old_scan", "this scan is from before the order went back to picking; scan again")
+        detail = "this scan is from before the picking began; scan the order's code, then the goods again"
+        raise Refused("old_scan", detail)
     sku = desk.sku_of(event.barcode)
     left = work.left_to_pick()
     if sku not in work.wanted():
@@ -160,7 +167,7 @@ def finish_check(event: CheckFinishScanned, desk: WarehouseDesk) -> dict[str, ob
         return {"state": after, "differences": []}
     after = step(work, FulfillmentCheckFailed)
     desk.publish(FulfillmentCheckFailed(order_id=work.order_id, checker=checker, differences=found))
-    work = replace(work, state=after, checker=None, counted=(), round_began=event.scanned_at)
+    work = replace(work, state=after, checker=None, counted=(), round_began=_began(event.scanned_at, desk))
     work = _put_back(work, found, desk)
     desk.fulfillments.put(work)
     return {"state": work.state, "differences": [d.model_dump(mode="json") for d in found]}
@@ -206,14 +213,22 @@ def _gone(before: tuple[Pick, ...], after: tuple[Pick, ...]) -> list[Pick]:
     return [Pick(sku, place, n) for (sku, place), n in rest.items() if n]
 
 
+def _began(scanned_at: datetime, desk: WarehouseDesk) -> datetime:
+    """When a round of picking began. Another device may scan in it, so one that runs ahead must not set it later than our own
+    time; one scanned offline began when it was scanned, as did the picks after it."""
+    return min(scanned_at, desk.now)
+
+
 def _own(work: Fulfillment, picker: str) -> None:
     if work.picker != picker:
-        raise Refused("not_yours", f"{work.picker} is picking this order")
+        detail = f"{work.picker} is picking this order; ask them to finish it, or take the next order"
+        raise Refused("not_yours", detail)
 
 
 def _own_check(work: Fulfillment, checker: str) -> None:
     if work.checker != checker:
-        raise Refused("not_yours", f"{work.checker} is checking this order")
+        detail = f"{work.checker} is checking this order; ask them to finish it, or take the next order"
+        raise Refused("not_yours", detail)
 
 
 def _todo(work: Fulfillment, desk: WarehouseDesk) -> dict[str, object]:

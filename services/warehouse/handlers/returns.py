@@ -74,9 +74,10 @@ def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, obj
 def _expected(case_id: str, desk: WarehouseDesk) -> DockReturn:
     back = desk.dock.get(case_id)
     if back is None:
-        raise Refused(
-            "unexpected_return", "no return is expected under this case", field="case_id", status=404
+        detail = (
+            "no return is expected under this case; set the parcel aside and ask after-sales for its case"
         )
+        raise Refused("unexpected_return", detail, field="case_id", status=404)
     return back
 
 

@@ -30,14 +30,14 @@ def step(work: Fulfillment, event: type) -> FulfillmentState:
 
 
 _HINT = {
-    FulfillmentState.OPEN: "the order has no stock yet",
-    FulfillmentState.BACKORDERED: "the order waits for stock; take another",
+    FulfillmentState.OPEN: "the order has no stock yet; take the next order",
+    FulfillmentState.BACKORDERED: "the order waits for stock; take the next order",
     FulfillmentState.ALLOCATED: "start the picking first",
     FulfillmentState.PICKING: "the order is being picked; finish that first",
     FulfillmentState.PICKED: "the order is picked; a second person checks it now",
     FulfillmentState.CHECKING: "the order is being checked; finish that first",
     FulfillmentState.CHECKED: "the order is checked; pack it",
     FulfillmentState.PACKED: "the order is packed; hand its parcels over",
-    FulfillmentState.SHIPPED: "the order has left",
+    FulfillmentState.SHIPPED: "the order has left; take the next order, and put back what is still in hand for this one",
     FulfillmentState.CANCELED: "the order was canceled: put the goods back",
 }

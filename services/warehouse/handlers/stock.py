@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from services.warehouse.desk import Wants, WarehouseDesk
-from services.warehouse.domain.barcode import keys
+from services.warehouse.domain.barcode import as_skus, keys
 from services.warehouse.domain.stock import STAGING, MoveKind
 from services.warehouse.handlers.allocation import offer
 from services.warehouse.handlers.scanning import judge_time
@@ -41,14 +41,20 @@ def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
 
 
 def barcodes_of(command: RegisterSku, desk: WarehouseDesk) -> Wants:
-    """The SKU and whoever has its barcodes now."""
-    yield desk.skus.want(command.sku), desk.barcodes.want(*(k for b in command.barcodes for k in keys(b)))
+    """The SKU, whoever has its barcodes now, and the stock of what they were taken for until now."""
+    yield (
+        desk.skus.want(command.sku),
+        desk.barcodes.want(*(k for b in command.barcodes for k in keys(b))),
+        desk.levels.want(*sorted({sku for b in command.barcodes for sku in as_skus(b)})),
+    )
     if (known := desk.skus.get(command.sku)) is not None:
         yield desk.barcodes.want(*(k for b in known.barcodes for k in keys(b)))
 
 
 def register(command: RegisterSku, desk: WarehouseDesk) -> dict[str, object]:
     """Name a SKU and its barcodes; a barcode of another SKU is refused, one no longer named is freed."""
+    for barcode in command.barcodes:
+        _nothing_under(barcode, command.sku, desk)
     new = {k for b in command.barcodes for k in keys(b)}
     for key in sorted(new):
         holder = desk.barcodes.get(key)
@@ -60,3 +66,17 @@ def register(command: RegisterSku, desk: WarehouseDesk) -> dict[str, object]:
         desk.barcodes.remove(key)
     desk.skus.put(Sku(command.sku, command.name, command.weight_grams, command.barcodes))
     return {"sku": command.sku, "barcodes": sorted(new)}
+
+
+def _nothing_under(barcode: str, sku: str, desk: WarehouseDesk) -> None:
+    """Goods scanned before their barcode was registered are a SKU of its own, which nobody could pick any more (W3)."""
+    if any(desk.barcodes.get(key) is not None for key in keys(barcode)):
+        return  # it names a SKU already; whose, is judged with the others
+    for own in as_skus(barcode):
+        level = desk.level(own)
+        if own != sku and (level.on_hand or level.waiting):
+            detail = (
+                f"barcode {own} is in use as a SKU of its own (on hand: {level.on_hand}, allocated: {level.allocated}, "
+                f"orders waiting: {level.waiting}); let all of it leave first, or register it under SKU {own}"
+            )
+            raise Refused("barcode_in_use", detail, field="barcodes")
