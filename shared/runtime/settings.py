@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from zoneinfo import available_timezones
 
-from pydantic import AwareDatetime, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -18,12 +18,22 @@ from shared.runtime.auth import key_bytes
 PREFIX = "HANDOVER_"
 
 
+def _postgres(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must begin with postgresql://")
+    return value
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres)]
+"""Where a database is, and with which role and password."""
+
+
 class Settings(BaseSettings):
     """What every service needs to run. A service adds its own in a subclass."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
-    database_url: SecretStr = Field(
+    database_url: PostgresUrl = Field(
         description="Database of the service, postgresql://user:password@host:port/name."
     )
     database_pool: int = Field(6, ge=2, le=100, description="Most connections that one process opens.")
@@ -79,13 +89,6 @@ class Settings(BaseSettings):
             raise ValueError("is not an IANA time zone; take one like Asia/Shanghai or Europe/Berlin")
         return value
 
-    @field_validator("database_url")
-    @classmethod
-    def _postgres(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("must begin with postgresql://")
-        return value
-
     @field_validator("token_public_key")
     @classmethod
     def _key(cls, value: str) -> str:
@@ -117,9 +120,17 @@ def problems(error: ValidationError, settings: type[BaseSettings]) -> list[str]:
     lines = []
     for one in error.errors(include_url=False, include_input=False):
         name = str(one["loc"][0]) if one["loc"] else ""
-        rule = "" if one["type"] == "missing" else one["msg"].removeprefix("Value error, ")
+        rule = _RULES.get(one["type"], one["msg"].removeprefix("Value error, "))
         lines.append(_sentence(name, rule, settings))
     return lines
+
+
+_RULES = {
+    "missing": "",
+    "time_delta_parsing": "it must be an ISO 8601 duration such as PT30M or P3D",
+    "int_parsing": "it must be a whole number",
+}
+"""By the type of pydantic's error, what is said instead of its own words, which are for programmers."""
 
 
 def _sentence(name: str, rule: str, settings: type[BaseSettings]) -> str:
