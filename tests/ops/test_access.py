@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import typer
 
 from deploy import access
 from deploy.embedded.keys import Keys
@@ -59,6 +60,32 @@ def test_the_folder_of_the_stack_may_have_another_name(folder: Path, monkeypatch
     keys = Keys.of(_folder(folder / "elsewhere"))
     monkeypatch.setenv("HANDOVER_DATA_DIR", str(folder / "elsewhere"))
     assert access.private_key() == keys.token_private_key
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [("URL", "foo", "it must be an address such as http://127.0.0.1:8101."),
+     ("URL", "http://", "it must be an address such as http://127.0.0.1:8101."),
+     ("URL", "http://host:abc", "it must be an address such as http://127.0.0.1:8101."),
+     ("PORT", "abc", "it must be a whole number.")],
+)  # fmt: skip
+def test_a_setting_that_is_no_address_is_what_is_said_to_be_wrong(
+    name: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv(f"HANDOVER_ORDERS_{name}", value)
+    with pytest.raises(typer.Exit):
+        access.service_url("orders")
+    assert capsys.readouterr().err == f"The setting HANDOVER_ORDERS_{name} is wrong: {rule}\n"
+
+
+def test_who_has_neither_token_nor_key_is_told_of_what_would_do(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(typer.Exit):
+        access.administrator_token()
+    said = capsys.readouterr().err
+    assert said.startswith("Set HANDOVER_TOKEN to an administrator's token or HANDOVER_TOKEN_PRIVATE_KEY to")
+    with pytest.raises(typer.Exit):
+        access.private_key()  # a token makes no other
+    assert capsys.readouterr().err.startswith("Set HANDOVER_TOKEN_PRIVATE_KEY, or run this where")
 
 
 def _folder(path: Path) -> Path:
