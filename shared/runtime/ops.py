@@ -96,6 +96,8 @@ def ops(runtime: "Runtime") -> APIRouter:
         row = await runtime.parking.show(_key_of(key))
         if row is None:
             raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
+        if row.state is ParkedState.SKIPPED:
+            raise Refused("not_parked", "this message is not parked any more: it was skipped", status=404)
         outcomes = await runtime.parking.retry(row.lane)
         left = [o for o in outcomes if o.status in (Status.PARKED, Status.QUEUED)]
         return {"done": len(outcomes) - len(left), "still_parked": len(left)}

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import orjson
 import structlog
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from shared.runtime.bookkeeping import CURSORS, PARKED, Cursor, LaneState, Parked, ParkedState, Seen
 from shared.runtime.desk import Books, Desk, Want
@@ -40,7 +40,15 @@ AT_ONCE = 200
 """Messages of a lane that one retry takes through a turn."""
 
 
-Reason = Annotated[Text, Field(min_length=3, max_length=500)]
+def _long_enough(value: object) -> object:
+    if isinstance(value, str) and not 3 <= len(value.strip()) <= 500:
+        raise ValueError("a reason needs 3 to 500 characters")
+    return value
+
+
+Reason = Annotated[
+    Text, BeforeValidator(_long_enough), Field(json_schema_extra={"minLength": 3, "maxLength": 500})
+]
 """Why ops give a message up or mend it; kept."""
 
 

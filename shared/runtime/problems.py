@@ -75,7 +75,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         found = [
-            {"field": place_of(e["loc"][1:]) or "body", "rule": plain(e["msg"], 200)} for e in error.errors()
+            {
+                "field": place_of(e["loc"][1:]) or "body",
+                "rule": plain(e["msg"].removeprefix("Value error, "), 200),
+            }
+            for e in error.errors()
         ]
         if any(e["type"] == "json_invalid" for e in error.errors()):
             return _not_json()
