@@ -3,7 +3,7 @@
 A command is a function in a file of `deploy/commands`, a group of commands a file with an `app`; here each is only named.
 """
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -20,7 +20,10 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        print(f"handover {version('handover')}")
+        try:
+            print(f"handover {version('handover')}")
+        except PackageNotFoundError:  # the image holds our files alone
+            print("handover, not installed as a package; the tag of its image says which version it is")
         raise typer.Exit
 
 

@@ -10,7 +10,7 @@ import asyncpg
 import typer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from deploy import migrate as migrations
 from deploy import topics as kafka
@@ -64,7 +64,10 @@ def migrate(service: Annotated[str, typer.Argument(help="orders, warehouse, afte
 
 def _database(url: str) -> str:
     """A database in words, never with its role or password."""
-    where = make_url(url)
+    try:
+        where = make_url(url)
+    except (ArgumentError, ValueError):  # several hosts, for example, which asyncpg takes
+        return "the database"
     return f"the database at {where.host or 'localhost'}:{where.port or 5432}"
 
 

@@ -1,7 +1,8 @@
 """Commands find a running system by themselves: the containers of `.env`, the stack of `make up`, or what is set."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import typer
@@ -132,6 +133,10 @@ def test_an_operator_without_a_device_is_told_that_scans_need_one(monkeypatch: p
         assert make_token(*others, "--name", "li.wei")[2] == ""
 
 
-def test_the_command_line_says_its_version():
+def test_the_command_line_says_its_version_or_where_to_find_it(monkeypatch: pytest.MonkeyPatch):
     answer = CliRunner().invoke(app, ["--version"])
     assert (answer.exit_code, answer.output) == (0, f"handover {version('handover')}\n")
+    monkeypatch.setattr("deploy.cli.version", Mock(side_effect=PackageNotFoundError))
+    answer = CliRunner().invoke(app, ["--version"])
+    assert answer.exit_code == 0
+    assert "the tag of its image" in answer.output
