@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import typer
 from dotenv import dotenv_values
 
@@ -36,25 +37,48 @@ def named(service: str | None) -> list[str]:
 
 def private_key() -> str:
     """The key that makes tokens: HANDOVER_TOKEN_PRIVATE_KEY, or that of `make up` in this folder."""
-    key = _setting("TOKEN_PRIVATE_KEY") or _keys().get("token_private_key")
-    if not key:
-        raise wrong(
-            "Set HANDOVER_TOKEN_PRIVATE_KEY, or run this where .env is or where `make up` keeps its data in .handover."
-        )
-    return str(key)
+    return _private_key("HANDOVER_TOKEN_PRIVATE_KEY")
 
 
 def administrator_token() -> str:
     """A token for ops: HANDOVER_TOKEN, or one made for this command."""
     actor = Actor(kind=ActorKind.OPERATOR, name=os.environ.get("USER") or "ops", role=Role.ADMINISTRATOR)
-    return _setting("TOKEN") or create_token(private_key(), actor, timedelta(minutes=10))
+    settings = (
+        "HANDOVER_TOKEN to an administrator's token or HANDOVER_TOKEN_PRIVATE_KEY to the key that makes one"
+    )
+    return _setting("TOKEN") or create_token(_private_key(settings), actor, timedelta(minutes=10))
+
+
+def _private_key(settings: str) -> str:
+    key = _setting("TOKEN_PRIVATE_KEY") or _keys().get("token_private_key")
+    if not key:
+        raise wrong(
+            f"Set {settings}, or run this where .env is or where `make up` keeps its data in .handover."
+        )
+    return str(key)
 
 
 def service_url(service: str) -> str:
     """Where a service answers: HANDOVER_<SERVICE>_URL, or the port of HANDOVER_<SERVICE>_PORT on this machine."""
     name = service.upper()
-    port = _setting(f"{name}_PORT") or PORTS[service]
-    return _setting(f"{name}_URL") or f"http://127.0.0.1:{port}"
+    if url := _setting(f"{name}_URL"):
+        if not _is_http(url):
+            raise wrong(
+                f"The setting HANDOVER_{name}_URL is wrong: it must be an address such as http://127.0.0.1:8101."
+            )
+        return url
+    port = _setting(f"{name}_PORT") or str(PORTS[service])
+    if not port.isdecimal():
+        raise wrong(f"The setting HANDOVER_{name}_PORT is wrong: it must be a whole number.")
+    return f"http://127.0.0.1:{port}"
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.host)
 
 
 def database_url(service: str) -> str:

@@ -3,6 +3,9 @@
 A command is a function in a file of `deploy/commands`, a group of commands a file with an `app`; here each is only named.
 """
 
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
 import typer
 
 from deploy.commands import demo, docs, doctor, env, log, parked, replay, setup, simulate, token, up
@@ -13,6 +16,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # their frames show local variables: secrets and personal data
     help="Handover: order fulfillment as event-driven services.",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        try:
+            print(f"handover {version('handover')}")
+        except PackageNotFoundError:  # the image holds our files alone
+            print("handover, not installed as a package; the tag of its image says which version it is")
+        raise typer.Exit
+
+
+@app.callback()
+def handover(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is")
+    ] = False,
+) -> None:
+    """What all commands have in common."""
+
 
 for command in (
     setup.provision,

@@ -1,6 +1,7 @@
 """Migrations of one service's database, and the protection that every version of it must have."""
 
 import asyncio
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,30 @@ from sqlalchemy.ext.asyncio import create_async_engine
 ROOT = Path(__file__).resolve().parent.parent
 
 
-async def migrate(service: str, url: str, *, patience: float = 60) -> None:
+async def migrate(
+    service: str, url: str, *, patience: float = 60, waiting: Callable[[str, float], None] | None = None
+) -> None:
     """Bring the database to the newest version, then protect it: append-only tables refuse UPDATE, DELETE and TRUNCATE from
-    everyone, the service's user may not change tables (O12)."""
-    await _run(url, lambda c: _upgrade(c, service), patience)
+    everyone, the service's user may not change tables (O12).
+
+    Waits up to `patience` seconds for the database; `waiting` is told each time why, and how many seconds are left.
+    """
+    await _run(url, lambda c: _upgrade(c, service), patience, waiting)
+
+
+def awaited(error: BaseException) -> str | None:
+    """What is waited for after this error, in words; None when waiting does not help."""
+    if isinstance(error, OSError):
+        return "it cannot be reached"
+    return _AWAITED.get(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
+
+
+_AWAITED = {
+    "57P03": "it is starting or stopping",
+    # provision may be at work just now: before it made the role, and the password, PostgreSQL calls the password wrong
+    "28P01": "it refuses the role or its password, which `handover provision` sets",
+    "3D000": "it does not exist, `handover provision` makes it",
+}
 
 
 async def differences(service: str, url: str) -> list[Any]:
@@ -39,8 +60,13 @@ async def new_migration(service: str, url: str, message: str) -> None:
     await _run(url, lambda c: command.revision(_config(service, c), message=message, autogenerate=True), 5)
 
 
-async def _run(url: str, work: Any, patience: float) -> None:
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
+async def _run(
+    url: str, work: Any, patience: float, waiting: Callable[[str, float], None] | None = None
+) -> None:
+    # a host that swallows packets must leave time for another try
+    engine = create_async_engine(
+        f"postgresql+asyncpg://{url.partition('://')[2]}", connect_args={"timeout": 10}
+    )
     deadline = asyncio.get_running_loop().time() + patience
     try:
         while True:
@@ -50,13 +76,11 @@ async def _run(url: str, work: Any, patience: float) -> None:
                     await connection.commit()
                     return
             except (OSError, DBAPIError) as error:
-                refused = isinstance(error, OSError) or getattr(error.orig, "sqlstate", None) in (
-                    "57P03",
-                    "3D000",
-                    "28P01",
-                )
-                if not refused or asyncio.get_running_loop().time() > deadline:
+                why, left = awaited(error), deadline - asyncio.get_running_loop().time()
+                if why is None or left < 0:
                     raise
+                if waiting:
+                    waiting(why, left)
                 await asyncio.sleep(0.5)
     finally:
         await engine.dispose()

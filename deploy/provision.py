@@ -4,7 +4,7 @@ The one place that creates them, for the embedded stack, for the containers and 
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import asyncpg
 
@@ -39,13 +39,20 @@ def roles() -> Iterator[str]:
         yield owner_of(service)
 
 
-async def provision(admin_url: str, passwords: Mapping[str, str], *, patience: float = 60) -> None:
+async def provision(
+    admin_url: str,
+    passwords: Mapping[str, str],
+    *,
+    patience: float = 60,
+    waiting: Callable[[str, float], None] | None = None,
+) -> None:
     """Create the roles and databases of all services, or give the roles new passwords; harmless to repeat.
 
     `passwords` has one for each of `roles()`. None is a superuser, and only the two roles of a service may connect to its
-    database. Waits up to `patience` seconds for the server, then raises what it last answered.
+    database. Waits up to `patience` seconds for the server, then raises what it last answered; `waiting` is told each time
+    why, and how many seconds are left.
     """
-    connection = await connect(admin_url, patience)
+    connection = await connect(admin_url, patience, waiting)
     try:
         for role in roles():
             await _role(connection, role, passwords[role])
@@ -79,7 +86,9 @@ async def _database(
     await connection.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {user}, {owner}")
 
 
-async def connect(url: str, patience: float) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(
+    url: str, patience: float, waiting: Callable[[str, float], None] | None = None
+) -> "asyncpg.Connection[asyncpg.Record]":
     """A connection, waiting up to `patience` seconds for a server that is starting."""
     deadline = asyncio.get_running_loop().time() + patience
     pause = 0.1
@@ -87,7 +96,10 @@ async def connect(url: str, patience: float) -> "asyncpg.Connection[asyncpg.Reco
         try:
             return await asyncpg.connect(url, timeout=10)
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
-            if asyncio.get_running_loop().time() + pause > deadline:
+            left = deadline - asyncio.get_running_loop().time()
+            if left < pause:
                 raise
+            if waiting:
+                waiting("it cannot be reached", left)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 3)

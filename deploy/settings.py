@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.runtime.settings import PREFIX
+from shared.runtime.settings import PREFIX, PostgresUrl
 
 
 class CommandSettings(BaseSettings):
@@ -17,7 +17,7 @@ class CommandSettings(BaseSettings):
 class ProvisionSettings(CommandSettings):
     """`handover provision`."""
 
-    admin_url: SecretStr = Field(
+    admin_url: PostgresUrl = Field(
         description="URL of a database role that may create roles and databases: postgresql://user:password@host:port/name."
     )
     orders_password: SecretStr = Field(
@@ -69,7 +69,7 @@ class TopicSettings(CommandSettings):
 class MigrateSettings(CommandSettings):
     """`handover migrate`."""
 
-    migration_database_url: SecretStr = Field(
+    migration_database_url: PostgresUrl = Field(
         description="Database of the service as the role that owns it, postgresql://user:password@host:port/name."
     )
 

@@ -1,11 +1,13 @@
 """The topics: names, partitions and retention, in this one place."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     InvalidReplicationFactorError,
+    KafkaConnectionError,
     KafkaError,
     NotControllerError,
     TopicAlreadyExistsError,
@@ -47,12 +49,18 @@ def topics(partitions: int = PARTITIONS) -> list[Topic]:
 
 
 async def create_topics(
-    bootstrap: str, *, partitions: int = PARTITIONS, replication: int = 1, patience: float = 60
+    bootstrap: str,
+    *,
+    partitions: int = PARTITIONS,
+    replication: int = 1,
+    patience: float = 60,
+    waiting: Callable[[str, float], None] | None = None,
 ) -> list[str]:
     """Create the topics that are missing; returns their names. Topics that exist stay as they are.
 
     Waits up to `patience` seconds for the broker, and for as many brokers as there are to be replicas: nodes of a cluster that
-    is starting register one by one. Raises KafkaError when they do not come or refuse a topic.
+    is starting register one by one; `waiting` is told each time why, and how many seconds are left. Raises KafkaError when
+    they do not come or refuse a topic.
     """
     deadline, pause = asyncio.get_running_loop().time() + patience, 0.1
     while True:
@@ -61,17 +69,24 @@ async def create_topics(
             await admin.start()
             return await _create_missing(admin, topics(partitions), replication)
         except (KafkaError, OSError) as error:
-            if asyncio.get_running_loop().time() + pause > deadline or not _passes(error):
+            why, left = awaited(error), deadline - asyncio.get_running_loop().time()
+            if why is None or left < pause:
                 raise
+            if waiting:
+                waiting(why, left)
         finally:
             await admin.close()
         await asyncio.sleep(pause)
         pause = min(pause * 2, 3)
 
 
-def _passes(error: KafkaError | OSError) -> bool:
-    """True for what a starting cluster says, or one of whose nodes has just gone."""
-    return isinstance(error, OSError | InvalidReplicationFactorError) or error.retriable
+def awaited(error: BaseException) -> str | None:
+    """What is waited for after this error of a starting cluster, or one of whose nodes has just gone; None for any other."""
+    if isinstance(error, OSError | KafkaConnectionError):
+        return "it cannot be reached"
+    if isinstance(error, InvalidReplicationFactorError):
+        return "fewer of its nodes are up than HANDOVER_TOPIC_REPLICATION asks for"
+    return "it is not ready" if isinstance(error, KafkaError) and error.retriable else None
 
 
 async def _create_missing(admin: AIOKafkaAdminClient, wanted: list[Topic], replication: int) -> list[str]:

@@ -59,6 +59,11 @@ Text = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True),
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_printable)
 ]
+Reason = Annotated[
+    str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True), AfterValidator(_printable)
+]
+"""Why a person does what is kept for the record."""
+
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 """ISO 4217 code, upper case."""
 

@@ -27,7 +27,8 @@ def verify(
     whole, events = True, 0
     for name in named(service):
         verdict: Verdict = _with_pool(name, lambda pool: verify_log(pool, stream))
-        print(f"{name}: {verdict.events} events in {verdict.streams} streams, {len(verdict.breaks)} broken.")
+        read = f"{_n(verdict.events, 'event')} in {_n(verdict.streams, 'stream')}"
+        print(f"{name}: {read}, {len(verdict.breaks)} broken.")
         for broken in verdict.breaks:
             print(f"  {broken.stream} breaks at event {broken.sequence}: {broken.why}.")
         whole, events = whole and not verdict.breaks, events + verdict.events
@@ -44,7 +45,11 @@ def republish(
     """Send what the logs hold again, to fill lost or rebuilt topics; consumers skip what they know."""
     for name in named(service):
         count = _with_pool(name, lambda pool: refill(pool, after))
-        print(f"{name}: {count} events will be sent again.")
+        print(f"{name}: {_n(count, 'event')} will be sent again.")
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _with_pool(service: str, work: Callable[[Pool], Awaitable[T]]) -> T:

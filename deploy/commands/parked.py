@@ -1,6 +1,7 @@
 """Messages that were set aside: list, show, mend, retry, skip (X2)."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ app = typer.Typer(no_args_is_help=True)
 console = Console()
 Name = Annotated[str, typer.Argument(help="orders, warehouse, aftersales or notify")]
 Key = Annotated[str, typer.Argument(help="The key that `handover parked list` shows")]
+SHOWN = 100
+"""Messages of a service that a list shows."""
 Why = Annotated[str, typer.Option("--reason", help="Why; kept for the record")]
 
 
@@ -27,20 +30,25 @@ def list_parked(
 ) -> None:
     """What is set aside, oldest first; the first of a lane is what the others wait for."""
     for name in named(service):
-        rows: list[dict[str, Any]] = _ask("GET", name, "/ops/parked" + (f"?state={state}" if state else ""))
+        asked = f"/ops/parked?limit={SHOWN + 1}" + (f"&state={state}" if state else "")
+        found: list[dict[str, Any]] = _ask("GET", name, asked)
+        rows = found[:SHOWN]
         if not rows:
             console.print(f"{name}: nothing is parked.")
             continue
         table = Table(title=name, title_justify="left")
-        for column in ("no.", "state", "type", "stream", "reason", "tries"):
+        for column in ("no.", "since (UTC)", "state", "type", "stream", "reason", "tries"):
             table.add_column(column, overflow="fold")
         for number, row in enumerate(rows, 1):
-            table.add_row(
-                str(number), row["state"], row["type"], row["stream"], row["reason"], str(row["tries"])
-            )
+            kept = (row["state"], row["type"], row["stream"], row["reason"], str(row["tries"]))
+            table.add_row(str(number), _since(row["parked_at"]), *kept)
         console.print(table)
         for number, row in enumerate(rows, 1):  # whole on a line of its own, to be copied
             console.print(f"{number} {row['key']}", soft_wrap=True, highlight=False)
+        if len(found) > SHOWN:
+            console.print(
+                f"These are the first {SHOWN}, there are more; --state failed shows what others wait for."
+            )
 
 
 @app.command()
@@ -80,6 +88,10 @@ def mend(
     _ask("POST", named(service)[0], f"/ops/parked/{key}/mend", {"body": corrected, "reason": reason})
     console.print("Mended. Now try it again:")
     console.print(f"handover parked retry {service} {key}", soft_wrap=True, highlight=False)
+
+
+def _since(parked_at: str) -> str:
+    return f"{datetime.fromisoformat(parked_at).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _ask(method: str, service: str, path: str, data: dict[str, Any] | None = None) -> Any:

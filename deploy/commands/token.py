@@ -1,16 +1,19 @@
 """Tokens: who may do what is signed here, with a key that no service has."""
 
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, TypeVar
 
 import typer
 from pydantic import ValidationError
 
-from deploy.access import private_key
-from shared.runtime.auth import create_token, new_key_pair
+from deploy.access import private_key, wrong
+from shared.runtime.auth import HOLDERS, create_token, new_key_pair
 from shared.values import Actor, ActorKind, Role
 
+T = TypeVar("T", bound=StrEnum)
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -33,16 +36,33 @@ def create(
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is valid")] = 30,
 ) -> None:
     """Make a token, with the key of HANDOVER_TOKEN_PRIVATE_KEY or, where there is none, of `make up` in this folder."""
+    kind, holder = _one_of("--as", as_, HOLDERS), _one_of("--role", role, list(Role))
     try:
-        kind = ActorKind(as_)
-        if kind in (ActorKind.TIMER, ActorKind.SERVICE):
-            raise ValueError(f"--as must be operator, device or system, not {as_}")
-        actor = Actor(kind=kind, name=name, role=Role(role), device=device)
+        actor = Actor(kind=kind, name=name, role=holder, device=device)
         print(create_token(private_key(), actor, timedelta(days=days)))
     except ValidationError as error:
         for one in error.errors(include_url=False, include_input=False):
-            print(f"--{one['loc'][0]}: {one['msg']}", file=sys.stderr)
+            print(f"--{one['loc'][0]}: {_RULES.get(one['type'], one['msg'])}", file=sys.stderr)
         raise typer.Exit(2) from None
     except ValueError as error:
-        print(f"No token was made: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
+        raise wrong(f"No token was made: {error}") from None
+    if kind is ActorKind.OPERATOR and device is None:
+        print(
+            "This token is not for scans: those need the --device that its operator is at.", file=sys.stderr
+        )
+
+
+_RULES = {
+    "string_pattern_mismatch": "only letters, digits and . : @ / + - _ without spaces; "
+    "the first is a letter, a digit or _",
+    "string_too_short": "it needs 1 to 100 characters",
+    "string_too_long": "it needs 1 to 100 characters",
+}
+"""By the type of pydantic's error, what is said instead of its own words, which are for programmers."""
+
+
+def _one_of(option: str, value: str, allowed: Sequence[T]) -> T:
+    for one in allowed:
+        if one == value:
+            return one
+    raise wrong(f"{option}: it must be {', '.join(allowed[:-1])} or {allowed[-1]}.")

@@ -70,7 +70,7 @@ async def ask(look: Look, token: str) -> None:
         except httpx.ConnectError:
             look.silent = "refused"
         except httpx.TransportError as error:
-            look.silent = type(error).__name__
+            look.silent = "refused" if _hung_up(error) else type(error).__name__
         except (ValueError, KeyError, TypeError):
             look.silent = "something else"
         if look.silent is None:
@@ -82,6 +82,14 @@ async def ask(look: Look, token: str) -> None:
                 look.channels = await _get(http, look, "/v1/channels") or []
             if look.ready:  # else what waits is explained
                 await _watch(http, look)
+
+
+def _hung_up(error: httpx.TransportError) -> bool:
+    """Whether the connection was closed before an answer began, as when the service ends while it is asked, or a proxy of
+    its port has nobody behind it."""
+    return isinstance(error, httpx.ReadError | httpx.WriteError) or str(error).startswith(
+        "Server disconnected"
+    )
 
 
 async def _get(http: httpx.AsyncClient, look: Look, path: str) -> Any:

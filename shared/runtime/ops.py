@@ -13,9 +13,10 @@ from pydantic import AfterValidator, BaseModel
 from shared.runtime.access import Administrator, Anyone
 from shared.runtime.bookkeeping import ParkedState
 from shared.runtime.messages import Refused, Status
-from shared.runtime.parking import MendParked, Reason, SkipParked
+from shared.runtime.parking import MendParked, SkipParked
 from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.store import Unavailable
+from shared.values import Reason
 
 if TYPE_CHECKING:
     from shared.runtime.running import Runtime
@@ -96,6 +97,8 @@ def ops(runtime: "Runtime") -> APIRouter:
         row = await runtime.parking.show(_key_of(key))
         if row is None:
             raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
+        if row.state is ParkedState.SKIPPED:
+            raise Refused("not_parked", "this message is not parked any more: it was skipped", status=404)
         outcomes = await runtime.parking.retry(row.lane)
         left = [o for o in outcomes if o.status in (Status.PARKED, Status.QUEUED)]
         return {"done": len(outcomes) - len(left), "still_parked": len(left)}

@@ -9,11 +9,10 @@ import contextlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import structlog
-from pydantic import Field
 
 from shared.runtime.bookkeeping import CURSORS, PARKED, Cursor, LaneState, Parked, ParkedState, Seen
 from shared.runtime.desk import Books, Desk, Want
@@ -30,7 +29,7 @@ from shared.runtime.messages import (
 from shared.runtime.postgres import Pool
 from shared.runtime.service import Handling, on
 from shared.runtime.turn import Turns
-from shared.values import Text
+from shared.values import Reason
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +37,6 @@ Decode = Callable[[Raw], Incoming]
 
 AT_ONCE = 200
 """Messages of a lane that one retry takes through a turn."""
-
-
-Reason = Annotated[Text, Field(min_length=3, max_length=500)]
-"""Why ops give a message up or mend it; kept."""
 
 
 class SkipParked(Command):

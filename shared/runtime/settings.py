@@ -7,19 +7,30 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from zoneinfo import available_timezones
 
-from pydantic import AwareDatetime, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.runtime.auth import key_bytes
+from shared.runtime.wording import rule_of
 
 PREFIX = "HANDOVER_"
 LIKE = 0.92
 """How much alike (difflib) two names are that are taken for one and its misspelling: no two settings are."""
+
+
+def _postgres(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must begin with postgresql://")
+    return value
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres)]
+"""Where a database is, and with which role and password."""
 
 
 class Settings(BaseSettings):
@@ -27,7 +38,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
-    database_url: SecretStr = Field(
+    database_url: PostgresUrl = Field(
         description="Database of the service, postgresql://user:password@host:port/name."
     )
     database_pool: int = Field(6, ge=2, le=100, description="Most connections that one process opens.")
@@ -83,13 +94,6 @@ class Settings(BaseSettings):
             raise ValueError("is not an IANA time zone; take one like Asia/Shanghai or Europe/Berlin")
         return value
 
-    @field_validator("database_url")
-    @classmethod
-    def _postgres(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("must begin with postgresql://")
-        return value
-
     @field_validator("token_public_key")
     @classmethod
     def _key(cls, value: str) -> str:
@@ -134,7 +138,8 @@ def problems(error: ValidationError, settings: type[BaseSettings]) -> list[str]:
     lines = []
     for one in error.errors(include_url=False, include_input=False):
         name = str(one["loc"][0]) if one["loc"] else ""
-        rule = "" if one["type"] == "missing" else one["msg"].removeprefix("Value error, ")
+        rule = "" if one["type"] == "missing" else rule_of(one)
+        rule = f"it {rule}" if rule.startswith(("must ", "is ")) else rule
         lines.append(_sentence(name, rule, settings))
     return lines
 

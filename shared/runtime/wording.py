@@ -26,6 +26,7 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "int_type": lambda limit: "must be a whole number",
     "int_parsing": lambda limit: "must be a whole number",
     "int_from_float": lambda limit: "must be a whole number",
+    "time_delta_parsing": lambda limit: "must be an ISO 8601 duration, such as PT30M or P3D",
     "enum": lambda limit: f"must be {limit['expected']}",
     "literal_error": lambda limit: f"must be {limit['expected']}",
 }
@@ -41,7 +42,7 @@ def rule_of(error: Mapping[str, Any]) -> str:
     rule = _RULES.get(error["type"])
     if rule is not None:
         return rule(error.get("ctx", {}))
-    return plain(error["msg"].removeprefix("Value error, ").replace("Input should be ", "must be "), 200)
+    return plain(error["msg"].removeprefix("Value error, ").replace("Input should ", "must "), 200)
 
 
 def fields_of(error: ValueError) -> str:

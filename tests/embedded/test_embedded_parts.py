@@ -1,11 +1,14 @@
 """PostgreSQL and the broker from wheels: they start, do their work, say what is wrong, and never outlive us."""
 
+import asyncio
+import pkgutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -21,10 +24,13 @@ from aiokafka.errors import (
     NotControllerError,
     TopicAuthorizationFailedError,
 )
+from typer.testing import CliRunner
 
+from deploy.cli import app
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.child import EmbeddedError, free_port, temporary_folder
 from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.migrate import migrate
 from deploy.provision import SERVICES, database_of, owner_of, provision, roles, user_of
 from deploy.topics import DAY, Topic, create_topics, topics
 
@@ -83,6 +89,52 @@ async def test_each_service_has_a_database_that_only_its_own_roles_enter(postgre
         await user.close()
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connect(postgres, user_of("orders"), database_of("warehouse"))
+
+
+@pytest.mark.parametrize(
+    ("command", "job", "setting", "value", "part"),
+    [
+        (["migrate", "orders"], "deploy.migrate.migrate", "MIGRATION_DATABASE_URL", "postgresql://li:s3cret@{}/x",
+         "the database"),
+        (["provision"], "deploy.commands.setup.run_provision", "ADMIN_URL", "postgresql://li:s3cret@{}/x", "the database"),
+        (["topics"], "deploy.topics.create_topics", "KAFKA", "{}", "Kafka"),
+    ],
+)  # fmt: skip
+@pytest.mark.requirement("X6")
+def test_a_job_says_once_what_it_waits_for_and_then_what_could_not_be_reached(
+    command: list[str], job: str, setting: str, value: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = f"127.0.0.1:{free_port()}"
+    for role in roles():
+        monkeypatch.setenv(f"HANDOVER_{role.removeprefix('handover_').upper()}_PASSWORD", "s3cret")
+    monkeypatch.setenv(f"HANDOVER_{setting}", value.format(where))
+    monkeypatch.setattr(job, partial(pkgutil.resolve_name(job), patience=1))
+    answer = CliRunner().invoke(app, command)
+    assert answer.exit_code == 1
+    assert answer.stderr.splitlines() == [
+        f"Waiting up to 1 s for {part} at {where}: it cannot be reached.",
+        f"Not done: {part} at {where} cannot be reached. "
+        f"See whether it runs, and whether HANDOVER_{setting} has its address.",
+    ]
+
+
+@pytest.mark.requirement("X6")
+async def test_a_migration_waits_for_its_role_and_its_database_and_says_so(
+    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = f"127.0.0.1:{postgres.port}"
+    monkeypatch.setattr("deploy.migrate.migrate", partial(migrate, patience=0.3))
+    for url, why in (
+        (f"postgresql://li:s3cret@{at}/x", "it refuses the role or its password, which `handover provision` sets"),
+        (postgres.admin_url.rsplit("/", 1)[0] + "/nowhere", "it does not exist, `handover provision` makes it"),
+    ):  # fmt: skip
+        monkeypatch.setenv("HANDOVER_MIGRATION_DATABASE_URL", url)
+        answer = await asyncio.to_thread(CliRunner().invoke, app, ["migrate", "orders"])
+        assert answer.exit_code == 1
+        assert answer.stderr.splitlines() == [
+            f"Waiting up to 0 s for the database at {at}: {why}.",
+            f"Not done: the database at {at}: {why}. See what HANDOVER_MIGRATION_DATABASE_URL says.",
+        ]
 
 
 async def test_what_is_committed_is_on_disk(postgres: EmbeddedPostgres) -> None:

@@ -1,12 +1,18 @@
 """Commands find a running system by themselves: the containers of `.env`, the stack of `make up`, or what is set."""
 
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from deploy import access
+from deploy.cli import app
 from deploy.embedded.keys import Keys
 from deploy.embedded.lock import only_one
+from shared.runtime.auth import Tokens, new_key_pair
 
 pytestmark = pytest.mark.requirement("X6")
 
@@ -61,6 +67,76 @@ def test_the_folder_of_the_stack_may_have_another_name(folder: Path, monkeypatch
     assert access.private_key() == keys.token_private_key
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [("URL", "foo", "it must be an address such as http://127.0.0.1:8101."),
+     ("URL", "http://", "it must be an address such as http://127.0.0.1:8101."),
+     ("URL", "http://host:abc", "it must be an address such as http://127.0.0.1:8101."),
+     ("PORT", "abc", "it must be a whole number.")],
+)  # fmt: skip
+def test_a_setting_that_is_no_address_is_what_is_said_to_be_wrong(
+    name: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv(f"HANDOVER_ORDERS_{name}", value)
+    with pytest.raises(typer.Exit):
+        access.service_url("orders")
+    assert capsys.readouterr().err == f"The setting HANDOVER_ORDERS_{name} is wrong: {rule}\n"
+
+
+def test_who_has_neither_token_nor_key_is_told_of_what_would_do(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(typer.Exit):
+        access.administrator_token()
+    said = capsys.readouterr().err
+    assert said.startswith("Set HANDOVER_TOKEN to an administrator's token or HANDOVER_TOKEN_PRIVATE_KEY to")
+    with pytest.raises(typer.Exit):
+        access.private_key()  # a token makes no other
+    assert capsys.readouterr().err.startswith("Set HANDOVER_TOKEN_PRIVATE_KEY, or run this where")
+
+
 def _folder(path: Path) -> Path:
     path.mkdir()
     return path
+
+
+def make_token(*arguments: str) -> tuple[int, str, str]:
+    answer = CliRunner().invoke(app, ["token", "create", *arguments])
+    return answer.exit_code, answer.stdout, answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--as", "scanner", "--name", "li"), "--as: it must be operator, device or system."),
+        (("--as", "timer", "--name", "li"), "--as: it must be operator, device or system."),
+        (("--as", "operator", "--name", "li", "--role", "boss"),
+         "--role: it must be ordinary, back-office or administrator."),
+        (("--as", "operator", "--name", "li wei"),
+         "--name: only letters, digits and . : @ / + - _ without spaces; the first is a letter, a digit or _"),
+        (("--as", "operator", "--name", "li", "--device", "x" * 101), "--device: it needs 1 to 100 characters"),
+    ],
+)  # fmt: skip
+def test_a_token_that_cannot_be_made_says_what_is_allowed(
+    arguments: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HANDOVER_TOKEN_PRIVATE_KEY", new_key_pair()[0])
+    assert make_token(*arguments) == (2, "", f"{sentence}\n")
+
+
+def test_an_operator_without_a_device_is_told_that_scans_need_one(monkeypatch: pytest.MonkeyPatch):
+    private, public = new_key_pair()
+    monkeypatch.setenv("HANDOVER_TOKEN_PRIVATE_KEY", private)
+    code, made, said = make_token("--as", "operator", "--name", "li.wei")
+    assert code == 0
+    assert Tokens(public).verify(made.strip()).name == "li.wei"
+    assert "scans: those need the --device" in said
+    for others in (("--as", "operator", "--device", "scanner-07"), ("--as", "system")):
+        assert make_token(*others, "--name", "li.wei")[2] == ""
+
+
+def test_the_command_line_says_its_version_or_where_to_find_it(monkeypatch: pytest.MonkeyPatch):
+    answer = CliRunner().invoke(app, ["--version"])
+    assert (answer.exit_code, answer.output) == (0, f"handover {version('handover')}\n")
+    monkeypatch.setattr("deploy.cli.version", Mock(side_effect=PackageNotFoundError))
+    answer = CliRunner().invoke(app, ["--version"])
+    assert answer.exit_code == 0
+    assert "the tag of its image" in answer.output

@@ -1,5 +1,6 @@
 """What the doctor says about what it saw: one line each, the right runbook, and nobody woken for what mends itself (X6)."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from deploy.doctor import judge as runbooks
 from deploy.doctor.judge import Finding, judge
-from deploy.doctor.look import Look
+from deploy.doctor.look import Look, ask
 from shared.runtime.verify import Break
 
 pytestmark = pytest.mark.requirement("X6")
@@ -113,6 +114,24 @@ def test_what_waits_behind_a_service_that_is_not_well_needs_no_line_that_wakes()
     first, second = judge([look])
     assert (first.runbook, first.needs_somebody) == (runbooks.POSTGRES, True)
     assert (second.runbook, second.needs_somebody) == (runbooks.BEHIND, False)
+
+
+@pytest.mark.parametrize("abruptly", [False, True])
+async def test_a_connection_that_is_closed_without_an_answer_counts_as_nothing_answering(abruptly: bool):
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if abruptly:
+            writer.transport.abort()
+        else:
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        look = Look("warehouse", f"http://127.0.0.1:{port}")
+        await ask(look, "token")
+    finding = only(look)
+    assert finding.what == f"nothing answers at {look.url}"
+    assert finding.runbook == runbooks.DOWN
 
 
 def test_every_runbook_is_a_heading_of_the_operations_page():

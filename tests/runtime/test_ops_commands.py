@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.commands import parked as parked_command
 from shared.runtime.running import Runtime
 from tests.runtime.answering import answering
 from tests.runtime.probe import Note, Probe, decoded, note, paid, parked, raw, until
@@ -75,6 +77,35 @@ async def test_skip_lets_the_rest_go_on_by_itself(reader: Runtime, probe: Probe)
     code, said = await run("list", "--state", "skipped", "--service", "warehouse")
     assert code == 0
     assert "skipped" in said
+    assert await run("retry", "warehouse", first) == (
+        2,
+        "warehouse refused: this message is not parked any more: it was skipped\n",
+    )
+
+
+async def test_the_list_says_since_when_and_that_there_is_more(
+    reader: Runtime, monkeypatch: pytest.MonkeyPatch
+):
+    since = (await reader.parking.list_())[0].parked_at
+    monkeypatch.setattr(parked_command, "console", Console(width=200))
+    _, said = await run("list", "--service", "warehouse")
+    assert f"{since:%Y-%m-%d %H:%M:%S}" in said
+    assert "there are more" not in said
+    monkeypatch.setattr(parked_command, "SHOWN", 2)
+    _, said = await run("list", "--service", "warehouse")
+    assert said.splitlines()[-1].startswith("These are the first 2, there are more;")
+    assert said.splitlines()[-2].startswith("2 ")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("x", "least 3"), ("  x  ", "least 3"), ("x" * 501, "most 500"), ("x" * 2000, "most 500")],
+)
+async def test_a_reason_has_3_to_500_characters(reader: Runtime, reason: str, told: str):
+    assert await run("skip", "warehouse", await key(reader), "--reason", reason) == (
+        2,
+        f"warehouse refused: reason: must have at {told} characters\n",
+    )
 
 
 async def test_mend_and_retry(reader: Runtime, tmp_path: Path, probe: Probe):

@@ -7,6 +7,7 @@ import pytest
 from pydantic import Field
 
 from deploy.docs.system import ROOT, settings_of
+from deploy.settings import CommandSettings, MigrateSettings, ProvisionSettings
 from shared.runtime.auth import new_key_pair
 from shared.runtime.settings import PREFIX, Settings, load, misspelled, settings_page
 
@@ -90,9 +91,11 @@ def test_each_missing_one_gets_a_sentence(
         ("DATABASE_URL", "mysql://u:s3cret@db/x", "must begin with postgresql://"),
         ("TOKEN_PUBLIC_KEY", "s3cret" * 7 + "!", "a token key is 32 bytes in Base64url"),
         ("SHOP_TIMEZONE", "s3cret/Nowhere", "is not an IANA time zone"),
-        ("HTTP_PORT", "99999", "less than or equal to 65535"),
+        ("HTTP_PORT", "99999", "it must be 65535 or less"),
+        ("HTTP_PORT", "s3cret", "it must be a whole number."),
+        ("CLOSES_AFTER", "s3cret", "it must be an ISO 8601 duration, such as PT30M or P3D."),
         ("CLOCK", "s3cret", "'wall' or 'driven'"),
-        ("CLOCK_START", "2026-01-01T00:00:00", "should have timezone info"),
+        ("CLOCK_START", "2026-01-01T00:00:00", "it must have timezone info"),
         ("CARRIERS", "s3cret", "it must be JSON"),
     ],
 )
@@ -105,6 +108,25 @@ def test_a_wrong_one_is_explained_without_its_value(
     assert line.startswith(f"The setting HANDOVER_{name} is wrong: ")
     assert rule in line
     assert "s3cret" not in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"), [(MigrateSettings, "MIGRATION_DATABASE_URL"), (ProvisionSettings, "ADMIN_URL")]
+)
+@pytest.mark.requirement("X6")
+def test_commands_refuse_another_database_with_the_sentence_of_services(
+    settings: type[CommandSettings],
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setenv(f"HANDOVER_{name}", "mysql://u:s3cret@db/x")
+    with pytest.raises(SystemExit) as end:
+        load(settings)
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert f"The setting HANDOVER_{name} is wrong: it must begin with postgresql://." in said
+    assert "s3cret" not in said
 
 
 def test_the_page_lists_every_setting_once_with_type_default_and_services():

@@ -105,7 +105,7 @@ async def test_the_command_says_where_the_trail_breaks(
         return answer.exit_code, answer.output
 
     assert await run("verify") == (0, "orders: 5 events in 2 streams, 0 broken.\n")
-    assert await run("verify", "--stream", "order/b") == (0, "orders: 2 events in 1 streams, 0 broken.\n")
+    assert await run("verify", "--stream", "order/b") == (0, "orders: 2 events in 1 stream, 0 broken.\n")
     assert (await run("verify", "--stream", "order/c"))[0] == 2
     assert await run("republish", "--after", "3") == (0, "orders: 2 events will be sent again.\n")
     await log.execute("DELETE FROM outbox")
