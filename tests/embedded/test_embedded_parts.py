@@ -1,6 +1,7 @@
 """PostgreSQL and the broker from wheels: they start, do their work, say what is wrong, and never outlive us."""
 
 import asyncio
+import logging
 import pkgutil
 import signal
 import socket
@@ -91,6 +92,13 @@ async def test_each_service_has_a_database_that_only_its_own_roles_enter(postgre
         await connect(postgres, user_of("orders"), database_of("warehouse"))
 
 
+@pytest.fixture
+def loud_afterwards() -> Iterator[None]:
+    """A job quiets the Kafka client for its whole process; here that goes on with other tests."""
+    yield
+    logging.getLogger("aiokafka").setLevel(logging.NOTSET)
+
+
 @pytest.mark.parametrize(
     ("command", "job", "setting", "value", "part"),
     [
@@ -101,6 +109,7 @@ async def test_each_service_has_a_database_that_only_its_own_roles_enter(postgre
     ],
 )  # fmt: skip
 @pytest.mark.requirement("X6")
+@pytest.mark.usefixtures("loud_afterwards")
 def test_a_job_says_once_what_it_waits_for_and_then_what_could_not_be_reached(
     command: list[str], job: str, setting: str, value: str, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +128,7 @@ def test_a_job_says_once_what_it_waits_for_and_then_what_could_not_be_reached(
 
 
 @pytest.mark.requirement("X6")
+@pytest.mark.usefixtures("loud_afterwards")
 async def test_a_migration_waits_for_its_role_and_its_database_and_says_so(
     postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
