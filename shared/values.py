@@ -90,9 +90,6 @@ class Money(Value):
     amount: Minor
     currency: Currency
 
-    def __str__(self) -> str:
-        return f"{self.amount / 100:.2f} {self.currency}"
-
 
 class Address(Value):
     """Where a parcel goes. `region` is the province or state, `district` the part of a city."""
