@@ -210,17 +210,27 @@ class Listener:
             await consumer.stop()
 
     def _take(self, record: Any) -> None:
-        headers = {name: value.decode() for name, value in record.headers}
-        place = (record.topic, headers["ce_subject"])
-        sequence = int(headers["ce_sequence"])
-        if sequence <= self._last.get(place, 0):
+        heard = _heard(record)
+        if heard is None:
+            return
+        place = (record.topic, heard.stream)
+        if heard.sequence <= self._last.get(place, 0):
             return  # sent twice, as may happen after a crash: the sequence tells
-        self._last[place] = sequence
+        self._last[place] = heard.sequence
         self.counts[record.topic] = self.counts.get(record.topic, 0) + 1
-        self.types[headers["ce_type"]] = self.types.get(headers["ce_type"], 0) + 1
-        heard = Heard(headers["ce_type"], headers["ce_subject"], sequence, orjson.loads(record.value))
+        self.types[heard.type] = self.types.get(heard.type, 0) + 1
         for callback in self._told:
             callback(heard)
+
+
+def _heard(record: Any) -> Heard | None:
+    """The event of a record; None for one that is no event, which a stranger put into the topic."""
+    try:
+        headers = {name: value.decode() for name, value in record.headers}
+        sequence, data = int(headers["ce_sequence"]), orjson.loads(record.value)
+        return Heard(headers["ce_type"], headers["ce_subject"], sequence, data)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def person(name: str, role: Role = Role.ORDINARY, device: str | None = None) -> Actor:
