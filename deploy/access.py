@@ -5,6 +5,7 @@ Where `make up` runs in this folder it is meant, and `.env` is left alone; a var
 
 import json
 import os
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -42,11 +43,16 @@ def private_key() -> str:
 
 def administrator_token() -> str:
     """A token for ops: HANDOVER_TOKEN, or one made for this command."""
-    actor = Actor(kind=ActorKind.OPERATOR, name=os.environ.get("USER") or "ops", role=Role.ADMINISTRATOR)
+    user = os.environ.get("USER", "")
+    name = user if re.fullmatch(r"\w[\w.-]*", user) else "ops"
+    actor = Actor(kind=ActorKind.OPERATOR, name=name, role=Role.ADMINISTRATOR)
     settings = (
         "HANDOVER_TOKEN to an administrator's token or HANDOVER_TOKEN_PRIVATE_KEY to the key that makes one"
     )
-    return _setting("TOKEN") or create_token(_private_key(settings), actor, timedelta(minutes=10))
+    try:
+        return _setting("TOKEN") or create_token(_private_key(settings), actor, timedelta(minutes=10))
+    except ValueError as error:
+        raise wrong(f"The setting HANDOVER_TOKEN_PRIVATE_KEY is wrong: {error}.") from None
 
 
 def _private_key(settings: str) -> str:

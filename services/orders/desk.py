@@ -33,6 +33,14 @@ class OrdersDesk(Desk):
             raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
         return order
 
+    def named(self, message: Any) -> Order:
+        """The order that an outside message names. Raises Refused (404) when there is none."""
+        order = self.orders.get(id_of(message.source, message.external_number))
+        if order is None:
+            detail = f"there is no order {message.external_number} of {message.source}"
+            raise Refused("unknown_order", detail, field="external_number", status=404)
+        return order
+
 
 def by_id(message: Any, desk: OrdersDesk) -> Iterator[Want]:
     """The order that the message names by our id."""

@@ -26,6 +26,10 @@ LIKE = 0.92
 def _postgres(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
         raise ValueError("must begin with postgresql://")
+    hosts = value.get_secret_value().partition("://")[2].partition("/")[0].rpartition("@")[2].split(",")
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
+    if not all(port.isdecimal() for port in ports if port):
+        raise ValueError("must have a number for its port")
     return value
 
 

@@ -93,6 +93,25 @@ def test_who_has_neither_token_nor_key_is_told_of_what_would_do(capsys: pytest.C
     assert capsys.readouterr().err.startswith("Set HANDOVER_TOKEN_PRIVATE_KEY, or run this where")
 
 
+def test_a_key_that_is_none_is_said_to_be_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("HANDOVER_TOKEN_PRIVATE_KEY", "s3cret")
+    with pytest.raises(typer.Exit):
+        access.administrator_token()
+    said = capsys.readouterr().err
+    assert said.startswith("The setting HANDOVER_TOKEN_PRIVATE_KEY is wrong: a token key is 32 bytes")
+    assert "s3cret" not in said
+
+
+def test_a_user_whose_name_is_no_code_makes_a_token_as_ops(monkeypatch: pytest.MonkeyPatch):
+    private, public = new_key_pair()
+    monkeypatch.setenv("HANDOVER_TOKEN_PRIVATE_KEY", private)
+    monkeypatch.setenv("USER", "CORP\\li wei")
+    token = {"authorization": f"Bearer {access.administrator_token()}"}
+    assert Tokens(public).actor_of_headers(token).name == "ops"
+
+
 def _folder(path: Path) -> Path:
     path.mkdir()
     return path

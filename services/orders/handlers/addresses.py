@@ -7,7 +7,6 @@ from pydantic import Field
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import Order
 from services.orders.handlers.release import ASKED, ConfirmationDue, free, settle
-from shared.events.identity import order_id as id_of
 from shared.events.inbox import AddressAnswered
 from shared.events.orders import AddressConfirmed, Hold, OrderEscalated, Overdue
 from shared.runtime.messages import Command, Refused
@@ -29,7 +28,7 @@ class ConfirmAddress(Command):
 
 def answer(event: AddressAnswered, desk: OrdersDesk) -> dict[str, object]:
     """The buyer confirmed or corrected the address."""
-    order = desk.known(id_of(event.source, event.external_number))
+    order = desk.named(event)
     return _confirm(order, event, desk)
 
 

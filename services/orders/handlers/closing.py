@@ -6,7 +6,6 @@ from services.orders.desk import OrdersDesk
 from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus
 from services.orders.handlers.promises import DeliverByDue, ShipByDue, UnpaidDue
 from services.orders.handlers.release import ConfirmationDue, Reason, free, stop
-from shared.events.identity import order_id as id_of
 from shared.events.inbox import CancelAsked, ReceiptConfirmed
 from shared.events.orders import (
     CancelRequested,
@@ -41,7 +40,7 @@ class ConfirmReceipt(Command):
 
 def cancel_asked(event: CancelAsked, desk: OrdersDesk) -> dict[str, str]:
     """The buyer or the shop wants out."""
-    return _cancel(desk.known(id_of(event.source, event.external_number)), event.reason, desk)
+    return _cancel(desk.named(event), event.reason, desk)
 
 
 def cancel_by_agent(command: CancelOrder, desk: OrdersDesk) -> dict[str, str]:
@@ -98,7 +97,7 @@ def expire(timer: UnpaidDue, desk: OrdersDesk) -> None:
 
 def receipt_confirmed(event: ReceiptConfirmed, desk: OrdersDesk) -> dict[str, str]:
     """The buyer has the goods."""
-    return _receipt(desk.known(id_of(event.source, event.external_number)), "the buyer has the goods", desk)
+    return _receipt(desk.named(event), "the buyer has the goods", desk)
 
 
 def receipt_by_agent(command: ConfirmReceipt, desk: OrdersDesk) -> dict[str, str]:
