@@ -50,7 +50,10 @@ Time = Annotated[datetime, BeforeValidator(_written), AfterValidator(_in_utc)]
 Flag = Annotated[bool, Field(strict=True)]
 """True or false and nothing that could be taken for them: a consent is not guessed from a 1 or a "no"."""
 
-Code = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\w][\w.:@/+\-]*$")]
+CODE, CURRENCY, COUNTRY = r"^[\w][\w.:@/+\-]*$", r"^[A-Z]{3}$", r"^[A-Z]{2}$"
+PHONE, EMAIL = r"^\+?[0-9][0-9 \-]{4,24}$", r"^[^@\s]+@[^@\s]+$"
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=CODE)]
 """An identifier that people and machines read: letters, digits and . : @ / + - _ (no spaces)."""
 
 Text = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True), AfterValidator(_printable)]
@@ -64,7 +67,7 @@ Reason = Annotated[
 ]
 """Why a person does what is kept for the record."""
 
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, StringConstraints(pattern=CURRENCY)]
 """ISO 4217 code, upper case."""
 
 Minor = Annotated[int, Field(ge=0, le=MAX_MINOR, strict=True)]
@@ -94,7 +97,7 @@ class Money(Value):
 class Address(Value):
     """Where a parcel goes. `region` is the province or state, `district` the part of a city."""
 
-    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+    country: Annotated[str, StringConstraints(pattern=COUNTRY)]
     region: Name
     city: Name
     district: Text = ""
@@ -106,12 +109,9 @@ class Contact(Value):
     """Who is reached, and how. Personal data: never logged, can be erased (X4)."""
 
     name: Name
-    phone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 \-]{4,24}$")]
+    phone: Annotated[str, StringConstraints(pattern=PHONE)]
     email: (
-        Annotated[
-            str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_printable)
-        ]
-        | None
+        Annotated[str, StringConstraints(max_length=254, pattern=EMAIL), AfterValidator(_printable)] | None
     ) = None
 
 

@@ -8,6 +8,7 @@ import asyncpg
 import typer
 
 from deploy.access import database_url, named, wrong
+from deploy.doctor.judge import counted
 from shared.runtime.postgres import UNAVAILABLE, Pool, make_pool
 from shared.runtime.relay import republish as refill
 from shared.runtime.verify import Verdict
@@ -27,7 +28,7 @@ def verify(
     whole, events = True, 0
     for name in named(service):
         verdict: Verdict = _with_pool(name, lambda pool: verify_log(pool, stream))
-        read = f"{_n(verdict.events, 'event')} in {_n(verdict.streams, 'stream')}"
+        read = f"{counted(verdict.events, 'event')} in {counted(verdict.streams, 'stream')}"
         print(f"{name}: {read}, {len(verdict.breaks)} broken.")
         for broken in verdict.breaks:
             print(f"  {broken.stream} breaks at event {broken.sequence}: {broken.why}.")
@@ -45,11 +46,7 @@ def republish(
     """Send what the logs hold again, to fill lost or rebuilt topics; consumers skip what they know."""
     for name in named(service):
         count = _with_pool(name, lambda pool: refill(pool, after))
-        print(f"{name}: {_n(count, 'event')} will be sent again.")
-
-
-def _n(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+        print(f"{name}: {counted(count, 'event')} will be sent again.")
 
 
 def _with_pool(service: str, work: Callable[[Pool], Awaitable[T]]) -> T:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from deploy.access import private_key, wrong
 from shared.runtime.auth import HOLDERS, create_token, new_key_pair
+from shared.runtime.wording import rule_of
 from shared.values import Actor, ActorKind, Role
 
 T = TypeVar("T", bound=StrEnum)
@@ -42,7 +43,7 @@ def create(
         print(create_token(private_key(), actor, timedelta(days=days)))
     except ValidationError as error:
         for one in error.errors(include_url=False, include_input=False):
-            print(f"--{one['loc'][0]}: {_RULES.get(one['type'], one['msg'])}", file=sys.stderr)
+            print(f"--{one['loc'][0]}: {_RULES.get(one['type']) or rule_of(one)}", file=sys.stderr)
         raise typer.Exit(2) from None
     except ValueError as error:
         raise wrong(f"No token was made: {error}") from None
@@ -53,12 +54,10 @@ def create(
 
 
 _RULES = {
-    "string_pattern_mismatch": "only letters, digits and . : @ / + - _ without spaces; "
-    "the first is a letter, a digit or _",
     "string_too_short": "it needs 1 to 100 characters",
     "string_too_long": "it needs 1 to 100 characters",
 }
-"""By the type of pydantic's error, what is said instead of its own words, which are for programmers."""
+"""By the type of pydantic's error: both bounds, whichever was broken. All others are told as they are to senders."""
 
 
 def _one_of(option: str, value: str, allowed: Sequence[T]) -> T:

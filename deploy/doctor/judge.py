@@ -76,11 +76,11 @@ def _found(look: Look) -> Iterator[_Found]:
     for channel in look.channels:
         name = channel["channel"]
         if channel["waiting"]:
-            what = f"{_n(channel['waiting'], 'letter')} not sent to {name} after a failed try ({channel['last_error']})"
+            what = f"{counted(channel['waiting'], 'letter')} not sent to {name} after a failed try ({channel['last_error']})"
             do = f"bring back what {name} sends to; they are tried again by themselves"
             yield what, do, CHANNEL, channel["tries"] >= TRIES_TO_WAIT
         if channel["given_up"]:
-            what = f"{_n(channel['given_up'], 'letter')} to {name} given up"
+            what = f"{counted(channel['given_up'], 'letter')} to {name} given up"
             yield what, "GET /v1/messages?state=failed says why; POST /v1/messages/<id>/retry", CHANNEL, False
 
 
@@ -134,7 +134,7 @@ def _backlog(look: Look) -> Iterator[_Found]:
     outbox, age = look.progress["outbox"], look.progress["outbox_oldest_seconds"]
     behind = {topic: n for topic, n in (look.lag or {}).items() if n}
     if outbox:
-        what = f"{_n(outbox, 'event')} {'waits' if outbox == 1 else 'wait'} to be sent, the oldest since {age:.0f} s"
+        what = f"{counted(outbox, 'event')} {'waits' if outbox == 1 else 'wait'} to be sent, the oldest since {age:.0f} s"
         if not look.ready:
             yield what, "nothing more: they go as soon as the service is well", OUTBOX, False
         elif look.moves:
@@ -150,11 +150,13 @@ def _backlog(look: Look) -> Iterator[_Found]:
         else:
             yield f"{what}, and nothing moves", "its log says what it waits for", BEHIND
     if look.progress["timers_due"] and not look.moves:
-        what = f"{_n(look.progress['timers_due'], 'timer')} overdue, the oldest {look.progress['timers_oldest_seconds']:.0f} s"
+        timers, oldest = look.progress["timers_due"], look.progress["timers_oldest_seconds"]
+        what = f"{counted(timers, 'timer')} overdue, the oldest {oldest:.0f} s"
         yield what, "see its log; if its database is well, restart it", TIMERS
 
 
-def _n(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """A number of things, in words for a person: `1 event`, `2 events`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
@@ -167,9 +169,7 @@ def _parked(look: Look) -> Iterator[_Found]:
         first = look.failed[0]
         behind = (look.progress or {}).get("parked", {}).get("queued", 0)
         also = f", {behind} behind it" if behind else ""
-        what = (
-            f"{_n(len(look.failed), 'message')} failed{also}; the first: {first['type']} of {first['stream']}"
-        )
+        what = f"{counted(len(look.failed), 'message')} failed{also}; the first: {first['type']} of {first['stream']}"
         what += f", {first['reason']}"
         yield what, f"handover parked show {look.service} {first['key']}", PARKED
     since = datetime.now(UTC) - GAP_PATIENCE
@@ -177,9 +177,7 @@ def _parked(look: Look) -> Iterator[_Found]:
     publishers = Counter(gap["lane"].partition("|")[0] for gap in lasting)
     for publisher, count in publishers.items():
         first = next(gap for gap in lasting if gap["lane"].startswith(f"{publisher}|"))
-        what = (
-            f"{_n(count, 'message')} of {publisher} behind one that is missing; the first: {first['stream']}"
-        )
+        what = f"{counted(count, 'message')} of {publisher} behind one that is missing; the first: {first['stream']}"
         what += f" {first['reason']}"
         yield what, f"handover log republish --service {publisher}", GAP
 
@@ -201,11 +199,11 @@ def _log(look: Look) -> Iterator[_Found]:
         what = f"its event log is not as written: {broken.stream} breaks at event {broken.sequence}, {broken.why}"
         yield what, f"handover log verify --service {look.service}; keep the database as it is", CHAIN
     if len(look.breaks) > 5:
-        what = f"{_n(len(look.breaks) - 5, 'more stream')} of its event log broken"
+        what = f"{counted(len(look.breaks) - 5, 'more stream')} of its event log broken"
         yield what, f"handover log verify --service {look.service}", CHAIN
     if not look.protected:
         what = "its database lets its event log be changed: the trigger append_only is off"
         yield what, "find out who switched it off; `handover migrate` switches it on", CHAIN
     for publisher, streams in look.missing.items():
-        what = f"{_n(len(streams), 'stream')} of {publisher} with events that never arrived here; the first: {streams[0]}"
+        what = f"{counted(len(streams), 'stream')} of {publisher} with events that never arrived here; the first: {streams[0]}"
         yield what, f"handover log republish --service {publisher}", TOPICS

@@ -7,18 +7,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale as Language
 from babel.dates import format_datetime
-from babel.numbers import format_currency, get_currency_precision
+from babel.numbers import format_currency
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
+from shared.money import in_units
 from shared.values import Locale
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -101,7 +101,7 @@ class Texts:
 
     def _shown(self, name: str, value: Any, locale: Locale) -> Any:
         if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
-            amount = Decimal(value["amount"]).scaleb(-get_currency_precision(value["currency"]))
+            amount = in_units(value["amount"], value["currency"])
             return format_currency(amount, value["currency"], locale=LOCALES[locale])
         if isinstance(value, str) and name in TIMES:
             return format_datetime(

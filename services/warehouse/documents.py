@@ -5,12 +5,10 @@ which is named and not embedded: whoever prints needs a PDF reader with its Asia
 """
 
 from collections.abc import Iterator
-from decimal import Decimal
 from io import BytesIO
 from itertools import groupby
 from math import inf
 
-from babel.numbers import get_currency_precision
 from reportlab.graphics.barcode import code128
 from reportlab.lib.pagesizes import A5
 from reportlab.lib.units import mm
@@ -21,6 +19,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.shipment import Shipment
+from shared.money import in_units
 
 LATIN, CHINESE = "Vera", "STSong-Light"
 SMALLEST = 5.0
@@ -65,8 +64,7 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
         _text(page, 6 * mm, height - 61 * mm - place * size * 1.7, part, size)
     foot = [f"重量 Weight: {shipment.weight_grams / 1000:.2f} kg", f"单号 Order: {work.external_number}"]
     if shipment.cod_due:
-        due = Decimal(shipment.cod_due).scaleb(-get_currency_precision(work.currency))
-        foot.insert(0, f"代收货款 COD: {due:f} {work.currency}")
+        foot.insert(0, f"代收货款 COD: {in_units(shipment.cod_due, work.currency):f} {work.currency}")
     for row, line in enumerate(reversed(foot)):
         _text(page, 6 * mm, (8 + 9 * row) * mm, line, 13, most)
     page.save()

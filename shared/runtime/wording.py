@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from shared.values import CODE, COUNTRY, CURRENCY, EMAIL, PHONE
+
 _SPELLED = {
-    r"^[\w][\w.:@/+\-]*$": "may hold letters, digits and . : @ / + - _ only, and begins with one of the first two",
-    "^[A-Z]{3}$": "must be three capital letters (ISO 4217)",
-    "^[A-Z]{2}$": "must be two capital letters (ISO 3166)",
-    r"^\+?[0-9][0-9 \-]{4,24}$": "must be a phone number of 5 to 25 digits, blanks and -",
-    r"^[^@\s]+@[^@\s]+$": "must be an e-mail address",
+    CODE: "only letters, digits and . : @ / + - _ without spaces; the first is a letter, a digit or _",
+    CURRENCY: "must be three capital letters (ISO 4217)",
+    COUNTRY: "must be two capital letters (ISO 3166)",
+    PHONE: "must be a phone number of 5 to 25 digits, blanks and -",
+    EMAIL: "must be an e-mail address",
 }
-"""Patterns of `shared/values.py` in words; one that is not here is told as it is."""
+"""Patterns in words; one that is not here is told as it is."""
 
 _RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "missing": lambda limit: "is missing",
