@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AfterValidator, BaseModel
 
 from shared.runtime.access import Administrator, Anyone
-from shared.runtime.bookkeeping import ParkedState
+from shared.runtime.bookkeeping import Parked, ParkedState
 from shared.runtime.messages import Refused, Status
 from shared.runtime.parking import MendParked, SkipParked
 from shared.runtime.postgres import UNAVAILABLE
@@ -57,6 +57,12 @@ def ops(runtime: "Runtime") -> APIRouter:
     """The endpoints below `/ops`."""
     router = APIRouter(prefix="/ops", tags=["ops"], dependencies=[Depends(_database)])
 
+    async def known(key: str) -> Parked:
+        row = await runtime.parking.show(_key_of(key))
+        if row is None:
+            raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
+        return row
+
     @router.get("/progress")
     async def progress(asked: Anyone) -> dict[str, Any]:
         """How far the service is: clock, offsets applied, outbox, timers, parked."""
@@ -81,9 +87,7 @@ def ops(runtime: "Runtime") -> APIRouter:
     @router.get("/parked/{key}")
     async def show(key: str, asked: Administrator) -> dict[str, Any]:
         """One parked message whole: headers, body, traceback. Holds personal data where the message does."""
-        row = await runtime.parking.show(_key_of(key))
-        if row is None:
-            raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
+        row = await known(key)
         readable = asdict(row) | {
             "body": base64.b64decode(row.body).decode(errors="replace"),
             "headers": {k: base64.b64decode(v).decode(errors="replace") for k, v in row.headers
@@ -94,9 +98,7 @@ def ops(runtime: "Runtime") -> APIRouter:
     @router.post("/parked/{key}/retry")
     async def retry(key: str, asked: Administrator) -> dict[str, Any]:
         """Try the lane of this message again, in order, until one fails."""
-        row = await runtime.parking.show(_key_of(key))
-        if row is None:
-            raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
+        row = await known(key)
         if row.state is ParkedState.SKIPPED:
             raise Refused("not_parked", "this message is not parked any more: it was skipped", status=404)
         outcomes = await runtime.parking.retry(row.lane)

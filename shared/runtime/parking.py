@@ -69,7 +69,7 @@ def skip(command: SkipParked, desk: Desk) -> dict[str, str]:
     """Take the first message of a lane off it for good, kept for the record with who and why. One that waits for a gap to close
     takes the gap along: what is missing there is not waited for any more."""
     books = desk.books
-    parked = _first(books, command.parked_key)
+    parked = _first(books, command.parked_key, ParkedState.FAILED, ParkedState.GAP)
     note = f"skipped by {desk.actor}: {command.reason}"
     books.parked.put(replace(parked, state=ParkedState.SKIPPED, queue="", note=note))
     cursor = books.cursors.get(parked.lane) or Cursor(parked.lane)
@@ -86,37 +86,24 @@ def skip(command: SkipParked, desk: Desk) -> dict[str, str]:
 def mend(command: MendParked, desk: Desk) -> dict[str, str]:
     """Replace the body of a parked message; headers, identity and place stay."""
     books = desk.books
-    parked = _failed(books, command.parked_key)
+    parked = _first(books, command.parked_key, ParkedState.FAILED)
     note = f"mended by {desk.actor}: {command.reason}"
     books.parked.put(replace(parked, body=b64encode(orjson.dumps(command.body)).decode(), note=note))
     log.warning("parked message mended", type=parked.type, stream=parked.stream, actor=str(desk.actor))
     return {"lane": parked.lane, "state": parked.state}
 
 
-def _failed(books: Books, key: str) -> Parked:
-    parked = _known(books, key)
-    if parked.state is not ParkedState.FAILED:
-        raise Refused("not_first", f"{_ONLY_FIRST}; this one is {parked.state}")
-    return parked
-
-
-def _first(books: Books, key: str) -> Parked:
-    """One that failed, or the first that waits for a message that will never come."""
-    parked = _known(books, key)
-    waiting = books.parked.group("queue", parked.lane) if parked.state is ParkedState.GAP else []
-    if parked.state is ParkedState.FAILED or waiting[:1] == [parked]:
-        return parked
-    raise Refused("not_first", f"{_ONLY_FIRST}; this one is {parked.state}")
-
-
-def _known(books: Books, key: str) -> Parked:
+def _first(books: Books, key: str, *states: ParkedState) -> Parked:
+    """The message under a key, which must be the first of its lane and in one of these states. One that failed always is."""
     parked = books.parked.get(key)
     if parked is None:
         raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
+    waits = parked.state is ParkedState.GAP and books.parked.group("queue", parked.lane)[:1] != [parked]
+    if parked.state not in states or waits:
+        which = " or ".join(states)
+        detail = f"only the message at the head of its lane can be changed, and only as {which}; this one is {parked.state}"
+        raise Refused("not_first", detail)
     return parked
-
-
-_ONLY_FIRST = "only the message at the head of its lane can be changed"
 
 
 PARKING: tuple[Handling[Any, Any], ...] = (on(SkipParked, skip, _parked), on(MendParked, mend, _parked))
