@@ -42,9 +42,9 @@ def _near(value: datetime) -> datetime:
 Time = Annotated[values.Time, AfterValidator(_near)]
 """A time that somebody tells us: earlier than the latest that we may say, since promises are reckoned from it."""
 
-INBOX_TOPICS = ("orders.inbox", "aftersales.inbox", "scans.inbox", "tracking.inbox")
 OF_SYSTEMS = ("orders.inbox", "aftersales.inbox", "tracking.inbox")
-"""Those that shops, payment providers and couriers fill; scans are of people."""
+"""Inboxes that shops, payment providers and couriers fill; scans are of people."""
+INBOX_TOPICS = (*OF_SYSTEMS, "scans.inbox")
 
 # --- orders.inbox: storefronts, marketplaces, ERPs, payment providers ----------------------------------------
 

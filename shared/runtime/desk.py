@@ -31,10 +31,7 @@ class Want:
     def missing(self) -> list[str]:
         """The keys that were not loaded yet."""
         known = self.shelf.known if self.group is None else self.shelf.known_groups[self.group]
-        for key in self.keys:
-            if key not in known:
-                return [k for k in self.keys if k not in known]
-        return []
+        return [k for k in self.keys if k not in known]
 
 
 class Shelf(Generic[R]):

@@ -47,9 +47,9 @@ def outside(
         name[3:].replace("-", "_"): value for name, value in headers.items() if name[:3] in ("ce_", "ce-")
     }
     for name in ("id", "source", "type", "correlationid"):
-        if name == "correlationid" and name not in attributes:
-            continue
         if name not in attributes:
+            if name == "correlationid":
+                continue
             detail = (
                 f"the CloudEvents attribute {name} is missing: send it as header ce-{name} (over Kafka ce_{name}), "
                 "or over HTTP the whole event as application/cloudevents+json"
@@ -68,10 +68,10 @@ def outside(
     topic = inbox or next(
         (i for i in inboxes if type_name.rsplit(".", 2)[0] == i), inboxes[0] if inboxes else ""
     )
-    event, error = _event(type_name, topic, body)
     if topic in OF_SYSTEMS and actor.kind in (ActorKind.OPERATOR, ActorKind.DEVICE):
         detail = f"{topic} takes events of systems (shops, payment providers, couriers); this is a token of {actor}"
         raise Refused("not_a_system", detail, field="authorization", status=403)
+    event, error = _event(type_name, topic, body)
     stream = event.stream if event is not None else f"unknown/{attributes['id']}"
     data = event.dumped().encode() if event is not None else body
     envelope = Envelope(
