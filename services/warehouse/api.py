@@ -106,10 +106,9 @@ def router(runtime: Runtime) -> APIRouter:
         """The courier label 快递单 (W5)."""
         shipment = await parcel(shipment_id)
         work = await one(shipment.order_id)
-        courier = couriers.by_code(shipment.courier)
         if work.personal is None:
             raise Refused("erased", "the address of this order was erased")
-        pdf = documents.label(shipment, work, courier.name if courier else shipment.courier)
+        pdf = documents.label(shipment, work, couriers.name(shipment.courier))
         return Response(pdf, media_type="application/pdf")
 
     @routes.get("/shipments/{shipment_id}/note.pdf", response_class=Response)

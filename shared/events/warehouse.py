@@ -187,6 +187,8 @@ class ShipmentShipped(Event, type="warehouse.shipment_shipped.v1", subject="orde
     expected_at: Time | None
     last: bool
     """True when no other parcel of the order is still to leave."""
+    courier_name: Text = ""
+    """What buyers are told (N1); empty when the event is older than this field."""
 
 
 class TrackingUpdated(Event, type="warehouse.tracking_updated.v1", subject="order_id"):

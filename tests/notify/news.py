@@ -31,6 +31,7 @@ def shipped(order_id: str = ORDER) -> warehouse.ShipmentShipped:
         order_id=order_id,
         shipment_id="s-1",
         courier="sf",
+        courier_name="顺丰速运 SF Express",
         tracking_number="SF1",
         delivery_method=DeliveryMethod.COURIER,
         shipped_at=START,

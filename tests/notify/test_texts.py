@@ -94,6 +94,24 @@ def test_what_a_buyer_is_called_is_never_a_template() -> None:
     assert "{{ 7 * 7 }}" in text.body
 
 
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("locale", Locale)
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"courier_name": "顺丰速运 SF Express"}, "顺丰速运 SF Express"),
+        ({"courier_name": ""}, "acme"),
+        ({}, "acme"),
+    ],
+)
+def test_a_ship_notice_names_the_courier_as_people_know_it(
+    locale: Locale, known: dict[str, str], said: str
+) -> None:
+    facts = values("shipped", courier="acme")
+    del facts["courier_name"]  # as in one that was planned before events held it
+    assert f" {said}" in Texts("Tea House", "Asia/Shanghai").render("shipped", locale, facts | known).body
+
+
 @pytest.mark.requirement("X7")
 def test_money_and_times_are_written_as_the_reader_writes_them() -> None:
     texts = Texts("Tea House", "Asia/Shanghai")

@@ -117,7 +117,9 @@ async def test_a_scan_from_the_future_is_refused_and_a_late_one_counts_for_when_
     ahead = floor.now + timedelta(hours=1)
     assert await floor.code(inbox.HandOverScanned, tracking_number=number, scanned_at=ahead) == "clock_ahead"
     assert await floor.code(inbox.HandOverScanned, tracking_number=number, scanned_at=made) == "ok"
-    assert [e.shipped_at for e in floor.bench.said_of(ShipmentShipped)] == [made]
+    [shipped] = floor.bench.said_of(ShipmentShipped)
+    assert shipped.shipped_at == made
+    assert shipped.courier_name == "顺丰速运 SF Express"
 
 
 @pytest.mark.requirement("W12")

@@ -112,6 +112,11 @@ class Couriers:
         """The courier of this code."""
         return next((c for c in self.all if c.code == code), None)
 
+    def name(self, code: str) -> str:
+        """What people are told; the code itself when the file does not hold it any more."""
+        courier = self.by_code(code)
+        return courier.name if courier else code
+
 
 def load_couriers(file: Path) -> Couriers:
     """Read a couriers file (TOML, a table `[[courier]]` each). Raises CouriersFileError with what is wrong and where."""

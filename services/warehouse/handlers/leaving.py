@@ -28,6 +28,7 @@ def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
             order_id=work.order_id,
             shipment_id=shipment.shipment_id,
             courier=shipment.courier,
+            courier_name=desk.couriers.name(shipment.courier),
             tracking_number=shipment.tracking_number,
             delivery_method=work.delivery_method,
             shipped_at=shipped_at,
