@@ -36,15 +36,15 @@ class Entry:
     @property
     def wire(self) -> bytes:
         """The JSON as sent: the payload with its personal part back in place."""
-        return wire(self.data, self.personal)
+        return wire(self.data, self.personal, self.personal_digest)
 
 
-def wire(data: str, personal: str | None) -> bytes:
-    """Payload and personal part as one JSON object; the personal part is null once it was erased."""
-    if personal is None:
+def wire(data: str, personal: str | None, digest: bytes | None) -> bytes:
+    """Payload and personal part as one JSON object; the personal part is null once it was erased (its digest remains)."""
+    if digest is None:
         return data.encode()
     separator = "," if data != "{}" else ""
-    return f'{data[:-1]}{separator}"personal":{personal}}}'.encode()
+    return f'{data[:-1]}{separator}"personal":{personal or "null"}}}'.encode()
 
 
 def personal_digest(salt: bytes, personal: str) -> bytes:

@@ -48,7 +48,7 @@ _LOCK = (
 _UNSENT = "SELECT position, xmin AS writing FROM outbox ORDER BY position LIMIT $1"
 _LOGGED = """
 SELECT l.position, l.stream, l.sequence, l.type, l.time, l.actor_kind, l.actor_name, l.correlation_id, l.causation_id,
-       l.trace, l.data, p.personal
+       l.trace, l.data, l.personal_digest, p.personal
 FROM event_log l LEFT JOIN event_personal p ON p.stream = l.stream AND p.sequence = l.sequence
 WHERE l.position = ANY($1::bigint[])
 """
@@ -156,7 +156,7 @@ class Relay:
             for position, entry in said.items():
                 key = entry.stream.encode()
                 place = partitions[_place(key, len(partitions))]
-                record = {"timestamp": None, "key": key, "value": wire(entry.data, entry.personal),
+                record = {"timestamp": None, "key": key, "value": wire(entry.data, entry.personal, entry.personal_digest),
                           "headers": headers(entry, self.source)}  # fmt: skip
                 batch = filling.get(place)
                 if batch is None or batch.builder.append(**record) is None:  # none yet, or it is full

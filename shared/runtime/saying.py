@@ -15,11 +15,9 @@ def entries_of(said: Sequence[Said], heads: Shelf[Head]) -> list[Entry]:
         actor = cause.actor
         head = heads.get(stream) or Head(stream, 0, GENESIS)
         personal, salt, digest, without = None, None, None, None
-        if "personal" in event.__dict__:
-            without = {"personal"}
-            if (model := getattr(event, "personal")) is not None:  # noqa: B009  not a field of every event
-                personal, salt = model.model_dump_json(), new_salt()
-                digest = personal_digest(salt, personal)
+        if (model := event.__dict__.get("personal")) is not None:  # not a field of every event
+            personal, salt, without = model.model_dump_json(), new_salt(), {"personal"}
+            digest = personal_digest(salt, personal)
         data = event.dumped(without)
         hashed = link(
             head.hash,

@@ -17,14 +17,16 @@ from services.orders.handlers import service as orders
 from services.orders.handlers.release import PlaceHold
 from services.warehouse.handlers import service as warehouse
 from shared.events.inbox import StockScanned
-from shared.events.orders import Hold, OrderReleased
+from shared.events.orders import Hold, OrderPlaced, OrderReleased
 from shared.runtime.messages import Status
 from shared.runtime.postgres import Pool, PostgresStore, make_pool
-from shared.runtime.relay import republish
+from shared.runtime.relay import Relay, republish
 from shared.runtime.turn import Turns
 from shared.runtime.verify import verify
 from tests.builders import oid, paid, submitted
 from tests.harness import START, Bench
+from tests.runtime.probe import until
+from tests.runtime.test_relay import Wire, running
 from tests.town import COURIERS, PICKER
 from tests.warehouse.floor import Floor
 
@@ -141,6 +143,20 @@ async def test_erased_personal_data_leaves_a_chain_that_verifies(pools: dict[str
     assert "王芳" not in await pools["orders"].fetchval("SELECT string_agg(data, '') FROM event_log")
     await pools["orders"].execute("DELETE FROM event_personal")
     assert (await verify(pools["orders"])).breaks == []
+
+
+@pytest.mark.requirement("X4")
+async def test_what_was_erased_goes_out_as_null_and_is_still_an_event_to_its_readers(
+    pools: dict[str, Pool],
+) -> None:
+    await placed(pools["orders"])
+    await pools["orders"].execute("DELETE FROM event_personal")
+    wire = Wire()
+    async with running(Relay(pools["orders"], lambda: wire, "orders", "handover/orders")):
+        await until(lambda: f"order/{oid()}/1" in wire.sent)
+    event = OrderPlaced.model_validate_json(wire.bodies[0])
+    assert event.order_id == oid()
+    assert event.personal is None
 
 
 @pytest.mark.requirement("W4")

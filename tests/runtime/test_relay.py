@@ -26,21 +26,24 @@ class OneByOne:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.body = b""
 
     def append(self, *, timestamp: None, key: bytes, value: bytes, headers: Any) -> object:
         if self.ids:
             return None
         self.ids.append(dict(headers)["ce_id"].decode())
+        self.body = value
         return self
 
     def close(self) -> None: ...
 
 
 class Wire:
-    """A producer that fails when it is told to; `sent` is what was acknowledged."""
+    """A producer that fails when it is told to; `sent` is what was acknowledged, `bodies` what it held."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.bodies: list[bytes] = []
         self.tried = 0
         self.refuse_send: set[int] = set()
         self.refuse_ack: set[int] = set()
@@ -67,6 +70,7 @@ class Wire:
             future.set_exception(KafkaConnectionError())
         else:
             self.sent.append(batch.ids[0])
+            self.bodies.append(batch.body)
             future.set_result(None)
         return future
 
