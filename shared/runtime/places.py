@@ -27,6 +27,9 @@ COMMIT_SECONDS = 5
 LOOK_SECONDS = 1.0
 """How often we look whether the topics are still there."""
 
+CATCHING_UP_SECONDS = 0.2
+"""Between looks whether all that was said before a start was applied."""
+
 
 class Places:
     """The places of one replica in its topics; `consumer` gives its aiokafka consumer, None before there is one."""
@@ -76,7 +79,22 @@ class Places:
         return dict(self.applied)
 
     async def lag(self, *, of_group: bool = False) -> dict[tuple[str, int], int]:
-        """Records not applied yet, by topic and partition: of what this process reads, or of all that its group shares.
+        """Records not applied yet, by topic and partition: of what this process reads, or of all that its group shares."""
+        return {place: end - at for place, (at, end) in (await self._unread(of_group=of_group)).items()}
+
+    async def caught_up(self) -> None:
+        """Return once the group has applied all that its topics held when Kafka first said how much that is."""
+        goal: dict[tuple[str, int], int] = {}
+        while True:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                unread = await asyncio.wait_for(self._unread(of_group=True), ANSWER_SECONDS)
+                goal = goal or {place: end for place, (_, end) in unread.items()}
+                if goal and all(at >= goal.get(place, 0) for place, (at, _) in unread.items()):
+                    return
+            await asyncio.sleep(CATCHING_UP_SECONDS)
+
+    async def _unread(self, *, of_group: bool) -> dict[tuple[str, int], tuple[int, int]]:
+        """The first offset that was not applied yet, and the end of its partition.
 
         Asks the broker: what a consumer itself knows of the end of a partition stands still while a turn waits.
         """
@@ -95,13 +113,13 @@ class Places:
         first = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         mine = consumer.assignment()
-        lag = {}
+        unread = {}
         for p in partitions:
             at = max(done[p.topic, p.partition], first[p])  # before the first record there is nothing to read
             # the embedded broker says too little: where its last batch begins
             end = max(ends[p], consumer.highwater(p) or 0 if p in mine else 0)
-            lag[p.topic, p.partition] = max(end - at, 0)
-        return lag
+            unread[p.topic, p.partition] = at, max(end, at)
+        return unread
 
     async def watch(self) -> None:
         """Notice topics that are deleted, and read them from the beginning when they are made anew. What is known already is

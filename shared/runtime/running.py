@@ -58,7 +58,7 @@ class Runtime:
         driven = self.clock if isinstance(self.clock, DrivenClock) else None
         self.intake = Intake(self.turns, settings, self.tokens, driven)
         self.relay = Relay(self.pool, self._producer, service.name, service.source)
-        self.due = DueTimers(self.turns)
+        self.due = DueTimers(self.turns, self.intake.places.caught_up)
         self.parking = Parking(self.turns, self.pool, self.intake.decode)
         self.forgetting = Forgetting(self.pool, self.clock, settings.ids_kept_for)
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []

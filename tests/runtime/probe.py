@@ -102,9 +102,10 @@ class Swap(Command):
 
 
 class Remind(Timer, name="probe.remind"):
-    """Notes 1 when it falls due."""
+    """Notes an amount when it falls due."""
 
     note_id: str
+    amount: int = 1
 
 
 def pay(message: Pay, desk: ProbeDesk) -> dict[str, int]:
@@ -128,7 +129,7 @@ def swap(message: Swap, desk: ProbeDesk) -> None:
 
 
 def remind(timer: Remind, desk: ProbeDesk) -> None:
-    desk.note(timer.note_id, 1)
+    desk.note(timer.note_id, timer.amount)
 
 
 def _note(message: Any, desk: ProbeDesk) -> Iterator[Want]:

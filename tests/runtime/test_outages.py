@@ -69,7 +69,6 @@ async def test_a_database_that_is_away_at_the_start(probe: Probe):
         writer = await probe.writer()
         await writer.start()
         await until(says(writer, "database", "cannot be reached"))
-        await until(says(writer, "timers", "cannot be reached"))
         await until(lambda: "cannot be reached" in (writer.intake.trouble or ""))
     await until(noted(writer, "n", 1))
     await until(ready(writer))
@@ -87,6 +86,7 @@ async def test_a_database_that_goes_away_later(probe: Probe, monkeypatch: pytest
     with away(probe.server):
         await probe.send("orders.inbox", *((outside(f"{m}"), receipt_of("n")) for m in range(20)))
         await until(lambda: "cannot be reached" in (writer.intake.trouble or ""))
+        await until(says(writer, "timers", "cannot be reached"))
         assert (await writer.readiness())["database"] is not None
         assert await writer.lag() == {"orders.inbox": 20}
         monkeypatch.setattr(commands, "PATIENCE", 0)
