@@ -1,4 +1,4 @@
-"""A member of a Kafka group that leaves off for good what it is told to leave off.
+"""Kafka clients that leave off for good what they are told to leave off.
 
 aiokafka cancels a task once and waits for its end. Before Python 3.12 `wait_for` takes an answer that has just come for the end
 of its own cancellation, and the task goes on: heartbeats then never end, and the member keeps partitions that it does not read.
@@ -14,7 +14,7 @@ from shared.runtime.tasks import end
 AGAIN = 0.2
 """Seconds after which heartbeats that go on are canceled again."""
 LEAVE_SECONDS = 5
-"""How long a member has to leave its group; one that does not is forgotten by the group after its session."""
+"""How long a client has to say goodbye; a member that does not is forgotten by its group after its session."""
 
 
 def end_heartbeats() -> None:
@@ -32,11 +32,25 @@ async def _stop(coordinator: Any) -> None:
 async def leave(consumer: Any) -> None:
     """End a consumer in whatever state it is: as it does so itself, or else task by task, without a word to its group."""
     leaving = asyncio.create_task(consumer.stop())
-    await asyncio.wait([leaving], timeout=LEAVE_SECONDS)
-    if leaving.done() and not leaving.cancelled() and leaving.exception() is None:
+    if await _ends(leaving):
         return
     coordinator, fetcher, client = consumer._coordinator, consumer._fetcher, consumer._client
     tasks = [leaving, coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task,
              fetcher._fetch_task, *fetcher._pending_tasks, client._sync_task]  # fmt: skip
     await end([task for task in tasks if task is not None])
-    await asyncio.wait([asyncio.create_task(client.close())], timeout=LEAVE_SECONDS)
+    await _ends(asyncio.create_task(client.close()))
+
+
+async def end_producer(producer: Any) -> None:
+    """End a producer in whatever state it is: left to itself it tries for ever to send what a partition refuses."""
+    stopping = asyncio.create_task(producer.stop())
+    if await _ends(stopping):
+        return
+    await end([task for task in (stopping, producer._sender.sender_task) if task is not None])
+    await _ends(asyncio.create_task(producer.client.close()))
+
+
+async def _ends(task: "asyncio.Task[None]") -> bool:
+    """True when it ends well, and in time."""
+    await asyncio.wait([task], timeout=LEAVE_SECONDS)
+    return task.done() and not task.cancelled() and task.exception() is None

@@ -1,8 +1,8 @@
 """The relay: sends what the event log says is still to be sent. Dull on purpose.
 
-One sender per service (an advisory lock; standbys wait), in order, one batch a partition and look, stopping at a partition's
-first failure. A position is deleted from the outbox only when the broker has acknowledged its record on all replicas; what
-was sent twice because of that is dropped by its consumers, who know the sequence.
+One sender per service (an advisory lock; standbys wait), in order, one batch a partition and look, so that nothing goes before
+what failed. A position is deleted from the outbox only when the broker has acknowledged its record on all replicas; what was
+sent twice because of that is dropped by its consumers, who know the sequence.
 
 What is to be sent, and in which order, the outbox alone says. Events that this process has just committed itself are not read
 from the log again: they are kept in memory until their turn comes.
@@ -17,11 +17,12 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
 from shared.runtime.chain import wire
 from shared.runtime.envelope import headers
+from shared.runtime.member import end_producer
 from shared.runtime.postgres import UNAVAILABLE, Pool
 from shared.runtime.store import Changes
 
@@ -37,6 +38,10 @@ BREATH = 0.02
 Kafka as much as many events. The first event after a rest is not kept waiting."""
 SMALL = 50
 """Events of a batch that others might as well have shared."""
+
+ACK_SECONDS = 20
+"""How long a look waits for Kafka to acknowledge what it sent: the client tries for ever what one partition refuses, and says
+nothing."""
 
 LEASE = 30
 """Seconds without a word after which the database ends the leader's connection, and with it the lock: a host that is frozen or
@@ -112,16 +117,17 @@ class Relay:
                 await asyncio.sleep(1)
             producer = self.make_producer()
             try:
-                # the pool takes the setting back with the connection
                 await connection.execute(f"SET idle_session_timeout = '{LEASE}s'")
                 await producer.start()
                 self.leading = True
                 await self._send_all(connection, producer)
             finally:
-                with contextlib.suppress(Exception):
-                    await asyncio.wait_for(producer.stop(), 5)
+                await end_producer(producer)
                 try:
                     await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+                    await connection.execute(
+                        "RESET idle_session_timeout"
+                    )  # others lend it from the pool next
                 except (
                     BaseException
                 ) as error:  # the lock must not go back into the pool: it ends with the connection
@@ -133,55 +139,47 @@ class Relay:
         while True:
             self._woken.clear()
             unsent = {r["position"]: r["writing"] for r in await connection.fetch(_UNSENT, BATCH)}
+            left = 0
             if unsent:
-                await self._send(connection, producer, unsent)
+                left = await self._send(connection, producer, unsent)
                 if len(unsent) < SMALL:
                     await asyncio.sleep(BREATH)
             self.trouble = None  # not before: whoever reaches both and can send nothing is not well
-            if len(unsent) < BATCH:
+            if len(unsent) < BATCH and not left:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), POLL)
 
-    async def _send(self, connection: Any, producer: AIOKafkaProducer, unsent: Mapping[int, Any]) -> None:
-        """Send events (position → which writing of its row), one batch after the other in each partition; all partitions
-        at once."""
+    async def _send(self, connection: Any, producer: AIOKafkaProducer, unsent: Mapping[int, Any]) -> int:
+        """Send events (position → which writing of its row), as many as one batch of each partition holds; all partitions at
+        once. Returns how many did not fit, which the next look finds again. Raises what Kafka said of those it did not take."""
         said = {p: self._kept.pop(p, None) for p in unsent}
         if missing := [p for p, entry in said.items() if entry is None]:
             said |= {r["position"]: SimpleNamespace(**r) for r in await connection.fetch(_LOGGED, missing)}
         partitions = sorted(await producer.partitions_for(self.topic))
-        filling: dict[int, _Batch] = {}
-        going: list[_Batch] = []
-        failure: BaseException | None = None
-        try:
-            for position, entry in said.items():
-                key = entry.stream.encode()
-                place = partitions[_place(key, len(partitions))]
+        batches: dict[int, _Batch] = {}
+        full: set[int] = set()
+        for position, entry in said.items():
+            key = entry.stream.encode()
+            place = partitions[_place(key, len(partitions))]
+            if place not in full:
+                batch = batches.get(place)
+                if batch is None:
+                    batch = batches[place] = _Batch(producer.create_batch(), place)
                 record = {"timestamp": None, "key": key, "value": wire(entry.data, entry.personal, entry.personal_digest),
                           "headers": headers(entry, self.source)}  # fmt: skip
-                batch = filling.get(place)
-                if batch is None or batch.builder.append(**record) is None:  # none yet, or it is full
-                    if batch is not None:
-                        going.append(await batch.go(producer, self.topic))
-                    batch = filling[place] = _Batch(producer.create_batch(), place)
-                    batch.builder.append(**record)
-                batch.positions.append(position)
-            going += [await batch.go(producer, self.topic) for batch in filling.values()]
-        except KafkaError as error:
-            failure = error
-        acknowledged: list[int] = []
-        stopped: set[int] = set()
-        results = await asyncio.gather(*(b.acknowledged for b in going), return_exceptions=True)
-        for batch, result in zip(going, results, strict=True):
-            if isinstance(result, BaseException):
-                failure = result
-                stopped.add(batch.partition)
-            elif batch.partition not in stopped:
-                acknowledged += batch.positions
-        if acknowledged:
-            await connection.execute(_SENT, acknowledged, [unsent[p] for p in acknowledged])
-            self.sent += len(acknowledged)
-        if failure is not None:
-            raise failure
+                if batch.builder.append(**record):
+                    batch.positions.append(position)
+                    continue
+                full.add(place)
+            self._kept[position] = entry
+        await asyncio.gather(*(batch.send(producer, self.topic) for batch in batches.values()))
+        taken = [p for batch in batches.values() if batch.failure is None for p in batch.positions]
+        if taken:
+            await connection.execute(_SENT, taken, [unsent[p] for p in taken])
+            self.sent += len(taken)
+        if failures := [batch.failure for batch in batches.values() if batch.failure is not None]:
+            raise failures[0]
+        return len(unsent) - len(taken)
 
 
 def _whose(error: Exception) -> str:
@@ -197,13 +195,19 @@ class _Batch:
         self.builder = builder
         self.partition = partition
         self.positions: list[int] = []
-        self.acknowledged: Any = None
+        self.failure: KafkaError | None = None
+        """Why it was not acknowledged."""
 
-    async def go(self, producer: AIOKafkaProducer, topic: str) -> "_Batch":
-        """Hand it to the producer."""
+    async def send(self, producer: AIOKafkaProducer, topic: str) -> None:
+        """Send it and wait until it is acknowledged; does not raise what Kafka says."""
         self.builder.close()
-        self.acknowledged = await producer.send_batch(self.builder, topic, partition=self.partition)
-        return self
+        try:
+            async with asyncio.timeout(ACK_SECONDS):
+                await (await producer.send_batch(self.builder, topic, partition=self.partition))
+        except TimeoutError:
+            self.failure = KafkaTimeoutError(f"no acknowledgment in {ACK_SECONDS} s")
+        except KafkaError as error:
+            self.failure = error
 
 
 @lru_cache(maxsize=50_000)

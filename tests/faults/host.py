@@ -92,9 +92,9 @@ def wrap(host: Host) -> None:
         await apply(self, messages)
         host.die_at("before_offsets")
 
-    async def dying_send(self: Any, connection: Any, producer: Any, unsent: Any) -> None:
+    async def dying_send(self: Any, connection: Any, producer: Any, unsent: Any) -> int:
         host.die_at("before_sending")
-        await send(self, DyingConnection(connection, host), producer, unsent)
+        return await send(self, DyingConnection(connection, host), producer, unsent)
 
     async def dying_put(self: Any, incoming: Any) -> Any:
         outcome = await put(self, incoming)

@@ -1,4 +1,4 @@
-"""A member that must join its group anew leaves off its heartbeats, also when an answer swallows a cancellation (X2)."""
+"""Kafka clients end when they are told: heartbeats whose cancellation an answer swallows, a send that nobody answers (X2)."""
 
 import asyncio
 from types import SimpleNamespace
@@ -6,7 +6,10 @@ from types import SimpleNamespace
 import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
-from shared.runtime.member import end_heartbeats
+from shared.runtime import member
+from shared.runtime.member import end_heartbeats, end_producer
+from tests.runtime.probe import Probe
+from tests.runtime.test_outages import frozen
 
 pytestmark = pytest.mark.requirement("X2")
 
@@ -30,3 +33,17 @@ async def test_heartbeats_that_miss_their_cancellation_are_canceled_again():
     await asyncio.wait_for(GroupCoordinator._stop_heartbeat_task(coordinator), 5)
     assert coordinator._heartbeat_task is None
     assert missed == 3
+
+
+async def test_a_producer_ends_though_its_broker_answers_nothing(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(member, "LEAVE_SECONDS", 0.5)
+    await probe.topics()
+    producer = (await probe.writer())._producer()
+    await producer.start()
+    with frozen(probe.broker.pid):
+        await producer.send("orders", b"an event", partition=0)
+        await asyncio.sleep(0.1)  # it is on its way
+        await asyncio.wait_for(end_producer(producer), 10)
+    assert producer._sender.sender_task.done()
