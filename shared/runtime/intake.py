@@ -308,4 +308,4 @@ class _Drain(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.intake.drain()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        self.intake.places.keep(assigned)
+        self.intake.places.forget()

@@ -48,9 +48,9 @@ class Places:
         self._consumer = consumer
         self._committing: asyncio.Task[None] | None = None
 
-    def keep(self, assigned: set[TopicPartition]) -> None:
-        """Forget all places but those in these partitions."""
-        self.applied = {p: o for p, o in self.applied.items() if TopicPartition(*p) in assigned}
+    def forget(self) -> None:
+        """Partitions were given out anew: whoever had ours meanwhile may have moved them on."""
+        self.applied.clear()
 
     async def commit(self, records: Sequence[ConsumerRecord], lives: Counter[str]) -> None:
         """Remember that records were applied that were read in these lives of their topics, and commit their offsets.
@@ -58,10 +58,17 @@ class Places:
         A commit that fails redelivers; the cursors know what was applied.
         """
         read = {(record.topic, record.partition): record.offset + 1 for record in records}
-        done = {p: n for p, n in read.items() if p[0] not in self.gone and self.lives[p[0]] == lives[p[0]]}
-        self.applied.update(done)
         consumer = self._consumer()
-        if done and consumer is not None:
+        ours = (
+            consumer.assignment() if consumer is not None else ()
+        )  # a turn may end after its partitions were taken away
+        done = {
+            p: n
+            for p, n in read.items()
+            if TopicPartition(*p) in ours and p[0] not in self.gone and self.lives[p[0]] == lives[p[0]]
+        }
+        self.applied.update(done)
+        if done:
             offsets = {TopicPartition(*place): offset for place, offset in done.items()}
             self._committing = asyncio.create_task(consumer.commit(offsets))
             await _for_a_while(self._committing)
