@@ -62,13 +62,14 @@ class _Seldom(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """See `logging.Filter`."""
         kind = record.name, record.msg
-        passed, more = self._kinds.get(kind, (0.0, 0))
-        if record.created - passed < REPEAT_SECONDS:
+        passed, more = self._kinds.get(kind, (-REPEAT_SECONDS, 0))
+        now = time.monotonic()  # a clock that is set back would keep a line quiet until it is there again
+        if now - passed < REPEAT_SECONDS:
             self._kinds[kind] = passed, more + 1
             return False
         if len(self._kinds) > 1000:  # some library makes up a line of its own each time
             self._kinds.clear()
-        self._kinds[kind] = record.created, 0
+        self._kinds[kind] = now, 0
         if more:
             record.msg = f"{record.getMessage()} ({more} more such lines were left out)"
             record.args = ()
