@@ -26,8 +26,6 @@ from benchmarks.parts import (
 )
 from benchmarks.place import Place, place
 
-RESULTS = Path(__file__).parent / "results"
-
 PARTS: dict[str, Callable[[Place, int], dict[str, Any]]] = {
     "throughput": throughput.measure,
     "microseconds": microseconds.measure,
@@ -48,7 +46,10 @@ def main(
         typer.Option(envvar="HANDOVER_BENCH_KAFKA", help="A running broker, host:port; else a container."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each figure; medians need five.")] = 5,
-    results: Annotated[Path, typer.Option(help="Where the JSON files go.")] = RESULTS,
+    results: Annotated[
+        Path,
+        typer.Option(help="Where the JSON files go; those of a second machine to benchmarks/results/second."),
+    ] = page.RESULTS,
 ) -> None:
     """Measure, and write what was found."""
     if unknown := set(parts or ()) - PARTS.keys():
@@ -70,14 +71,12 @@ def main(
                 "kafka": where.kafka_version,
                 "postgres": asyncio.run(where.postgres_version()),
             }
-            results.mkdir(exist_ok=True)
+            results.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"about": about, "found": found}, indent=1, ensure_ascii=False)
             (results / f"{name}.json").write_text(text + "\n")
             print(f"{name}: {about['took_seconds']} s", flush=True)
-    if results == RESULTS:
-        page.PAGE.write_text(
-            page.render(page.PAGE.read_text(encoding="utf-8"), page.read()), encoding="utf-8"
-        )
+    if results.resolve() in (page.RESULTS.resolve(), page.SECOND.resolve()):
+        page.write()
 
 
 if __name__ == "__main__":

@@ -5,34 +5,41 @@ The words of the page are written by hand; every figure in it comes from a resul
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.plan import plan
 
 RESULTS = Path(__file__).parent / "results"
+SECOND = RESULTS / "second"
+"""What another machine found: told beside each aim, to show what depends on the machine and what does not."""
+
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 SERVICES = ("orders", "warehouse", "aftersales", "notify")
 
 Found = dict[str, Any]
+Results = dict[str, Found]
+"""What was found, by part."""
 
 
-def read(folder: Path = RESULTS) -> dict[str, Found]:
+def read(folder: Path = RESULTS) -> Results:
     """What was found, by part, with `about`."""
     return {f.stem: json.loads(f.read_text()) for f in sorted(folder.glob("*.json"))}
 
 
-def render(page: str, results: dict[str, Found]) -> str:
+def render(page: str, results: Results, second: Results) -> str:
     """The page with the figures of these results; a part that was not measured keeps what stands there."""
-    for name, (part, make) in SECTIONS.items():
-        if part in results or (part is None and results):
-            text = make(results if part is None else results[part]["found"])
-            page = re.sub(
-                rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
-                lambda m, text=text: f"{m[1]}{text}\n{m[2]}",  # type: ignore[misc]
-                page,
-                flags=re.DOTALL,
-            )
+    texts = {name: make(results[name]["found"]) for name, make in SECTIONS.items() if name in results}
+    if results:
+        texts |= {"summary": summary(results, second), "about": about(results, second), "plan": plan(results)}
+    for name, text in texts.items():
+        page = re.sub(
+            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
+            lambda m, text=text: f"{m[1]}{text}\n{m[2]}",  # type: ignore[misc]
+            page,
+            flags=re.DOTALL,
+        )
     return page
 
 
@@ -53,18 +60,25 @@ def table(head: str, *rows: list[str]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def summary(results: dict[str, Found]) -> str:
-    """Every aim, what was measured, whether it is met."""
-    rows = []
-    for part, what, against, aim, at, met in AIMS:
-        if part in results:
-            found: Any = results[part]["found"]
-            for key in at.split("."):
-                found = found[key]
-            value = found["median"] if isinstance(found, dict) else found
-            shown = figure(found) if isinstance(found, dict) else number(found)
-            rows.append([what, against, aim, shown, "yes" if met(value) else "**no**"])
-    return table("what | against | aim | measured | met", *rows)
+def summary(results: Results, second: Results) -> str:
+    """Every aim, what was measured on either machine, whether it is met."""
+    rows = (
+        [what, against, aim, *_measured(results, part, at, met), *_measured(second, part, at, met)]
+        for part, what, against, aim, at, met in AIMS
+    )
+    return table("what | against | aim | measured | met | second machine | met", *rows)
+
+
+def _measured(results: Results, part: str, at: str, met: Callable[[float], bool]) -> tuple[str, str]:
+    """A figure and whether it meets its aim."""
+    if part not in results:
+        return "–", "–"
+    found: Any = results[part]["found"]
+    for key in at.split("."):
+        found = found[key]
+    value = found["median"] if isinstance(found, dict) else found
+    shown = figure(found) if isinstance(found, dict) else number(found)
+    return shown, "yes" if met(value) else "**no**"
 
 
 AIMS: tuple[tuple[str, str, str, str, str, Any], ...] = (
@@ -85,19 +99,33 @@ AIMS: tuple[tuple[str, str, str, str, str, Any], ...] = (
 )  # fmt: skip
 
 
-def about(results: dict[str, Found]) -> str:
-    """Machine, versions, when."""
-    any_ = next(iter(results.values()))["about"]
-    machine = any_["machine"]
-    libraries = ", ".join(f"{n} {v}" for n, v in machine["libraries"].items())
-    load = ", ".join(f"{n} {r['about']['load_before']}" for n, r in results.items())
+def about(results: Results, second: Results) -> str:
+    """Machines, versions, when."""
+    first = _about(results)
+    if not second:
+        return first
+    return f"{first}\n\nThe second machine, whose figures stand in the table of aims:\n\n{_about(second)}"
+
+
+def _about(results: Results) -> str:
+    abouts = {part: result["about"] for part, result in results.items()}
+    parts: dict[str, list[str]] = {}
+    for part, a in abouts.items():
+        m = a["machine"]
+        machine = (
+            f"{m['processor']}, {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, Python {m['python']}; PostgreSQL "
+            f"{a['postgres']}; Kafka: {a['kafka']}"
+        )
+        parts.setdefault(machine, []).append(part)
+    newest = max(abouts.values(), key=lambda a: a["measured_at"])
+    libraries = ", ".join(f"{n} {v}" for n, v in newest["machine"]["libraries"].items())
+    load = ", ".join(f"{part} {a['load_before']}" for part, a in abouts.items())
     return "\n".join(
         [
-            f"- {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, Python "
-            f"{machine['python']}; PostgreSQL {any_['postgres']}; Kafka: {any_['kafka']}.",
+            *(f"- {machine} ({', '.join(of)})." for machine, of in parts.items()),
             f"- {libraries}.",
-            f"- Measured {', '.join(sorted({r['about']['measured_at'][:10] for r in results.values()}))}; load average before "
-            f"each part: {load} (above 0 is partly the part before it).",
+            f"- Measured {', '.join(sorted({a['measured_at'][:10] for a in abouts.values()}))}; load average before each part: "
+            f"{load} (above 0 is partly the part before it).",
         ]
     )
 
@@ -199,21 +227,24 @@ def housekeeping(f: Found) -> str:
     )  # fmt: skip
 
 
-SECTIONS: dict[str, tuple[str | None, Any]] = {
-    "summary": (None, summary),
-    "about": (None, about),
-    "throughput": ("throughput", throughput),
-    "microseconds": ("microseconds", microseconds),
-    "orders": ("orders", orders),
-    "scan": ("scan", scan),
-    "hops": ("hops", hops),
-    "footprint": ("footprint", footprint),
-    "replicas": ("replicas", replicas),
-    "growth": ("growth", growth),
-    "housekeeping": ("housekeeping", housekeeping),
-    "plan": (None, plan),
+SECTIONS: dict[str, Callable[[Any], str]] = {
+    "throughput": throughput,
+    "microseconds": microseconds,
+    "orders": orders,
+    "scan": scan,
+    "hops": hops,
+    "footprint": footprint,
+    "replicas": replicas,
+    "growth": growth,
+    "housekeeping": housekeeping,
 }
+"""By the name of its part, which is that of its place on the page too."""
+
+
+def write() -> None:
+    """Bring the page up to date."""
+    PAGE.write_text(render(PAGE.read_text(encoding="utf-8"), read(), read(SECOND)), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")
+    write()
