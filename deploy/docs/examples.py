@@ -28,7 +28,7 @@ def page(made: str) -> str:
     lines = [made, "# Events from outside", ""]
     lines += [
         "One story: stock arrives, order 1001 of my-shop is bought, picked, checked, packed and delivered; half comes back.",
-        "Each example is a file of [docs/examples](../examples), a structured CloudEvent that can be posted as it is:",
+        "Each example is a file of [docs/examples](../examples), a structured CloudEvent that can be posted as it is to a system without data:",
         "",
         "```sh",
         'curl -sS http://127.0.0.1:8101/v1/events -H "authorization: Bearer $TOKEN" \\',

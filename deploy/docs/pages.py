@@ -19,7 +19,8 @@ def event_map() -> str:
         MADE,
         "# Event map",
         "",
-        "Following one event is three files: its class, whoever says it, whoever hears it.",
+        "Following one event is three files: its class, whoever says it, whoever hears it. Notify hears all, for webhooks that name "
+        "them. That a message was refused or set aside is said by the runtime too, in `shared/runtime/bookkeeper.py`.",
         "",
     ]
     lines += ["| event | when it is said | said by | heard by |", "|---|---|---|---|"]

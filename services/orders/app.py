@@ -16,7 +16,7 @@ class OrdersSettings(Settings):
 
     unpaid_expires_after: timedelta = Field(
         Policy().unpaid_expires_after,
-        description="An unpaid order is closed so long after it was placed (O4).",
+        description="An unpaid order is closed so long after it was placed, or reached us where that was later (O4).",
     )
     confirm_within: timedelta = Field(
         Policy().confirm_within,
