@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from shared.events.aftersales import CaseClosed, CaseOpened, RefundRequested
-from shared.events.orders import OrderCanceled
+from shared.events.orders import OrderCanceled, OrderExpired
 from shared.events.warehouse import Condition
 from tests.aftersales.desk import DAY, Shop, money
 from tests.builders import lines
@@ -27,11 +27,12 @@ STEPS = st.one_of(
     st.tuples(st.just("received"), CASES),
     st.tuples(st.just("inspected"), CASES, st.sampled_from(list(Condition)), st.integers(1, 3)),
     st.tuples(st.sampled_from(["delivered", "returned", "late_cancel"])),
+    st.tuples(st.sampled_from(["canceled", "expired"]), st.integers(0, 3)),
     st.tuples(st.just("wait"), st.integers(1, 20)),
 )
 
 
-async def play(shop: Shop, step: tuple[Any, ...], cod: int) -> None:
+async def play(shop: Shop, step: tuple[Any, ...], cod: int, captured: int) -> None:
     match step:
         case ("asks", sku, n):
             await shop.asks(**{sku: n})
@@ -56,6 +57,14 @@ async def play(shop: Shop, step: tuple[Any, ...], cod: int) -> None:
             await shop.returned()
         case ("late_cancel",):
             await shop.cancel_refused()
+        case ("canceled" | "expired" as how, heard):
+            # orders owes what was captured less the refunds that it has heard of; the last ones may still be under way
+            owed = money(captured - sum(shop.refunds[:heard]))
+            ended = {
+                "canceled": OrderCanceled(order_id=shop.order_id, reason="x", refund=owed),
+                "expired": OrderExpired(order_id=shop.order_id, refund=owed),
+            }
+            await shop.bench.hear(ended[how])
         case ("wait", days):
             await shop.bench.pass_time(timedelta(days=days))
 
@@ -74,7 +83,7 @@ def test_refunds_never_exceed_what_was_paid(
         collected = 0
         for step in steps:
             first = step == ("delivered",) and not collected
-            await play(shop, step, total if cod and first else 0)
+            await play(shop, step, total if cod and first else 0, collected if cod else total)
             collected += total if cod and first else 0
         assert sum(shop.refunds) <= (collected if cod else total)
         known = shop.bench.row("known_orders", shop.order_id)
@@ -112,6 +121,20 @@ async def test_a_canceled_order_is_refunded_once() -> None:
     assert shop.refunds == [10000]
     outcome = await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=1, reason="x"))
     assert outcome.refusal is not None
+
+
+@pytest.mark.requirement("O10")
+@pytest.mark.parametrize(("agents", "rest"), [(10000, []), (4000, [6000])])
+async def test_a_cancel_gives_back_only_what_a_refund_under_way_has_left(
+    agents: int, rest: list[int]
+) -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=agents, reason="x"), actor=AGENT)
+    await shop.bench.ask(ApproveCase(case_id=f"{shop.order_id}-C1"), actor=SUPERVISOR)
+    await shop.bench.hear(OrderCanceled(order_id=shop.order_id, reason="x", refund=money(10000)))
+    assert shop.refunds == [agents, *rest]
+    assert len(shop.bench.said_of(CaseClosed)) == 1 + len(rest)
 
 
 @pytest.mark.requirement("A2")

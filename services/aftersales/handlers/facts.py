@@ -68,12 +68,13 @@ def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
 
 def owed(event: OrderCanceled | OrderExpired, desk: AftersalesDesk) -> None:
     """An order ended with the buyer's money still here: give it back, by rule (O10, O4)."""
-    if event.refund.amount == 0:
-        return
     known = desk.orders[event.order_id]
-    known = replace(known, paid=max(known.paid, known.refunded + event.refund.amount))
+    # orders may not have heard yet of a refund that was asked for meanwhile: that one is not owed again
+    amount = known.refundable(event.refund.amount)
+    if amount == 0:
+        return
     reason = "order canceled" if isinstance(event, OrderCanceled) else "order expired"
-    case = open_case(known, CaseKind.REFUND_ONLY, reason, (), event.refund.amount, desk)
+    case = open_case(known, CaseKind.REFUND_ONLY, reason, (), amount, desk)
     authorize(case, desk, by_rule=True)
 
 
