@@ -64,6 +64,16 @@ class Shop:
         )
         await self.bench.hear(event)
 
+    async def shipped(self, parcels: int) -> None:
+        """All parcels of the order left."""
+        for n in range(1, parcels + 1):
+            await self.bench.hear(
+                warehouse.ShipmentShipped(
+                    order_id=self.order_id, shipment_id=f"s-{n}", courier="sf", tracking_number=f"SF{n}",
+                    delivery_method=DeliveryMethod.COURIER, shipped_at=START, expected_at=None, last=n == parcels,
+                )
+            )  # fmt: skip
+
     async def delivered(self, *, cod_collected: int = 0, at: datetime | None = None) -> None:
         """The last parcel reached the buyer."""
         await self.bench.hear(

@@ -26,7 +26,7 @@ STEPS = st.one_of(
     st.tuples(st.just("reject"), CASES),
     st.tuples(st.just("received"), CASES),
     st.tuples(st.just("inspected"), CASES, st.sampled_from(list(Condition)), st.integers(1, 3)),
-    st.tuples(st.sampled_from(["delivered", "returned", "late_cancel"])),
+    st.tuples(st.sampled_from(["delivered", "returned", "late_cancel", "two_parcels"])),
     st.tuples(st.sampled_from(["canceled", "expired"]), st.integers(0, 3)),
     st.tuples(st.just("wait"), st.integers(1, 20)),
 )
@@ -55,6 +55,8 @@ async def play(shop: Shop, step: tuple[Any, ...], cod: int, captured: int) -> No
             await shop.delivered(cod_collected=cod)
         case ("returned",):
             await shop.returned()
+        case ("two_parcels",):
+            await shop.shipped(2)
         case ("late_cancel",):
             await shop.cancel_refused()
         case ("canceled" | "expired" as how, heard):

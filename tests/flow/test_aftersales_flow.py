@@ -158,6 +158,46 @@ async def test_a_cancel_after_shipping_is_a_case_that_ends_with_the_goods_and_th
     assert town.row("orders", "orders", order).status == "canceled"
 
 
+@pytest.mark.requirement("A6")
+@pytest.mark.parametrize("canceled", [False, True])
+async def test_a_parcel_that_the_courier_loses_on_its_way_back_is_paid_back_all_the_same(
+    town: Town, canceled: bool
+) -> None:
+    order = await town.release()
+    number = await town.ship(order)
+    if canceled:
+        await town.outside(cancel())
+    await town.track(number, "return_to_sender")
+    await town.pass_time(timedelta(days=15))
+    assert refunds(town) == [10000]
+    after = town.row("orders", "orders", order)
+    assert (after.status, after.payment_status) == ("canceled", "refunded")
+    await dock(town, town.said(CaseOpened)[0].case_id)
+    assert refunds(town) == [10000]
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("A6")
+async def test_when_one_of_two_parcels_arrives_and_one_is_lost_a_person_decides_about_the_money(
+    town: Town,
+) -> None:
+    order = await town.release()
+    await town.pick(order)
+    await town.check(order)
+    one = [{"sku": "TEA", "quantity": 1}]
+    packed = [await town.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one) for _ in "12"]
+    numbers = [outcome.answer["tracking_number"] for outcome in packed]
+    for number in numbers:
+        await town.scan(inbox.HandOverScanned, tracking_number=number)
+    await town.track(numbers[0], "delivered")
+    await town.track(numbers[1], "return_to_sender")
+    await town.pass_time(timedelta(days=15))
+    assert refunds(town) == []
+    whole = town.row("aftersales", "cases", town.said(CaseOpened)[1].case_id)
+    assert (whole.state, whole.amount) == ("awaiting_approval", 10000)
+    assert town.parked() == []
+
+
 @pytest.mark.requirement("A1")
 async def test_a_refused_cod_parcel_comes_back_and_costs_the_buyer_nothing(town: Town) -> None:
     order = await town.release(payment_method=PaymentMethod.COD)

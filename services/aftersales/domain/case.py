@@ -50,6 +50,8 @@ CASE = lifecycle(
     (C.AWAITING_APPROVAL, CaseRejected, C.REJECTED),
     (C.WAITING_BUYER, ReturnReceived, C.WAITING_WAREHOUSE),
     (C.WAITING_BUYER, CaseRejected, C.REJECTED),
+    # settled without the goods: the courier lost them on the way back
+    (C.WAITING_BUYER, CaseClosed, C.CLOSED),
     (C.WAITING_WAREHOUSE, ReturnInspected, C.SETTLED),
     (C.WAITING_WAREHOUSE, CaseRejected, C.REJECTED),
     ((C.SETTLED, C.REJECTED), CaseClosed, C.CLOSED),
@@ -111,6 +113,9 @@ class KnownOrder:
     """False while only the warehouse has told of the order: its topic may be read before the one of orders."""
     returned_early: str | None = None
     """What the courier said when it brought the parcel back before we knew the order."""
+    brought_back: bool = False
+    """True once the courier said that it brings a parcel back."""
+    several_parcels: bool = False
 
     def paid_in_full(self) -> "KnownOrder":
         """A prepaid order that has left was paid in full (O7), also where the news of its payment is still to come."""
@@ -186,6 +191,13 @@ def came_back_as_agreed(
             asked[one.sku] -= part
             back.append(SkuQuantity(sku=one.sku, quantity=part))
     return tuple(back)
+
+
+def brought_by_courier(case: Case, known: KnownOrder) -> bool:
+    """True when the courier, and not the buyer, brings the goods of the case back."""
+    if case.kind is CaseKind.LATE_CANCEL:
+        return known.brought_back
+    return case.kind in (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
 
 
 def noted(case: Case, now: datetime, actor: Actor, what: str) -> Case:

@@ -20,6 +20,7 @@ CONSUMES = (
     on(orders.OrderExpired, facts.owed, order),
     on(orders.CancelRefused, facts.late_cancel, order),
     # from the warehouse
+    on(warehouse.ShipmentShipped, facts.shipped, order),
     on(warehouse.ShipmentDelivered, facts.delivered, order),
     on(warehouse.ShipmentReturned, facts.returned, order),
     on(warehouse.ReturnReceived, facts.about_case(facts.received), by_case),

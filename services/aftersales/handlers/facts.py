@@ -11,6 +11,7 @@ from services.aftersales.domain.case import (
     CaseState,
     Custody,
     KnownOrder,
+    brought_by_courier,
     came_back_as_agreed,
     unplaced,
 )
@@ -23,7 +24,13 @@ from shared.events.orders import (
     OrderPlaced,
     PaymentRecorded,
 )
-from shared.events.warehouse import ReturnInspected, ReturnReceived, ShipmentDelivered, ShipmentReturned
+from shared.events.warehouse import (
+    ReturnInspected,
+    ReturnReceived,
+    ShipmentDelivered,
+    ShipmentReturned,
+    ShipmentShipped,
+)
 from shared.values import PaymentMethod
 
 OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
@@ -43,6 +50,8 @@ def placed(event: OrderPlaced, desk: AftersalesDesk) -> None:
         cod=event.payment_method is PaymentMethod.COD,
         paid=before.paid,
         delivered_at=before.delivered_at,
+        brought_back=before.brought_back,
+        several_parcels=before.several_parcels,
     )
     if before.delivered_at is not None or before.returned_early is not None:
         known = known.paid_in_full()
@@ -55,6 +64,13 @@ def paid(event: PaymentRecorded, desk: AftersalesDesk) -> None:
     """Remember what was paid."""
     known = desk.orders[event.order_id]
     desk.orders.put(replace(known, paid=max(known.paid, event.paid)))
+
+
+def shipped(event: ShipmentShipped, desk: AftersalesDesk) -> None:
+    """Remember which orders travel in several parcels: of these a part may come back while another arrives."""
+    if not event.last:
+        known = desk.orders.get(event.order_id) or unplaced(event.order_id)
+        desk.orders.put(replace(known, several_parcels=True))
 
 
 def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
@@ -88,6 +104,8 @@ def late_cancel(event: CancelRefused, desk: AftersalesDesk) -> None:
 def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     """The courier brings the parcel back: refused or not deliverable (A1)."""
     known = (desk.orders.get(event.order_id) or unplaced(event.order_id)).paid_in_full()
+    known = replace(known, brought_back=True)
+    desk.orders.put(known)
     why = event.detail or "brought back by the courier"
     if known.placed:
         _brought_back(known, why, desk)
@@ -132,17 +150,36 @@ def inspected(event: ReturnInspected, case: Case, desk: AftersalesDesk) -> None:
     known = desk.orders[case.order_id]
     ours = case.reason in OUR_FAULT or case.kind is not CaseKind.RETURN
     good = came_back_as_agreed(case, event.lines, damage_is_ours=ours)
-    case = replace(case, custody=Custody.INSPECTED)
-    if not good:
-        reject(case, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
-        return
     state = CASE.next(case.state, ReturnInspected)
     assert state is not None
-    settle(replace(case, state=state), known.worth(good), desk)
+    case = replace(case, custody=Custody.INSPECTED)
+    if brought_by_courier(case, known):
+        _settle_brought_back(replace(case, state=state), known.worth(good), desk)
+    elif good:
+        settle(replace(case, state=state), known.worth(good), desk)
+    else:
+        reject(case, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
 
 
 def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
     """The goods have not come in time (A2)."""
     case = desk.cases.get(timer.case_id)
-    if case is not None and case.state is CaseState.WAITING_BUYER:
+    if case is None or case.state is not CaseState.WAITING_BUYER:
+        return
+    if brought_by_courier(case, desk.orders[case.order_id]):
+        _settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), 0, desk)
+    else:
         reject(case, RejectReason.NOT_RETURNED, "the goods did not come back in time", desk)
+
+
+def _settle_brought_back(case: Case, found: int, desk: AftersalesDesk) -> None:
+    """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
+    known = desk.orders[case.order_id]
+    whole = known.worth(case.lines)
+    # which pieces travel in which parcel is not known here, and the buyer may have one of them
+    part = found if known.several_parcels else whole
+    settle(case, part, desk)
+    known = desk.orders[case.order_id]
+    if rest := known.refundable(whole - part):
+        why = f"not in the parcel that came back, see {case.case_id}"
+        open_case(known, CaseKind.REFUND_ONLY, why, (), rest, desk)
