@@ -43,8 +43,8 @@ async def play(shop: Shop, step: tuple[Any, ...], cod: int, captured: int) -> No
         case ("reject", n):
             await shop.bench.ask(RejectCase(case_id=f"{shop.order_id}-C{n}", reason="x"), actor=SUPERVISOR)
         case ("received", n):
-            # the dock only takes what it expects, and once
-            if (case := shop.case(n)) is not None and case.custody == "authorized":
+            # the dock only takes what it expects, and once; it goes on expecting what has not come in time
+            if (case := shop.case(n)) is not None and case.custody in ("authorized", "not_returned"):
                 await shop.received(case.case_id)
         case ("inspected", n, condition, most):
             case = shop.case(n)

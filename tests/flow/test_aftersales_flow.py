@@ -108,6 +108,22 @@ async def test_goods_that_never_come_close_the_case(town: Town) -> None:
     assert len(town.said(CaseClosed)) == 1
 
 
+@pytest.mark.requirement("A2")
+async def test_goods_that_come_after_their_time_wait_for_a_person_who_may_still_pay_for_them(
+    town: Town,
+) -> None:
+    order = await delivered(town)
+    case_id = (await town.outside(asks())).answer["case_id"]
+    await town.pass_time(timedelta(days=15))
+    await dock(town, case_id)
+    late = town.said(CaseOpened)[1].case_id
+    assert refunds(town) == []
+    await town.ask("aftersales", ApproveCase(case_id=late), SUPERVISOR)
+    assert refunds(town) == [10000]
+    assert town.row("orders", "orders", order).payment_status == "refunded"
+    assert town.parked() == []
+
+
 async def test_a_return_asked_too_late_is_rejected_and_one_before_delivery_refused(town: Town) -> None:
     early = await town.outside(asks())
     await delivered(town)

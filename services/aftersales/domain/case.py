@@ -56,7 +56,7 @@ CASE = lifecycle(
     (C.WAITING_WAREHOUSE, CaseRejected, C.REJECTED),
     ((C.SETTLED, C.REJECTED), CaseClosed, C.CLOSED),
     overtaken=[
-        # goods that come after their time was up: the case is over, the dock keeps them for a person to decide
+        # goods that come after their time was up: the case is over, a new one lets a person decide
         ((C.SETTLED, C.REJECTED, C.CLOSED), ReturnReceived),
         ((C.SETTLED, C.REJECTED, C.CLOSED), ReturnInspected),
     ],
@@ -88,6 +88,11 @@ class Case:
     def over(self) -> bool:
         """True when nothing is left to do."""
         return self.state is CaseState.CLOSED
+
+    @property
+    def given_up(self) -> bool:
+        """True when it was rejected before its goods came, and the dock has not looked at any since."""
+        return self.refund is Refund.DENIED and self.custody in (Custody.NOT_RETURNED, Custody.RECEIVED)
 
 
 @dataclass(frozen=True, slots=True)

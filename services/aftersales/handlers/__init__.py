@@ -23,8 +23,8 @@ CONSUMES = (
     on(warehouse.ShipmentShipped, facts.shipped, order),
     on(warehouse.ShipmentDelivered, facts.delivered, order),
     on(warehouse.ShipmentReturned, facts.returned, order),
-    on(warehouse.ReturnReceived, facts.about_case(facts.received), by_case),
-    on(warehouse.ReturnInspected, facts.about_case(facts.inspected), by_case),
+    on(warehouse.ReturnReceived, facts.received, by_case),
+    on(warehouse.ReturnInspected, facts.inspected, by_case),
     # from the clock
     on(cases.ReturnDue, facts.not_returned, by_case),
 )

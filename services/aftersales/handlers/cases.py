@@ -65,7 +65,7 @@ def authorize(case: Case, desk: AftersalesDesk, *, by_rule: bool) -> Case:
     """Grant what is asked: money alone is settled at once, goods may come back (A2)."""
     desk.publish(CaseApproved(order_id=case.order_id, case_id=case.case_id, by_rule=by_rule))
     case = noted(case, desk.now, desk.actor, "approved by rule" if by_rule else "approved")
-    if not case.lines:
+    if case.kind is CaseKind.REFUND_ONLY:
         return settle(_move(case, CaseApproved), case.amount, desk)
     return_by = desk.now + desk.policy.return_within
     case = replace(_move(case, ReturnAuthorized), custody=Custody.AUTHORIZED, return_by=return_by)

@@ -1,8 +1,6 @@
 """What orders and the warehouse say: what was bought and paid, what arrived, what came back (A1, A2)."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import (
@@ -31,7 +29,7 @@ from shared.events.warehouse import (
     ShipmentReturned,
     ShipmentShipped,
 )
-from shared.values import PaymentMethod
+from shared.values import PaymentMethod, SkuQuantity
 
 OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
 """Reasons for which damaged goods are refunded too."""
@@ -126,39 +124,46 @@ def _whole_parcel(known: KnownOrder, kind: CaseKind, reason: str, desk: Aftersal
     authorize(case, desk, by_rule=True)
 
 
-def about_case(decide: Callable[[Any, Case, AftersalesDesk], None]) -> Callable[[Any, AftersalesDesk], None]:
-    """A handler for what the dock says about a case; late news about a case that is over changes nothing."""
-
-    def handler(event: Any, desk: AftersalesDesk) -> None:
-        case = desk.cases[event.case_id]
-        if CASE.next(case.state, type(event)) is not None:
-            decide(event, case, desk)
-
-    return handler
-
-
-def received(event: ReturnReceived, case: Case, desk: AftersalesDesk) -> None:
+def received(event: ReturnReceived, desk: AftersalesDesk) -> None:
     """The goods are at the dock."""
+    case = desk.cases[event.case_id]
     state = CASE.next(case.state, ReturnReceived)
-    assert state is not None
-    desk.cases.put(replace(case, state=state, custody=Custody.RECEIVED))
-    desk.timers.cancel(ReturnDue(case_id=case.case_id))
+    if state is not None:
+        desk.cases.put(replace(case, state=state, custody=Custody.RECEIVED))
+        desk.timers.cancel(ReturnDue(case_id=case.case_id))
+    elif case.given_up:
+        desk.cases.put(replace(case, custody=Custody.RECEIVED))
 
 
-def inspected(event: ReturnInspected, case: Case, desk: AftersalesDesk) -> None:
+def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
     """Refund what came back as agreed; nothing as agreed is a rejection (A2)."""
+    case = desk.cases[event.case_id]
     known = desk.orders[case.order_id]
     ours = case.reason in OUR_FAULT or case.kind is not CaseKind.RETURN
     good = came_back_as_agreed(case, event.lines, damage_is_ours=ours)
+    looked_at = replace(case, custody=Custody.INSPECTED)
     state = CASE.next(case.state, ReturnInspected)
-    assert state is not None
-    case = replace(case, custody=Custody.INSPECTED)
-    if brought_by_courier(case, known):
-        _settle_brought_back(replace(case, state=state), known.worth(good), desk)
+    if state is None:
+        if case.given_up:
+            desk.cases.put(looked_at)
+            _came_too_late(case, good, desk)
+    elif brought_by_courier(case, known):
+        _settle_brought_back(replace(looked_at, state=state), known.worth(good), desk)
     elif good:
-        settle(replace(case, state=state), known.worth(good), desk)
+        settle(replace(looked_at, state=state), known.worth(good), desk)
     else:
-        reject(case, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
+        reject(looked_at, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
+
+
+def _came_too_late(case: Case, good: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
+    """The shop has the goods and the money of a case that was given up: a person decides about it (A2)."""
+    known = desk.orders[case.order_id]
+    if known.refundable(known.worth(case.lines)) == 0:
+        return
+    reason = f"came back late, see {case.case_id}"
+    late = open_case(known, CaseKind.REFUND_ONLY, reason, good, known.worth(good), desk)
+    if not good:
+        reject(late, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
 
 
 def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
