@@ -133,7 +133,7 @@ class ReceiptConfirmed(Event, type="orders.inbox.receipt_confirmed.v1", subject=
 
 
 class ReturnAsked(Event, type="aftersales.inbox.return_asked.v1", subject="external_number"):
-    """The buyer asks to send goods back (A2)."""
+    """The buyer asks to send goods back, or with the reason `missing_item` for the price of what never came (A2)."""
 
     source: Code
     external_number: Code

@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.events.aftersales import CaseApproved, CaseClosed, CaseKind, CaseRejected, ReturnAuthorized
+from shared.events.aftersales import (
+    CaseApproved,
+    CaseClosed,
+    CaseKind,
+    CaseRejected,
+    ReturnAuthorized,
+    ReturnReason,
+)
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived
 from shared.lifecycle import lifecycle
 from shared.values import Actor, ActorKind, OrderLine, Role, SkuQuantity
@@ -181,20 +188,35 @@ def may_approve(case: Case, actor: Actor, limit: int) -> str | None:
     return None
 
 
-def came_back_as_agreed(
-    case: Case, found: tuple[InspectedLine, ...], *, damage_is_ours: bool
-) -> tuple[SkuQuantity, ...]:
-    """The pieces that are refunded: as new, and damaged ones where damage was the reason of the return."""
-    good = {Condition.AS_NEW, Condition.DAMAGED} if damage_is_ours else {Condition.AS_NEW}
-    asked = {line.sku: 0 for line in case.lines}
+OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
+"""Reasons for which damaged goods are refunded too."""
+
+
+def came_back_as_agreed(case: Case, found: tuple[InspectedLine, ...]) -> tuple[SkuQuantity, ...]:
+    """The asked pieces that are refunded: as new, damaged ones where that is not the buyer's doing, and where a wrong article
+    was sent, that article in their place, whatever it is."""
+    good = {Condition.AS_NEW}
+    if case.reason in OUR_FAULT or case.kind is not CaseKind.RETURN:
+        good.add(Condition.DAMAGED)
+    if case.reason == ReturnReason.WRONG_ITEM:
+        good.add(Condition.WRONG_ITEM)
+    asked: dict[str, int] = {}
     for line in case.lines:
-        asked[line.sku] += line.quantity
-    back: list[SkuQuantity] = []
+        asked[line.sku] = asked.get(line.sku, 0) + line.quantity
+    came: Counter[str] = Counter()
+    in_their_place = 0
     for one in found:
-        part = min(one.quantity, asked.get(one.sku, 0)) if one.condition in good else 0
-        if part:
-            asked[one.sku] -= part
-            back.append(SkuQuantity(sku=one.sku, quantity=part))
+        if one.condition in good and one.sku in asked:
+            came[one.sku] += one.quantity
+        elif one.condition in good and one.condition is Condition.WRONG_ITEM:
+            in_their_place += one.quantity
+    back: list[SkuQuantity] = []
+    for sku, most in asked.items():
+        part = min(came[sku], most)
+        instead = min(in_their_place, most - part)
+        in_their_place -= instead
+        if part + instead:
+            back.append(SkuQuantity(sku=sku, quantity=part + instead))
     return tuple(back)
 
 

@@ -67,11 +67,14 @@ def _return(
             detail = f"{left.get(line.sku, 0)} of {line.sku} can still be returned, not {line.quantity}"
             raise Refused("not_returnable", detail, field=f"lines.{place}")
     amount = known.worth(lines)
-    case = open_case(known, CaseKind.RETURN, reason.value, lines, amount, desk)
+    # what never came cannot be sent back: its price is asked for, and whether it was missing, a person judges
+    missing = reason is ReturnReason.MISSING_ITEM
+    kind = CaseKind.REFUND_ONLY if missing else CaseKind.RETURN
+    case = open_case(known, kind, reason.value, lines, amount, desk)
     if not within_window(known, desk.now, desk.policy.return_window):
         days = desk.policy.return_window.days
         case = reject(case, RejectReason.OUTSIDE_WINDOW, f"asked more than {days} days after delivery", desk)
-    elif amount <= desk.policy.authorized_up_to:
+    elif not missing and amount <= desk.policy.authorized_up_to:
         case = authorize(case, desk, by_rule=True)
     return {"case_id": case.case_id, "state": case.state}
 

@@ -14,7 +14,7 @@ from services.aftersales.domain.case import (
     unplaced,
 )
 from services.aftersales.handlers.cases import ReturnDue, authorize, open_case, reject, settle
-from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
+from shared.events.aftersales import CaseKind, RejectReason
 from shared.events.orders import (
     CancelRefused,
     OrderCanceled,
@@ -30,9 +30,6 @@ from shared.events.warehouse import (
     ShipmentShipped,
 )
 from shared.values import PaymentMethod, SkuQuantity
-
-OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
-"""Reasons for which damaged goods are refunded too."""
 
 
 def placed(event: OrderPlaced, desk: AftersalesDesk) -> None:
@@ -139,8 +136,7 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
     """Refund what came back as agreed; nothing as agreed is a rejection (A2)."""
     case = desk.cases[event.case_id]
     known = desk.orders[case.order_id]
-    ours = case.reason in OUR_FAULT or case.kind is not CaseKind.RETURN
-    good = came_back_as_agreed(case, event.lines, damage_is_ours=ours)
+    good = came_back_as_agreed(case, event.lines)
     looked_at = replace(case, custody=Custody.INSPECTED)
     state = CASE.next(case.state, ReturnInspected)
     if state is None:
