@@ -5,7 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from services.notify.routing import PLANS, REACHED, NotifyDesk, Routing
+from services.notify.routing import REACHED, NotifyDesk, Routing, plan_for
 from services.notify.sending import ClaimMessages, RecordResults, RetryMessage, claim, named, record, retry
 from services.notify.tables import BuyerContact, Message, MessageState, OptOut
 from shared.events import notify, orders
@@ -30,7 +30,7 @@ def planned(event: Event, desk: NotifyDesk) -> list[tuple[str, str, str, str]]:
     order's, if it is about one: messages lie in the index as their orders do, and not on a page each among millions.
     """
     found = []
-    if (plan := PLANS.get(type(event))) is not None:
+    if (plan := plan_for(event)) is not None:
         channel = desk.routing.buyer if plan.audience == "buyer" else desk.routing.staff
         found.append((plan.template, plan.audience, channel))
     # that a webhook got its message is told to no webhook: one such message would make the next, for ever

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.notify.tables import CONTACTS, MESSAGES, OPT_OUTS
 from shared.events import aftersales, notify, orders, warehouse
+from shared.events.aftersales import CaseKind
 from shared.events.base import Event
 from shared.runtime.desk import Desk
 
@@ -43,6 +44,14 @@ PLANS: dict[type[Event], Plan] = {
     aftersales.AftersalesEventParked: Plan("event_parked", "staff"),
     notify.NotifyEventParked: Plan("event_parked", "staff"),
 }
+
+
+def plan_for(event: Event) -> Plan | None:
+    """What an event calls for. Nothing where it asks the buyer for what they cannot do."""
+    match event:
+        case aftersales.ReturnAuthorized(kind=CaseKind.RETURNED_PARCEL | CaseKind.REFUSED_COD):
+            return None  # the courier brings the goods; the buyer never had them
+    return PLANS.get(type(event))
 
 
 REACHED = (orders.OrderPlaced, orders.AddressConfirmed)

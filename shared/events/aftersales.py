@@ -66,12 +66,14 @@ class CaseRejected(Event, type="aftersales.case_rejected.v1", subject="order_id"
 
 
 class ReturnAuthorized(Event, type="aftersales.return_authorized.v1", subject="order_id"):
-    """The buyer may send these goods back until `return_by`; the dock expects them (A2)."""
+    """These goods may come back until `return_by`; the dock expects them (A2)."""
 
     order_id: Code
     case_id: Code
     lines: tuple[SkuQuantity, ...] = Field(min_length=1)
     return_by: Time
+    kind: CaseKind | None = None
+    """Of a `returned_parcel` and a `refused_cod` the courier brings the goods; null when the event is older than this field."""
 
 
 class RefundRequested(Event, type="aftersales.refund_requested.v1", subject="order_id"):

@@ -146,7 +146,8 @@ async def test_a_parcel_brought_back_is_a_case_for_all_its_goods(cod: bool, kind
     await shop.placed(cod=cod)
     await shop.returned()
     assert shop.case().kind is kind
-    assert shop.bench.said_of(ReturnAuthorized)[0].lines == goods(TEA=2)
+    said = shop.bench.said_of(ReturnAuthorized)[0]
+    assert (said.lines, said.kind) == (goods(TEA=2), kind)
     await shop.came_back(shop.case().case_id)
     assert shop.refunds == ([] if cod else [10000])
     assert shop.bench.said_of(CaseClosed)[0].refunded == money(0 if cod else 10000)

@@ -25,7 +25,9 @@ def placed(order_id: str = ORDER, **parts: Any) -> orders.OrderPlaced:
     return orders.OrderPlaced(**(known | parts))
 
 
-def shipped(order_id: str = ORDER) -> warehouse.ShipmentShipped:
+def shipped(
+    order_id: str = ORDER, delivery_method: DeliveryMethod = DeliveryMethod.COURIER
+) -> warehouse.ShipmentShipped:
     """Its parcel left."""
     return warehouse.ShipmentShipped(
         order_id=order_id,
@@ -33,11 +35,17 @@ def shipped(order_id: str = ORDER) -> warehouse.ShipmentShipped:
         courier="sf",
         courier_name="顺丰速运 SF Express",
         tracking_number="SF1",
-        delivery_method=DeliveryMethod.COURIER,
+        delivery_method=delivery_method,
         shipped_at=START,
         expected_at=LATER,
         last=True,
     )
+
+
+def authorized(kind: aftersales.CaseKind | None = aftersales.CaseKind.RETURN) -> aftersales.ReturnAuthorized:
+    """Its goods may come back."""
+    back = (SkuQuantity(sku="TEA", quantity=2),)
+    return aftersales.ReturnAuthorized(order_id=ORDER, case_id="c-1", lines=back, return_by=LATER, kind=kind)
 
 
 def canceled(order_id: str = ORDER) -> orders.OrderCanceled:
@@ -72,7 +80,6 @@ def escalated() -> orders.OrderEscalated:
 
 def for_buyers() -> dict[str, Event]:
     """Every event that buyers are told of, by its template (N1)."""
-    lines_back = (SkuQuantity(sku="TEA", quantity=2),)
     return {
         "address_confirmation": orders.AddressConfirmationRequested(
             order_id=ORDER, answer_by=LATER, cod=True, personal=PERSONAL
@@ -83,9 +90,7 @@ def for_buyers() -> dict[str, Event]:
         ),
         "canceled": canceled(),
         "expired": orders.OrderExpired(order_id=ORDER, refund=MONEY),
-        "return_authorized": aftersales.ReturnAuthorized(
-            order_id=ORDER, case_id="c-1", lines=lines_back, return_by=LATER
-        ),
+        "return_authorized": authorized(),
         "return_received": warehouse.ReturnReceived(order_id=ORDER, case_id="c-1"),
         "refund_requested": aftersales.RefundRequested(
             order_id=ORDER, case_id="c-1", amount=MONEY, reason="return"

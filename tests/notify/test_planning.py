@@ -8,12 +8,23 @@ import pytest
 from services.notify.handlers import service
 from services.notify.routing import PLANS, Routing, Webhook
 from services.notify.tables import Message
+from shared.events.aftersales import CaseKind
 from shared.events.orders import AddressConfirmed
 from shared.events.warehouse import StockDepleted
 from shared.values import DeliveryMethod
 from tests.builders import PERSONAL
 from tests.harness import Bench
-from tests.notify.news import ORDER, anomaly, canceled, escalated, for_buyers, parked, placed, shipped
+from tests.notify.news import (
+    ORDER,
+    anomaly,
+    authorized,
+    canceled,
+    escalated,
+    for_buyers,
+    parked,
+    placed,
+    shipped,
+)
 
 HOOKS = (
     Webhook("erp", "http://127.0.0.1:1/", "whsec_" + "A" * 32, ("orders.*", "warehouse.shipment_shipped.v1")),
@@ -31,6 +42,25 @@ async def test_buyers_are_told_of_each_step_that_concerns_them(template: str) ->
     bench = Bench(service())
     await bench.hear(placed(), for_buyers()[template])
     assert [(m.template, m.audience, m.state) for m in planned(bench)] == [(template, "buyer", "planned")]
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (CaseKind.RETURN, True),
+        (CaseKind.LATE_CANCEL, True),
+        (None, True),  # older than the field
+        (CaseKind.RETURNED_PARCEL, False),
+        (CaseKind.REFUSED_COD, False),
+    ],
+)
+async def test_only_a_buyer_who_has_or_gets_the_goods_is_asked_to_send_them_back(
+    kind: CaseKind | None, told: bool
+) -> None:
+    bench = Bench(service())
+    await bench.hear(placed(), authorized(kind))
+    assert [m.template for m in planned(bench)] == ["return_authorized"] * told
 
 
 @pytest.mark.requirement("N2")

@@ -112,6 +112,28 @@ def test_a_ship_notice_names_the_courier_as_people_know_it(
     assert f" {said}" in Texts("Tea House", "Asia/Shanghai").render("shipped", locale, facts | known).body
 
 
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize(
+    ("locale", "agreed", "refuse"),
+    [
+        (Locale.EN, "Your return for order T-1 is agreed", "do not accept the parcel"),
+        (Locale.ZH_CN, "订单 T-1 的退货申请已同意", "拒收"),
+    ],
+)
+def test_whoever_canceled_too_late_is_asked_to_refuse_the_parcel_or_send_it_back(
+    locale: Locale, agreed: str, refuse: str
+) -> None:
+    texts = Texts("Tea House", "Asia/Shanghai")
+    late = texts.render("return_authorized", locale, values("return_authorized", kind="late_cancel"))
+    assert refuse in late.body
+    assert "c-1" in late.body
+    asked = values("return_authorized")
+    for known in (asked, {name: value for name, value in asked.items() if name != "kind"}):
+        text = texts.render("return_authorized", locale, known)
+        assert text.subject == agreed
+        assert refuse not in text.body
+
+
 @pytest.mark.requirement("X7")
 def test_money_and_times_are_written_as_the_reader_writes_them() -> None:
     texts = Texts("Tea House", "Asia/Shanghai")

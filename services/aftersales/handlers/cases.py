@@ -72,7 +72,13 @@ def authorize(case: Case, desk: AftersalesDesk, *, by_rule: bool) -> Case:
     desk.cases.put(case)
     desk.timers.set(ReturnDue(case_id=case.case_id), return_by)
     desk.publish(
-        ReturnAuthorized(order_id=case.order_id, case_id=case.case_id, lines=case.lines, return_by=return_by)
+        ReturnAuthorized(
+            order_id=case.order_id,
+            case_id=case.case_id,
+            lines=case.lines,
+            return_by=return_by,
+            kind=case.kind,
+        )
     )
     return case
 
