@@ -7,6 +7,7 @@ from shared.events import aftersales, notify, orders, warehouse
 from shared.events.aftersales import CaseKind
 from shared.events.base import Event
 from shared.runtime.desk import Desk
+from shared.values import DeliveryMethod
 
 NECESSARY = (
     "address_confirmation",
@@ -47,10 +48,12 @@ PLANS: dict[type[Event], Plan] = {
 
 
 def plan_for(event: Event) -> Plan | None:
-    """What an event calls for. Nothing where it asks the buyer for what they cannot do."""
+    """What an event calls for. Nothing where it asks the buyer for what they cannot do, or tells what they just did."""
     match event:
         case aftersales.ReturnAuthorized(kind=CaseKind.RETURNED_PARCEL | CaseKind.REFUSED_COD):
             return None  # the courier brings the goods; the buyer never had them
+        case warehouse.ShipmentShipped(delivery_method=DeliveryMethod.SELF_PICKUP):
+            return None  # the buyer takes it over the counter at this moment
     return PLANS.get(type(event))
 
 

@@ -10,7 +10,7 @@ from services.notify.routing import PLANS, Routing, Webhook
 from services.notify.tables import Message
 from shared.events.aftersales import CaseKind
 from shared.events.orders import AddressConfirmed
-from shared.events.warehouse import StockDepleted
+from shared.events.warehouse import ShipmentShipped, StockDepleted
 from shared.values import DeliveryMethod
 from tests.builders import PERSONAL
 from tests.harness import Bench
@@ -61,6 +61,18 @@ async def test_only_a_buyer_who_has_or_gets_the_goods_is_asked_to_send_them_back
     bench = Bench(service())
     await bench.hear(placed(), authorized(kind))
     assert [m.template for m in planned(bench)] == ["return_authorized"] * told
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("method", DeliveryMethod)
+async def test_whoever_collects_the_goods_is_not_told_that_they_are_on_their_way(
+    method: DeliveryMethod,
+) -> None:
+    bench = Bench(service(Routing(webhooks=HOOKS)))
+    await bench.hear(placed(), shipped(delivery_method=method))
+    told = [m.template for m in planned(bench) if m.event_type == ShipmentShipped.wire_type]
+    letters = [] if method is DeliveryMethod.SELF_PICKUP else ["shipped"]
+    assert sorted(told) == ["event", "event", *letters], "systems are told all the same"
 
 
 @pytest.mark.requirement("N2")
