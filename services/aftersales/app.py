@@ -20,12 +20,12 @@ class AftersalesSettings(Settings):
     authorized_up_to: int = Field(
         Policy().authorized_up_to,
         ge=0,
-        description="Returns worth at most so much, in minor units, need no person (A2).",
+        description="Returns need no person while the order's refunds and open cases are at most so much, in minor units (A2).",
     )
     agent_limit: int = Field(
         Policy().agent_limit,
         ge=0,
-        description="Above this amount, in minor units, the back office approves (A3).",
+        description="Above this amount of an order's refunds and open cases, in minor units, the back office approves (A3).",
     )
     return_within: timedelta = Field(
         Policy().return_within, description="So long the buyer has to send authorized goods back (A2)."

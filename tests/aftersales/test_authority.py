@@ -68,6 +68,39 @@ async def test_above_an_agents_limit_the_back_office_decides(
 
 
 @pytest.mark.requirement("A3")
+async def test_what_is_asked_for_in_parts_is_above_the_limit_as_the_whole_is(shop: Shop) -> None:
+    parts = [await refund(shop, 60_000), await refund(shop, 60_000)]
+    for case_id in parts:
+        by_agent = await shop.bench.ask(ApproveCase(case_id=case_id), actor=COLLEAGUE)
+        assert code(by_agent) == ("no_authority", 403)
+    await shop.bench.ask(ApproveCase(case_id=parts[0]), actor=SUPERVISOR)
+    refunded = await shop.bench.ask(ApproveCase(case_id=parts[1]), actor=COLLEAGUE)
+    assert code(refunded) == ("no_authority", 403), "what was refunded counts as what is asked for"
+
+
+@pytest.mark.requirement("A3")
+async def test_what_was_refused_is_no_longer_part_of_the_whole(shop: Shop) -> None:
+    parts = [await refund(shop, 60_000), await refund(shop, 60_000)]
+    await shop.bench.ask(RejectCase(case_id=parts[0], reason="no dent"), actor=SUPERVISOR)
+    await shop.bench.ask(ApproveCase(case_id=parts[1]), actor=COLLEAGUE)
+    assert shop.refunds == [60_000]
+
+
+@pytest.mark.requirement("A3")
+async def test_returns_piece_by_piece_need_a_person_once_together_they_are_worth_enough() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 3, 20_000)))
+    await shop.delivered()
+    states = [(await shop.asks(TEA=1)).answer["state"] for _ in range(3)]
+    assert states == ["waiting_buyer", "waiting_buyer", "awaiting_approval"]
+    for n in (1, 2):
+        await shop.came_back(shop.case(n).case_id, TEA=1)
+    await shop.bench.ask(ApproveCase(case_id=shop.case(3).case_id), actor=COLLEAGUE)
+    await shop.came_back(shop.case(3).case_id, TEA=1)
+    assert shop.refunds == [20_000] * 3
+
+
+@pytest.mark.requirement("A3")
 @pytest.mark.parametrize("role", [Role.BACK_OFFICE, Role.ADMINISTRATOR])
 async def test_higher_roles_include_the_back_office(shop: Shop, role: Role) -> None:
     case_id = await refund(shop, 200_000)

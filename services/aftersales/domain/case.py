@@ -177,14 +177,19 @@ def within_window(known: KnownOrder, now: datetime, window: timedelta) -> bool:
     return known.delivered_at is not None and now <= known.delivered_at + window
 
 
-def may_approve(case: Case, actor: Actor, limit: int) -> str | None:
+def at_stake(known: KnownOrder, cases: list[Case]) -> int:
+    """What the buyer got back and would get by open cases: what is asked for in parts is judged as a whole (A3)."""
+    return known.refunded + sum(case.amount for case in cases if not case.over)
+
+
+def may_approve(case: Case, actor: Actor, stake: int, limit: int) -> str | None:
     """Why this actor may not approve the case, or None (A3): only people, nobody their own, above the limit the back office."""
     if actor.kind is not ActorKind.OPERATOR:
         return "only a person of the shop grants or refuses a case"
     if case.opened_by == str(actor):
         return "nobody approves their own request; ask a colleague"
-    if case.amount > limit and not actor.role.includes(Role.BACK_OFFICE):
-        return "the amount is above an agent's limit; ask the back office"
+    if stake > limit and not actor.role.includes(Role.BACK_OFFICE):
+        return "the order's refunds and open cases are above an agent's limit; ask the back office"
     return None
 
 

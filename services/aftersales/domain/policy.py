@@ -11,8 +11,8 @@ class Policy:
     return_window: timedelta = timedelta(days=15)
     """So long after delivery a return can be asked for (A2)."""
     authorized_up_to: int = 50_000
-    """A return of goods worth at most so much, in minor units, is authorized by rule (A2)."""
+    """While an order's refunds and open cases are at most so much, in minor units, its returns are authorized by rule (A2)."""
     agent_limit: int = 100_000
-    """Above this amount, in minor units, the back office approves (A3)."""
+    """Above this amount of an order's refunds and open cases, in minor units, the back office approves (A3)."""
     return_within: timedelta = timedelta(days=14)
     """So long the buyer has to send authorized goods back (A2)."""

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import Case, CaseState, KnownOrder, may_approve, within_window
+from services.aftersales.domain.case import Case, CaseState, KnownOrder, at_stake, may_approve, within_window
 from services.aftersales.handlers.cases import authorize, open_case, reject
 from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of
@@ -74,7 +74,7 @@ def _return(
     if not within_window(known, desk.now, desk.policy.return_window):
         days = desk.policy.return_window.days
         case = reject(case, RejectReason.OUTSIDE_WINDOW, f"asked more than {days} days after delivery", desk)
-    elif not missing and amount <= desk.policy.authorized_up_to:
+    elif not missing and _at_stake(case, desk) <= desk.policy.authorized_up_to:
         case = authorize(case, desk, by_rule=True)
     return {"case_id": case.case_id, "state": case.state}
 
@@ -113,6 +113,11 @@ def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
 def _decidable(case: Case, desk: AftersalesDesk) -> Case:
     if case.state is not CaseState.AWAITING_APPROVAL:
         raise Refused("not_awaiting_approval", f"the case is {case.state}")
-    if why := may_approve(case, desk.actor, desk.policy.agent_limit):
+    if why := may_approve(case, desk.actor, _at_stake(case, desk), desk.policy.agent_limit):
         raise Refused("no_authority", why, status=403)
     return case
+
+
+def _at_stake(case: Case, desk: AftersalesDesk) -> int:
+    known = desk.orders[case.order_id]
+    return at_stake(known, desk.cases_of(known))
