@@ -1,19 +1,22 @@
 """Whatever is asked, granted, sent back, doubled or late: never more is refunded than was paid (A2, O10)."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from services.aftersales.domain.case import KnownOrder
 from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from shared.events.aftersales import CaseClosed, CaseOpened, RefundRequested
 from shared.events.orders import OrderCanceled, OrderExpired
 from shared.events.warehouse import Condition
-from tests.aftersales.desk import DAY, Shop, money
+from tests.aftersales.desk import DAY, Shop, goods, money
 from tests.builders import lines
 from tests.harness import AGENT, SUPERVISOR
 
@@ -137,6 +140,48 @@ async def test_a_cancel_gives_back_only_what_a_refund_under_way_has_left(
     await shop.bench.hear(OrderCanceled(order_id=shop.order_id, reason="x", refund=money(10000)))
     assert shop.refunds == [agents, *rest]
     assert len(shop.bench.said_of(CaseClosed)) == 1 + len(rest)
+
+
+@pytest.mark.requirement("A2")
+@pytest.mark.parametrize("together", [False, True])
+async def test_of_one_article_at_two_prices_each_is_given_back_once(together: bool) -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 1, 9000), ("TEA", 1, 5000), ("CUP", 1, 6000)))
+    await shop.delivered()
+    for n in (1, 2):
+        await shop.asks(TEA=1)
+        if not together:
+            await shop.came_back(shop.case(n).case_id, TEA=1)
+    if together:
+        for n in (2, 1):
+            await shop.came_back(shop.case(n).case_id, TEA=1)
+    assert shop.refunds == [9000, 5000]
+
+
+@pytest.mark.requirement("A2")
+@settings(deadline=None)
+@example([("TEA", 1, 0)], 800, Random(1))
+@example([("TEA", 1, 0), ("CUP", 1, 5000)], 800, Random(1))
+@given(
+    st.lists(st.tuples(st.sampled_from(["TEA", "CUP"]), st.integers(1, 3), PRICES), min_size=1, max_size=4),
+    st.integers(-20_000, 2000),
+    st.randoms(use_true_random=False),
+)
+def test_piece_by_piece_all_goods_bring_what_they_bring_at_once(
+    items: list[tuple[str, int, int]], fee: int, dice: Any
+) -> None:
+    bought = lines(*items)
+    total = max(sum(one.quantity * one.unit_price for one in bought) + fee, 0)
+    known = KnownOrder("o", "shop", "1", bought, total, "CNY", cod=False, paid=total)
+    assert known.worth(known.all_lines()) == total
+    pieces = [sku for sku, quantity, _ in items for _ in range(quantity)]
+    dice.shuffle(pieces)
+    given = []
+    for sku in pieces:
+        given.append(known.worth(goods(**{sku: 1})))
+        known = replace(known, settled=known.settled + goods(**{sku: 1}))
+    assert sum(given) == total
+    assert min(given) >= 0
 
 
 @pytest.mark.requirement("A2")

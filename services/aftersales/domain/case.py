@@ -119,6 +119,8 @@ class KnownOrder:
     cases: tuple[str, ...] = ()
     claimed: tuple[SkuQuantity, ...] = ()
     """Pieces that cases ask for or got; no piece is returned twice."""
+    settled: tuple[SkuQuantity, ...] = ()
+    """Pieces whose price was given back."""
     whole_comes_back: bool = False
     """True once a case took the whole parcel: a late cancel, a refused or returned parcel."""
     placed: bool = True
@@ -147,20 +149,25 @@ class KnownOrder:
         return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in self.still_returnable().items())
 
     def worth(self, lines: tuple[SkuQuantity, ...]) -> int:
-        """What the buyer paid for these pieces: their share of what was paid, dearest first where prices differ."""
+        """What these pieces bring on top of those that were settled: one by one as much as all at once."""
+        return self._share(self.settled + lines) - self._share(self.settled)
+
+    def _share(self, lines: tuple[SkuQuantity, ...]) -> int:
+        """The share of these pieces in what was paid, dearest first where prices differ."""
         goods = sum(line.quantity * line.unit_price for line in self.lines)
         wanted: Counter[str] = Counter()
         for piece in lines:
             wanted[piece.sku] += piece.quantity
-        value = 0
+        value, whole = 0, True
         for line in sorted(self.lines, key=lambda one: -one.unit_price):
             part = min(line.quantity, wanted[line.sku])
             wanted[line.sku] -= part
             value += part * line.unit_price
-        if value == goods:
+            whole = whole and part == line.quantity
+        if whole:
             return min(self.paid, self.total)
         # a discount is shared by all pieces; fees for delivery go back only with everything
-        return min(value * min(self.total, goods) // goods, self.paid)
+        return min(value * min(self.total, goods) // max(goods, 1), self.paid)
 
     def refundable(self, amount: int) -> int:
         """At most what was paid and not yet given back."""

@@ -66,7 +66,7 @@ def authorize(case: Case, desk: AftersalesDesk, *, by_rule: bool) -> Case:
     desk.publish(CaseApproved(order_id=case.order_id, case_id=case.case_id, by_rule=by_rule))
     case = noted(case, desk.now, desk.actor, "approved by rule" if by_rule else "approved")
     if case.kind is CaseKind.REFUND_ONLY:
-        return settle(_move(case, CaseApproved), case.amount, desk)
+        return settle(_move(case, CaseApproved), case.lines, desk)
     return_by = desk.now + desk.policy.return_within
     case = replace(_move(case, ReturnAuthorized), custody=Custody.AUTHORIZED, return_by=return_by)
     desk.cases.put(case)
@@ -83,10 +83,13 @@ def authorize(case: Case, desk: AftersalesDesk, *, by_rule: bool) -> Case:
     return case
 
 
-def settle(case: Case, amount: int, desk: AftersalesDesk) -> Case:
-    """Ask finance for what the buyer gets back, never more than was paid, and close."""
+def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> Case:
+    """Ask finance for the price of these pieces, or for the sum that a case without pieces is about; never for more than was
+    paid. Then close."""
     known = desk.orders[case.order_id]
-    amount = known.refundable(amount)
+    amount = known.refundable(known.worth(pieces) if case.lines else case.amount)
+    known = replace(known, settled=known.settled + pieces, refunded=known.refunded + amount)
+    desk.orders.put(known)
     if amount:
         money = Money(amount=amount, currency=case.currency)
         desk.publish(
@@ -94,7 +97,6 @@ def settle(case: Case, amount: int, desk: AftersalesDesk) -> Case:
                 order_id=case.order_id, case_id=case.case_id, amount=money, reason=case.kind.value
             )
         )
-        desk.orders.put(replace(known, refunded=known.refunded + amount))
         case = replace(case, refund=Refund.REQUESTED, refunded=amount)
     return close(case, desk)
 

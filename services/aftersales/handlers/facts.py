@@ -144,9 +144,9 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
             desk.cases.put(looked_at)
             _came_too_late(case, good, desk)
     elif brought_by_courier(case, known):
-        _settle_brought_back(replace(looked_at, state=state), known.worth(good), desk)
+        _settle_brought_back(replace(looked_at, state=state), good, desk)
     elif good:
-        settle(replace(looked_at, state=state), known.worth(good), desk)
+        settle(replace(looked_at, state=state), good, desk)
     else:
         reject(looked_at, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
 
@@ -168,19 +168,19 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
     if case is None or case.state is not CaseState.WAITING_BUYER:
         return
     if brought_by_courier(case, desk.orders[case.order_id]):
-        _settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), 0, desk)
+        _settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), (), desk)
     else:
         reject(case, RejectReason.NOT_RETURNED, "the goods did not come back in time", desk)
 
 
-def _settle_brought_back(case: Case, found: int, desk: AftersalesDesk) -> None:
+def _settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
     """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
     known = desk.orders[case.order_id]
-    whole = known.worth(case.lines)
     # which pieces travel in which parcel is not known here, and the buyer may have one of them
-    part = found if known.several_parcels else whole
-    settle(case, part, desk)
+    pieces = found if known.several_parcels else case.lines
+    rest = known.worth(case.lines) - known.worth(pieces)
+    settle(case, pieces, desk)
     known = desk.orders[case.order_id]
-    if rest := known.refundable(whole - part):
+    if rest := known.refundable(rest):
         why = f"not in the parcel that came back, see {case.case_id}"
         open_case(known, CaseKind.REFUND_ONLY, why, (), rest, desk)
