@@ -86,6 +86,10 @@ class Shop:
             )
         )
 
+    async def completed(self) -> None:
+        """The buyer said that the goods are there."""
+        await self.bench.hear(orders.OrderCompleted(order_id=self.order_id, confirmed_by_buyer=True))
+
     async def returned(self, shipment: str = "s") -> None:
         """The courier brings a parcel back."""
         event = warehouse.ShipmentReturned(

@@ -34,6 +34,32 @@ async def test_a_discount_is_shared_by_the_pieces() -> None:
     assert shop.refunds == [4000, 4000]
 
 
+@pytest.mark.requirement("A2")
+async def test_without_a_couriers_word_the_time_for_returns_begins_when_the_order_is_completed() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.bench.pass_time(3 * DAY)
+    await shop.completed()
+    await shop.bench.pass_time(15 * DAY)
+    assert (await shop.asks(TEA=1)).answer["state"] == "waiting_buyer"
+    await shop.bench.pass_time(DAY)
+    assert (await shop.asks(TEA=1)).answer["state"] == "closed"
+    await shop.came_back(shop.case().case_id, TEA=1)
+    assert shop.refunds == [5000]
+
+
+@pytest.mark.requirement("A2")
+async def test_the_couriers_word_counts_more_than_the_completion_before_or_after_it() -> None:
+    for steps in (("delivered", "completed"), ("completed", "delivered")):
+        shop = Shop()
+        await shop.placed()
+        arrived = shop.bench.clock.now()
+        for step in steps:
+            await shop.bench.pass_time(DAY)
+            await (shop.delivered(at=arrived) if step == "delivered" else shop.completed())
+        assert shop.bench.row("known_orders", shop.order_id).delivered_at == arrived
+
+
 @pytest.mark.requirement("X1")
 async def test_nothing_is_asked_of_an_order_that_only_the_warehouse_has_told_of() -> None:
     shop = Shop()

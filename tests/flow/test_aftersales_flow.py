@@ -20,7 +20,7 @@ from shared.events.aftersales import (
 )
 from shared.events.orders import OrderCanceled, OrderCompleted
 from shared.values import PaymentMethod, SkuQuantity
-from tests.builders import SOURCE, cancel, lines, oid, paid, submitted
+from tests.builders import SOURCE, cancel, lines, oid, paid, receipt, submitted
 from tests.harness import AGENT, SHOP, SUPERVISOR
 from tests.town import Town
 
@@ -131,6 +131,17 @@ async def test_a_return_asked_too_late_is_rejected_and_one_before_delivery_refus
     await town.outside(asks())
     assert early.refusal is not None
     assert [e.reason for e in town.said(CaseRejected)] == [RejectReason.OUTSIDE_WINDOW]
+
+
+@pytest.mark.requirement("A2")
+async def test_a_buyer_who_confirmed_receipt_may_return_although_the_courier_said_nothing(town: Town) -> None:
+    await town.ship(await town.release())
+    early = await town.outside(asks())
+    assert early.refusal is not None
+    await town.outside(receipt())
+    await dock(town, (await town.outside(asks())).answer["case_id"])
+    assert refunds(town) == [10000]
+    assert town.parked() == []
 
 
 @pytest.mark.requirement("A3")

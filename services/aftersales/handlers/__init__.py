@@ -18,6 +18,7 @@ CONSUMES = (
     on(orders.PaymentRecorded, facts.paid, order),
     on(orders.OrderCanceled, facts.owed, order),
     on(orders.OrderExpired, facts.owed, order),
+    on(orders.OrderCompleted, facts.completed, order),
     on(orders.CancelRefused, facts.late_cancel, order),
     # from the warehouse
     on(warehouse.ShipmentShipped, facts.shipped, order),

@@ -18,6 +18,7 @@ from shared.events.aftersales import CaseKind, RejectReason
 from shared.events.orders import (
     CancelRefused,
     OrderCanceled,
+    OrderCompleted,
     OrderExpired,
     OrderPlaced,
     PaymentRecorded,
@@ -75,6 +76,13 @@ def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
     if event.last:
         known = replace(known, delivered_at=event.delivered_at)
     desk.orders.put(known)
+
+
+def completed(event: OrderCompleted, desk: AftersalesDesk) -> None:
+    """The buyer has the goods, also where the courier never said so: the return window begins (A2)."""
+    known = desk.orders[event.order_id].paid_in_full()
+    if known.delivered_at is None:
+        desk.orders.put(replace(known, delivered_at=desk.envelope.time))
 
 
 def owed(event: OrderCanceled | OrderExpired, desk: AftersalesDesk) -> None:
