@@ -70,11 +70,19 @@ def named(command: ClaimMessages | RecordResults | RetryMessage, desk: NotifyDes
 
 
 def claim(command: ClaimMessages, desk: NotifyDesk) -> Claim:
-    """Give a sender the messages that are still due; nobody else gets them until the lease ends."""
+    """Give a sender the messages that are still due; nobody else gets them until the lease ends.
+
+    One whose tries nobody ever booked, as senders die of it or a bug keeps it from being booked, is given up: else it would
+    leave again at the end of each lease, for ever.
+    """
     claimed, lease = [], desk.now + LEASE
     for message_id in command.message_ids:
         message = desk.messages.get(message_id)
-        if message is not None and message.state is MessageState.PLANNED and message.due <= desk.now:
+        if message is None or message.state is not MessageState.PLANNED or message.due > desk.now:
+            continue
+        if message.tries >= TRIES:
+            _give_up(message, "it may have left: what became of its last try was not booked", desk)
+        else:
             desk.messages.put(replace(message, due=lease, tries=message.tries + 1))
             claimed.append(message_id)
     return Claim(message_ids=tuple(claimed), lease=lease)
@@ -94,8 +102,7 @@ def record(command: RecordResults, desk: NotifyDesk) -> None:
         elif result.suppressed:
             desk.messages.put(replace(message, state=MessageState.SUPPRESSED, last_error=result.error))
         elif result.lasting or message.tries >= TRIES:
-            desk.messages.put(replace(message, state=MessageState.FAILED, last_error=result.error))
-            _say(MessageFailed, message, desk, reason=result.error)
+            _give_up(message, result.error, desk)
         else:
             later = backed_off(message, desk.now)
             desk.messages.put(replace(message, due=later, last_error=result.error))
@@ -104,6 +111,11 @@ def record(command: RecordResults, desk: NotifyDesk) -> None:
 def backed_off(message: Message, now: datetime) -> datetime:
     """When a failed try is repeated: 5 s, doubling, an hour at most."""
     return now + min(timedelta(seconds=5 * 2 ** (message.tries - 1)), LONGEST_WAIT)
+
+
+def _give_up(message: Message, reason: str, desk: NotifyDesk) -> None:
+    desk.messages.put(replace(message, state=MessageState.FAILED, last_error=reason))
+    _say(MessageFailed, message, desk, reason=reason)
 
 
 def _say(event: type[Event], message: Message, desk: NotifyDesk, **more: Any) -> None:
