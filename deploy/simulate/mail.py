@@ -1,10 +1,11 @@
 """The outside world of notify: a post office that counts what it is handed, and the sender that hands it over."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from deploy.simulate.host import Host
 from deploy.simulate.steps import Fiber, Step
+from services.notify.sender import SEND_SECONDS
 from services.notify.sending import LEASE, Claim, ClaimMessages, RecordResults, Result
 from shared.runtime.commands import asked
 from shared.runtime.messages import Command, Outcome, Status
@@ -58,14 +59,23 @@ class Sender:
         try:
             for message_id in claim.message_ids:
                 await Step("before handing over")
-                if self.mail.take(message_id):
+                if self.too_late(claim.lease):
+                    results.append(Result(message_id=message_id, error="too late", untried=True))
+                    continue
+                sent = self.mail.take(message_id)
+                # for one that was handed over later, there is no excuse when it comes twice
+                if sent and self.host.town.clock.now() < claim.lease:
                     taken.append(message_id)
-                results.append(Result(message_id=message_id, error="" if message_id in taken else "closed"))
+                results.append(Result(message_id=message_id, error="" if sent else "closed"))
             await Step("between handing over and booking")
             booked = await self.book(results, claim.lease) and self.host.town.clock.now() < claimed_at + LEASE
         finally:
             for message_id in () if booked else taken:
                 self.mail.unsure[message_id] = self.mail.unsure.get(message_id, 0) + 1
+
+    def too_late(self, lease: datetime) -> bool:
+        """Whether somebody else may soon have what is left."""
+        return self.host.town.clock.now() + timedelta(seconds=SEND_SECONDS) > lease
 
     async def claim(self, message_ids: list[str]) -> Claim | None:
         """Take messages, so that nobody else sends them; None when a bug was in the way."""

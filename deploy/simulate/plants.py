@@ -280,6 +280,8 @@ PLANTS: dict[str, Plant] = {
         (SimStore, "republish", _refilled_without_a_trace),), within=10_000),
     "no-claim": Plant("messages are sent without being claimed", ((Sender, "claim", _sent_without_claim),)),
     "not-booked": Plant("a sent message is not booked, and sent again", ((Sender, "book", _never_booked),)),
+    "lease-unseen": Plant("a sender that was frozen for longer than its lease sends what it had left", (
+        (Sender, "too_late", lambda self, lease: False),), within=10_000),
     "check-by-picker": Plant("whoever picked may check", _handlers("warehouse", CheckStartScanned=_check_by_anyone)),
     "stock-kept": Plant("a canceled order keeps its stock", ((allocation, "give_back", _keeps_stock),)),
     "canceled-though-gone": Plant("an order is called canceled after its parcel left", _handlers(

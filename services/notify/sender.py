@@ -6,7 +6,7 @@ is outside. After a crash between sending and booking the lease ends and the mes
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from jinja2.exceptions import TemplateError
@@ -95,7 +95,7 @@ class Sender:
         if claim.message_ids:
             busy = asyncio.Semaphore(AT_ONCE)
             jobs = [
-                self._send(m, c, out, channel, busy)
+                self._send(m, c, out, channel, busy, claim.lease)
                 for m, c, out in await self._with_contacts(claim.message_ids)
             ]
             await self._book(name, await asyncio.gather(*jobs), claim.lease)
@@ -135,10 +135,13 @@ class Sender:
         out: bool,
         channel: Channel,
         busy: asyncio.Semaphore,
+        lease: datetime,
     ) -> Result:
         if out and message.audience == "buyer" and message.template not in NECESSARY:
             return Result(message_id=message.message_id, error="the buyer opted out", suppressed=True)
         async with busy:
+            if why := self._too_late(lease):
+                return Result(message_id=message.message_id, error=why, untried=True)
             try:
                 letter = self._letter(message, contact)
                 if not letter.recipient:
@@ -163,6 +166,15 @@ class Sender:
                 log.exception("message cannot be sent", message=message.message_id, template=message.template)
                 return Result(message_id=message.message_id, error=f"a bug: {type(error).__name__}")
         return Result(message_id=message.message_id)
+
+    def _too_late(self, lease: datetime) -> str:
+        """Why no letter is begun any more; empty as long as there is time for one.
+
+        By the clock that claims go by: where a driver moves it, a lease can end at any moment, and a letter waits for the next.
+        """
+        if self.runtime.clock.now() + timedelta(seconds=SEND_SECONDS) > lease:  # the process was frozen
+            return "the lease was about to end"
+        return ""
 
     def _letter(self, message: Message, contact: BuyerContact | None) -> Letter:
         facts = message.facts

@@ -43,6 +43,8 @@ class Result(Command):
     """True when trying again cannot help."""
     suppressed: bool = False
     """True when it is not to be sent at all; `error` says why."""
+    untried: bool = False
+    """True when it was given back for any sender to take; `error` says why."""
 
 
 class RecordResults(Command):
@@ -99,6 +101,8 @@ def record(command: RecordResults, desk: NotifyDesk) -> None:
         if not result.error:
             desk.messages.put(replace(message, state=MessageState.SENT, last_error=""))
             _say(MessageSent, message, desk)
+        elif result.untried:
+            desk.messages.put(replace(message, due=desk.now, tries=message.tries - 1))
         elif result.suppressed:
             desk.messages.put(replace(message, state=MessageState.SUPPRESSED, last_error=result.error))
         elif result.lasting or message.tries >= TRIES:

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.notify import sender as module
+from services.notify.channels import Letter
 from services.notify.sending import LEASE, TRIES, RecordResults
 from services.notify.tables import MessageState
 from shared.runtime.commands import Busy
@@ -89,3 +91,38 @@ async def test_a_letter_that_can_never_be_booked_is_given_up_after_as_many_tries
     }
     failed = "SELECT count(*) FROM event_log WHERE type = 'notify.message_failed.v1'"
     assert await home.pool.fetchval(failed) == 2
+
+
+async def test_a_sender_that_was_frozen_leaves_the_rest_to_whoever_has_it_now(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 1)
+    awake, frozen = Box(), Box()
+
+    async def freeze(letter: Letter) -> None:
+        frozen.letters.append(letter)
+        home.clock.move_to(home.clock.now() + LEASE)
+        await home.sender(file=awake)._send_due("file", awake)
+
+    monkeypatch.setattr(frozen, "send", freeze)
+    await home.sender(file=frozen)._send_due("file", frozen)
+    assert len(frozen.letters) == 1, "what was under way could not be held back"
+    assert len(awake.letters) == 2
+    assert {m.state for m in await home.messages()} == {MessageState.SENT}
+
+
+async def test_what_a_sender_had_no_time_for_is_due_at_once_and_counts_as_no_try(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 1)
+    box = Box()
+
+    async def slow(letter: Letter) -> None:
+        box.letters.append(letter)
+        home.clock.move_to(home.clock.now() + LEASE - timedelta(seconds=module.SEND_SECONDS - 1))
+
+    monkeypatch.setattr(box, "send", slow)
+    await home.sender(file=box)._send_due("file", box)
+    (left,) = [m for m in await home.messages() if m.state is MessageState.PLANNED]
+    assert (left.tries, left.due) == (0, home.clock.now())
+    assert len(box.letters) == 1
