@@ -67,15 +67,15 @@ class Sender:
                 loops.create_task(self._loop(name, channel))
 
     async def _loop(self, name: str, channel: Channel) -> None:
-        while True:
+        while not self.runtime.stopping.is_set():
             try:
                 sent = await self._send_due(name, channel)
             except Exception as error:
                 log.warning("sender waits", channel=name, error=type(error).__name__)
                 sent = 0
-                await asyncio.sleep(PAUSE)
+                await self.runtime.stopping.within(PAUSE)
             if sent < BATCH:
-                await asyncio.sleep(POLL)
+                await self.runtime.stopping.within(POLL)
 
     async def _send_due(self, name: str, channel: Channel) -> int:
         now = self.runtime.clock.now()
@@ -172,6 +172,8 @@ class Sender:
 
         By the clock that claims go by: where a driver moves it, a lease can end at any moment, and a letter waits for the next.
         """
+        if self.runtime.stopping.is_set():
+            return "the service is stopping"
         if self.runtime.clock.now() + timedelta(seconds=SEND_SECONDS) > lease:  # the process was frozen
             return "the lease was about to end"
         return ""

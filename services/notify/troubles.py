@@ -1,6 +1,5 @@
 """What could not be sent, by channel: for the doctor, and as gauges."""
 
-import asyncio
 import contextlib
 from typing import Any
 
@@ -44,7 +43,7 @@ class TroubleGauges:
 
     async def run(self) -> None:
         """Set the gauges again and again."""
-        while True:
+        while not self.runtime.stopping.is_set():
             with contextlib.suppress(Exception):  # read again soon
                 found = await troubles(self.runtime.read)
                 self._waiting.clear()
@@ -52,4 +51,4 @@ class TroubleGauges:
                 for one in found:
                     self._waiting.labels(one["channel"]).set(one["waiting"])
                     self._given_up.labels(one["channel"]).set(one["given_up"])
-            await asyncio.sleep(SAMPLE_SECONDS)
+            await self.runtime.stopping.within(SAMPLE_SECONDS)

@@ -26,16 +26,17 @@ from shared.runtime.relay import Relay
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings
 from shared.runtime.store import Changes
-from shared.runtime.tasks import Loops
+from shared.runtime.tasks import Loops, Signal
 from shared.runtime.telemetry import Metrics
 from shared.runtime.turn import Turns
 
 SAMPLE_SECONDS = 5
 """How often the gauges (lag, outbox, parked, overdue timers) are read."""
 
-
 SYNC_SECONDS = 10
 """How often a wall clock is set by the database's."""
+FINISH_SECONDS = 25
+"""That a service's further loops have to end by themselves; longer than they may wait for an answer from outside."""
 
 
 class Runtime:
@@ -62,8 +63,10 @@ class Runtime:
         self.parking = Parking(self.turns, self.pool, self.intake.decode)
         self.forgetting = Forgetting(self.pool, self.clock, settings.ids_kept_for)
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        """Further loops of the service, run from start to stop."""
-        self._loops = Loops()
+        """Further loops of the service, run from start to stop. They end by themselves when `stopping` is set: what they have
+        in hand, they finish."""
+        self.stopping = Signal()
+        self._loops, self._further = Loops(), Loops()
         self.turns.after_commit += [self.metrics.turn_done, self._committed]
         self.turns.took = self.metrics.turn_took
 
@@ -94,14 +97,17 @@ class Runtime:
             self.forgetting.run,
             self._sample,
             self._keep_time,
-            *self.background,
         ):
             self._loops.begin(loop)
+        for loop in self.background:
+            self._further.begin(loop)
 
     async def stop(self) -> None:
         """Finish what is in hand, then close; nothing is lost by stopping at any point."""
-        with contextlib.suppress(Exception):
-            await self.intake.stop()
+        self.stopping.set()
+        # commands last: what further loops finish, they say through them
+        finished = self._further.end(FINISH_SECONDS)
+        await asyncio.gather(self.intake.stop(), finished, return_exceptions=True)
         await self.commands.stop()
         await self._loops.end()
         with contextlib.suppress(Exception):
@@ -130,7 +136,7 @@ class Runtime:
             "http": self.commands.trouble,
             "relay": self.relay.trouble,
             "timers": self.due.trouble,
-            "loops": self._loops.trouble,
+            "loops": self._loops.trouble or self._further.trouble,
         }
 
     async def progress(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The loops of a service: kept going, and ended."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any
@@ -17,6 +18,15 @@ AGAIN = 1.0
 """Seconds after which a loop that goes on is told again."""
 
 
+class Signal(asyncio.Event):
+    """Something that loops wait for, and may go on without."""
+
+    async def within(self, seconds: float) -> None:
+        """Return when it is set, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.wait(), seconds)
+
+
 class Loops:
     """Loops that go on until they are ended; one that ends by an error it did not expect is begun again."""
 
@@ -30,8 +40,10 @@ class Loops:
         name = getattr(loop, "__qualname__", "loop")
         self._tasks.append(asyncio.create_task(self._keep(name, loop), name=name))
 
-    async def end(self) -> None:
-        """End them all."""
+    async def end(self, patience: float = 0) -> None:
+        """End them all; those that end by themselves have so many seconds for it."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience)
         await end(self._tasks)
 
     @property

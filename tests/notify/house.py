@@ -26,6 +26,7 @@ from shared.runtime.http import create_app
 from shared.runtime.postgres import PostgresStore, make_pool
 from shared.runtime.reading import reader
 from shared.runtime.running import Runtime
+from shared.runtime.tasks import Signal
 from shared.runtime.turn import Turns
 from shared.values import Actor, Locale
 from tests.harness import START, Bench
@@ -56,6 +57,7 @@ class House:
         self.commands = Commands(self.turns)
         self.read = reader(pool)
         self.tokens = Tokens(PUBLIC)
+        self.stopping = Signal()
         self._bench = Bench(self.service)
 
     async def hear(self, *events: Event) -> None:

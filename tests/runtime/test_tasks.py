@@ -65,3 +65,21 @@ async def test_a_loop_that_is_done_is_not_begun_again():
     await loops.end()
     assert begun == [1]
     assert loops.trouble is None
+
+
+async def test_a_loop_that_ends_by_itself_is_given_time_for_it_and_another_is_not_waited_for_longer():
+    stop, ended = tasks.Signal(), []
+
+    async def tidy() -> None:
+        await stop.within(60)
+        await asyncio.sleep(0.01)
+        ended.append("tidy")
+
+    loops = tasks.Loops()
+    loops.begin(tidy)
+    loops.begin(lambda: asyncio.sleep(60))
+    await stop.within(0.01)
+    stop.set()
+    async with asyncio.timeout(5):
+        await loops.end(0.1)
+    assert ended == ["tidy"]
