@@ -4,6 +4,7 @@ import email
 import json
 import resource
 import signal
+from dataclasses import replace
 from email import policy
 from pathlib import Path
 
@@ -112,6 +113,27 @@ async def test_webhooks_are_signed_and_named_by_the_event_each_time() -> None:
     assert [v["type"] for v in verified] == ["orders.order_canceled.v1"] * 2
     assert verified[0]["data"] == LETTER.facts
     assert len({headers["webhook-id"] for headers, _ in server.got}) == 1
+
+
+@pytest.mark.requirement("N3")
+@pytest.mark.parametrize(
+    ("sku", "quoted"),
+    [
+        ("TEA-1/a:b@c+d_e", "TEA-1/a:b@c+d_e"),
+        ("茶叶-1", "%E8%8C%B6%E5%8F%B6-1"),
+        ("tea.1", "tea%2E1"),
+        ("tea%2E1", "tea%252E1"),
+    ],
+)
+async def test_a_webhook_is_named_in_ascii_without_a_dot_whatever_a_shop_calls_its_wares(
+    sku: str, quoted: str
+) -> None:
+    async with HookServer().running() as server:
+        channel = WebhookChannel(Webhook("erp", server.url, SECRET, ("*",)))
+        await channel.send(replace(LETTER, event_id=f"/handover/warehouse sku/{sku}/3"))
+    ((headers, body),) = server.got
+    assert headers["webhook-id"] == f"/handover/warehouse:sku/{quoted}/3"
+    Verifier(SECRET).verify(body, headers)
 
 
 @pytest.mark.requirement("N6")
