@@ -79,6 +79,9 @@ def _found(look: Look) -> Iterator[_Found]:
             what = f"{counted(channel['waiting'], 'letter')} not sent to {name} after a failed try ({channel['last_error']})"
             do = f"bring back what {name} sends to; they are tried again by themselves"
             yield what, do, CHANNEL, channel["tries"] >= TRIES_TO_WAIT
+        if channel["unserved"]:
+            what = f"{counted(channel['unserved'], 'letter')} for {name}, which notify's settings do not name"
+            yield what, "name it there again: they wait for it, and leave then by themselves", CHANNEL
         if channel["given_up"]:
             what = f"{counted(channel['given_up'], 'letter')} to {name} given up"
             yield what, "GET /v1/messages?state=failed says why; POST /v1/messages/<id>/retry", CHANNEL, False

@@ -58,8 +58,9 @@ def router(runtime: Runtime) -> APIRouter:
 
     @routes.get("/channels")
     async def channels(asked: Anyone) -> list[dict[str, Any]]:
-        """Channels with messages that could not be sent: how many wait for another try, how many were given up."""
-        return await troubles(runtime.read)
+        """Channels with messages that could not be sent: how many wait for another try, or for a channel that the settings do
+        not name, and how many were given up."""
+        return await troubles(runtime)
 
     @routes.post("/messages/{message_id}/retry")
     async def retry(message_id: Code, asked: BackOffice) -> Any:

@@ -6,11 +6,14 @@ from typing import Any
 from prometheus_client import Gauge
 from sqlalchemy import func, select
 
+from services.notify.routing import Routing
 from services.notify.tables import MessageState, messages
-from shared.runtime.reading import Read
 from shared.runtime.running import SAMPLE_SECONDS, Runtime
 
 _last_error = messages.c.doc["last_error"].astext
+_PLANNED = select(messages.c.channel, func.count().label("unserved")).where(
+    messages.c.state == MessageState.PLANNED
+)
 _TRIED = select(
     messages.c.channel,
     func.count().label("waiting"),
@@ -22,14 +25,21 @@ _GIVEN_UP = select(messages.c.channel, func.count().label("given_up")).where(
 )
 
 
-async def troubles(read: Read) -> list[dict[str, Any]]:
-    """Of each channel with any: messages that wait after a failed try, the most tries, an error, and how many were given up."""
+async def troubles(runtime: Runtime) -> list[dict[str, Any]]:
+    """Of each channel with any: messages that wait after a failed try, the most tries, an error; how many wait for a channel
+    that the settings do not name; and how many were given up."""
+    served = messages.c.channel.in_(channels_of(runtime.service.desk().routing))
     found: dict[str, dict[str, Any]] = {}
-    for query in (_TRIED, _GIVEN_UP):
-        for record in await read(query.group_by(messages.c.channel)):
-            empty = {"waiting": 0, "tries": 0, "last_error": "", "given_up": 0}
+    for query in (_PLANNED.where(~served), _TRIED.where(served), _GIVEN_UP):
+        for record in await runtime.read(query.group_by(messages.c.channel)):
+            empty = {"waiting": 0, "tries": 0, "last_error": "", "unserved": 0, "given_up": 0}
             found.setdefault(record["channel"], empty).update(record)
     return [found[channel] for channel in sorted(found)]
+
+
+def channels_of(routing: Routing) -> list[str]:
+    """The channels that the settings name; files are always written."""
+    return ["file", routing.buyer, routing.staff, *(f"webhook:{w.name}" for w in routing.webhooks)]
 
 
 class TroubleGauges:
@@ -39,16 +49,20 @@ class TroubleGauges:
         self.runtime = runtime
         more: dict[str, Any] = {"namespace": "handover", "registry": runtime.metrics.registry}
         self._waiting = Gauge("unsent_messages", "Letters that wait after a failed try.", ["channel"], **more)
+        self._unserved = Gauge(
+            "unserved_messages", "Letters for a channel that the settings do not name.", ["channel"], **more
+        )
         self._given_up = Gauge("given_up_messages", "Letters given up.", ["channel"], **more)
 
     async def run(self) -> None:
         """Set the gauges again and again."""
         while not self.runtime.stopping.is_set():
             with contextlib.suppress(Exception):  # read again soon
-                found = await troubles(self.runtime.read)
-                self._waiting.clear()
-                self._given_up.clear()
+                found = await troubles(self.runtime)
+                for gauge in (self._waiting, self._unserved, self._given_up):
+                    gauge.clear()
                 for one in found:
                     self._waiting.labels(one["channel"]).set(one["waiting"])
+                    self._unserved.labels(one["channel"]).set(one["unserved"])
                     self._given_up.labels(one["channel"]).set(one["given_up"])
             await self.runtime.stopping.within(SAMPLE_SECONDS)

@@ -60,6 +60,15 @@ class House:
         self.stopping = Signal()
         self._bench = Bench(self.service)
 
+    @property
+    def runtime(self) -> Runtime:
+        """Itself, to whoever asks for a runtime."""
+        return cast(Runtime, self)
+
+    def under(self, routing: Routing) -> "House":
+        """The same house under other settings."""
+        return House(self.pool, routing)
+
     async def hear(self, *events: Event) -> None:
         """Events of the other services, in one batch."""
         outcomes = await self.turns.run([self._bench.incoming(event) for event in events])
@@ -68,7 +77,7 @@ class House:
     def sender(self, **channels: Channel) -> Sender:
         """A sender over these channels."""
         texts = Texts("Tea House", "Asia/Shanghai")
-        return Sender(cast(Runtime, self), channels, texts, "duty@shop.example", Locale.EN)
+        return Sender(self.runtime, channels, texts, "duty@shop.example", Locale.EN)
 
     async def messages(self) -> list[Message]:
         """All messages, by template."""
@@ -82,7 +91,7 @@ class House:
         from datetime import timedelta
 
         token = create_token(PRIVATE, actor, timedelta(hours=1))
-        app = create_app(cast(Runtime, self), [api.router(cast(Runtime, self))], title="notify")
+        app = create_app(self.runtime, [api.router(self.runtime)], title="notify")
         transport = httpx.ASGITransport(app)
         return httpx.AsyncClient(
             transport=transport, base_url="http://notify", headers={"authorization": f"Bearer {token}"}

@@ -119,12 +119,12 @@ async def test_back_off_grows_the_same_way_each_time_and_ends(home: House) -> No
         await sender._send_due("file", dead)
         (message,) = [m for m in await home.messages() if m.template == "shipped"]
         if len(waits) == 1:
-            stuck = {"channel": "file", "waiting": 1, "tries": 2, "last_error": "away", "given_up": 0}
-            assert await troubles(home.read) == [stuck]
+            stuck = {"channel": "file", "waiting": 1, "tries": 2, "last_error": "away"}
+            assert await troubles(home.runtime) == [stuck | {"unserved": 0, "given_up": 0}]
         waits.append((message.due - home.clock.now()).total_seconds())
         home.clock.move_to(max(message.due, home.clock.now()))
     assert message.state is MessageState.FAILED
-    assert [(t["waiting"], t["given_up"]) for t in await troubles(home.read)] == [(0, 1)]
+    assert [(t["waiting"], t["given_up"]) for t in await troubles(home.runtime)] == [(0, 1)]
     assert sum(waits[:-1]) > 12 * 3600, "a mail server may be away for a night"
     assert waits[:4] == [5, 10, 20, 40]
     assert waits[:-1] == sorted(waits[:-1])
@@ -158,6 +158,27 @@ async def test_who_opted_out_gets_only_what_concerns_contract_and_money(home: Ho
     kinds = {letter.event_type.split(".")[1] for letter in box.letters}
     assert kinds.isdisjoint({"shipment_shipped", "shipment_delivered", "return_received"})
     assert {"order_canceled", "refund_requested", "case_rejected", "address_confirmation_requested"} <= kinds
+
+
+@pytest.mark.requirement("N6")
+async def test_what_waits_for_a_channel_that_the_settings_lost_is_seen_and_leaves_when_they_name_it_again(
+    home: House,
+) -> None:
+    await home.hear(placed(), canceled())
+    renamed = home.under(Routing(buyer="email"))
+    lost = {
+        "channel": "webhook:erp",
+        "waiting": 0,
+        "tries": 0,
+        "last_error": "",
+        "unserved": 2,
+        "given_up": 0,
+    }
+    assert await troubles(renamed.runtime) == [lost], "files are written all the same"
+    assert await troubles(home.runtime) == []
+    box = Box()
+    await home.sender()._send_due("webhook:erp", box)
+    assert len(box.letters) == 2
 
 
 @pytest.mark.requirement("N2")

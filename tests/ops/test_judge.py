@@ -69,7 +69,9 @@ def test_all_that_is_well_is_not_worth_a_word():
          runbooks.GAP),
         (seen(failed=[{"key": "k", "type": "orders.order_paid.v1", "stream": "order/a", "reason": "KeyError"}]),
          runbooks.PARKED),
-        (seen(channels=[{"channel": "email", "waiting": 4, "tries": 9, "last_error": "refused", "given_up": 0}]),
+        (seen(channels=[{"channel": "email", "waiting": 4, "tries": 9, "last_error": "refused", "unserved": 0, "given_up": 0}]),
+         runbooks.CHANNEL),
+        (seen(channels=[{"channel": "webhook:erp", "waiting": 0, "tries": 0, "last_error": "", "unserved": 3, "given_up": 0}]),
          runbooks.CHANNEL),
     ],
 )  # fmt: skip
@@ -86,9 +88,22 @@ def test_each_trouble_names_its_runbook_and_wakes_somebody(look: Look, runbook: 
         seen(progress={"outbox": 3, "outbox_oldest_seconds": 1}),
         seen(lag={"orders": 8}),
         seen(
-            channels=[{"channel": "email", "waiting": 1, "tries": 1, "last_error": "refused", "given_up": 0}]
+            channels=[
+                {
+                    "channel": "email",
+                    "waiting": 1,
+                    "tries": 1,
+                    "last_error": "refused",
+                    "unserved": 0,
+                    "given_up": 0,
+                }
+            ]
         ),
-        seen(channels=[{"channel": "email", "waiting": 0, "tries": 0, "last_error": "", "given_up": 2}]),
+        seen(
+            channels=[
+                {"channel": "email", "waiting": 0, "tries": 0, "last_error": "", "unserved": 0, "given_up": 2}
+            ]
+        ),
     ],
 )
 def test_what_mends_itself_is_said_and_wakes_nobody(look: Look):
