@@ -1,8 +1,10 @@
 """Sending: once, by leases, with back-off, each channel by itself (N2, N3, N6). On a real database."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.harness import AGENT, SUPERVISOR
 from tests.notify.house import Box, House, house
 from tests.notify.news import anomaly, canceled, for_buyers, placed, shipped
 
+OPERATIONS = Path("docs/operations.md").read_text()
 HOOK = Webhook("erp", "http://127.0.0.1:1/hook", "whsec_" + "A" * 32, ("orders.*",))
 
 
@@ -179,6 +182,14 @@ async def test_what_waits_for_a_channel_that_the_settings_lost_is_seen_and_leave
     box = Box()
     await home.sender()._send_due("webhook:erp", box)
     assert len(box.letters) == 2
+
+
+async def test_what_waits_for_a_channel_that_is_gone_for_good_can_be_put_away_by_hand(home: House) -> None:
+    await home.hear(placed())
+    (by_hand,) = re.findall("`(UPDATE messages .*)`", OPERATIONS)
+    await home.pool.execute(by_hand)
+    assert [m.state for m in await home.messages()] == [MessageState.SUPPRESSED]
+    assert await troubles(home.under(Routing()).runtime) == []
 
 
 @pytest.mark.requirement("N2")
