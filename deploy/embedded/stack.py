@@ -109,13 +109,17 @@ class Stack:
 
     def stop_messaging(self) -> None:
         """Stop services and broker; what was not sent yet stays in the databases."""
+        self.stop_services()
+        self.broker.stop()
+
+    def stop_services(self) -> None:
+        """Stop all services at once, and wait until the last has ended."""
         for process in self.processes.values():
             with suppress(ProcessLookupError):
                 process.terminate()
         for process in self.processes.values():
             stop(process)
         self.processes.clear()
-        self.broker.stop()
 
     def stop(self) -> None:
         """Stop everything in order. Data stay, unless the folder was a temporary one."""

@@ -79,6 +79,17 @@ async def test_a_used_up_number_range_is_refused_with_what_to_do(floor: Floor) -
     assert floor.parked() == []
 
 
+@pytest.mark.requirement("W6")
+async def test_a_range_that_begins_past_the_last_number_is_gone_on_with(floor: Floor) -> None:
+    sf = next(c for c in COURIERS.all if c.code == "sf")
+    await floor.stock()
+    assert await floor.packed(await floor.release("o-1")) == sf.number(1)
+    later = sf.model_copy(update={"number_first": 5000})
+    floor.bench.turns.service = service(Couriers((later,)))
+    assert await floor.packed(await floor.release("o-2")) == sf.number(5000)
+    assert await floor.packed(await floor.release("o-3")) == sf.number(5001)
+
+
 @pytest.mark.requirement("W7")
 async def test_no_parcel_leaves_for_an_order_that_was_ended_by_after_sales(floor: Floor) -> None:
     await floor.stock()

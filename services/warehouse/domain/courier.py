@@ -72,9 +72,7 @@ class Courier(BaseModel):
     def number(self, n: int) -> str:
         """The n-th tracking number: prefix, digits, check digit (Luhn). Raises ValueError when the range is used up."""
         if not self.has(n):
-            raise ValueError(
-                f"{self.code} has no tracking numbers left; extend number_last in the couriers file"
-            )
+            raise ValueError(f"{self.code} has no tracking numbers left")
         digits = str(n).zfill(self.number_digits)
         return f"{self.number_prefix}{digits}{luhn(digits)}"
 

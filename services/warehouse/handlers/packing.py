@@ -42,7 +42,7 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
         detail = f"no courier takes {event.weight_grams} g to this address; pack several parcels"
         raise Refused("too_heavy", detail, field="weight_grams")
     if not courier.has(_next(courier, desk)):
-        detail = f"{courier.code} has no tracking numbers left; extend number_last in the couriers file"
+        detail = f"{courier.code} has no tracking numbers left; set its next range in the couriers file"
         raise Refused("no_numbers_left", detail)
     number = courier.number(_next(courier, desk))
     desk.number_ranges.put(NumberRange(courier.code, _next(courier, desk) + 1))
@@ -94,8 +94,10 @@ def _courier(work: Fulfillment, weight: int, desk: WarehouseDesk) -> Courier | N
 
 
 def _next(courier: Courier, desk: WarehouseDesk) -> int:
+    """The next of its numbers; never one from before `number_first`, which moves on with a courier's next range, and after a
+    restore."""
     known = desk.number_ranges.get(courier.code)
-    return known.next if known else courier.number_first
+    return max(known.next, courier.number_first) if known else courier.number_first
 
 
 def _parcel(
