@@ -178,14 +178,25 @@ class Order:
         return self.status in CLOSED
 
     @property
+    def paid_in_full(self) -> bool:
+        """True once all that is due was paid. What was given back since was paid all the same."""
+        return self.paid >= self.total
+
+    @property
+    def given_back(self) -> bool:
+        """True when the buyer paid in full and has got all of it back."""
+        return not self.is_cod and 0 < self.total <= self.paid <= self.refunded
+
+    @property
     def awaits_payment(self) -> bool:
         """True while it is the buyer's turn to pay: nothing is promised yet."""
-        return self.payment_status in (PaymentStatus.UNPAID, PaymentStatus.PARTIALLY_PAID)
+        anomalous = self.payment_status is PaymentStatus.ANOMALOUS
+        return not (self.is_cod or self.paid_in_full or anomalous)
 
     @property
     def money_is_right(self) -> bool:
         """True when money does not stand in the way of the release."""
-        return self.is_cod or self.payment_status is PaymentStatus.PAID
+        return self.is_cod or (self.paid_in_full and self.payment_status is not PaymentStatus.ANOMALOUS)
 
     def standing(self) -> list[Hold]:
         """The holds that stand, oldest first."""

@@ -45,7 +45,7 @@ def book(
         status = order.payment_status if order.status in CLOSED else PaymentStatus.ANOMALOUS
         return Anomalous(replace(order, payments=(*order.payments, odd), payment_status=status), anomaly, due)
     booked = replace(order, payments=(*order.payments, payment))
-    return Booked(replace(booked, payment_status=status_of(booked)), complete=booked.paid == booked.total)
+    return Booked(replace(booked, payment_status=status_of(booked)), complete=booked.paid_in_full)
 
 
 def _anomaly(order: Order, payment: Payment, *, reused: bool) -> PaymentAnomaly | None:
@@ -70,7 +70,7 @@ def status_of(order: Order) -> PaymentStatus:
         return PaymentStatus.REFUNDED if order.refunded >= order.paid else PaymentStatus.PARTIALLY_REFUNDED
     if order.is_cod:
         return PaymentStatus.COD_COLLECTED if order.cod_collected else PaymentStatus.COD_DUE
-    if order.paid == order.total:
+    if order.paid_in_full:
         return PaymentStatus.PAID
     return PaymentStatus.PARTIALLY_PAID if order.paid else PaymentStatus.UNPAID
 

@@ -91,7 +91,8 @@ def refused(event: FulfillmentRefused, order: Order, desk: OrdersDesk) -> Order:
     order = replace(order, status=after, released=False, fulfillment=Fulfillment.NONE)
     if pending:
         return end_canceled(order, order.closed_reason, order.owed_back, desk)
-    return ask_for_confirmation(stop(order, Hold.UNREACHABLE_ADDRESS, event.detail, desk), desk)
+    order = stop(order, Hold.UNREACHABLE_ADDRESS, event.detail, desk)
+    return ask_for_confirmation(_no_present(order, desk), desk)
 
 
 def canceled(event: FulfillmentCanceled, order: Order, desk: OrdersDesk) -> Order:
@@ -152,7 +153,16 @@ def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
 
 def refund_requested(event: RefundRequested, order: Order, desk: OrdersDesk) -> Order:
     """Money goes back to the buyer."""
-    return refund(order, event.amount.amount)
+    return _no_present(refund(order, event.amount.amount), desk)
+
+
+def _no_present(order: Order, desk: OrdersDesk) -> Order:
+    """Nothing leaves for nothing: whether a buyer who got the whole price back gets the goods too, a person says (O7)."""
+    if order.given_back and not order.released and not order.closed:
+        return stop(
+            order, Hold.CUSTOMER_REQUEST, "all that was paid was given back: cancel it, or lift this", desk
+        )
+    return order
 
 
 def _await_completion(order: Order, desk: OrdersDesk) -> None:

@@ -1,0 +1,122 @@
+"""Money given back is not money never paid: refunds do not make a paid order look unpaid (O3, O7)."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.orders.domain.order import OrderStatus, PaymentStatus
+from services.orders.handlers.release import LiftHold, PlaceHold
+from shared.events.aftersales import CaseKind
+from shared.events.orders import Hold, OrderExpired, OrderPaid, OrderReleased
+from tests.builders import cancel, confirmed, paid, submitted
+from tests.harness import AGENT, SUPERVISOR
+from tests.orders.world import ORDER, World, case_closed, case_opened, refund, refused
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def give_back(world: World, amount: int, case: str = "C-1") -> None:
+    """After-sales pays a part back without goods."""
+    await world.bench.hear(
+        case_opened(CaseKind.REFUND_ONLY, case),
+        refund(amount, case),
+        case_closed(CaseKind.REFUND_ONLY, amount, case),
+    )
+
+
+async def lift(world: World, hold: Hold) -> None:
+    outcome = await world.bench.ask(LiftHold(order_id=ORDER, hold=hold, reason="settled"), actor=SUPERVISOR)
+    assert outcome.refusal is None, outcome.refusal
+
+
+@pytest.mark.requirement("O7")
+async def test_a_paid_order_of_which_a_part_was_given_back_is_released(world: World) -> None:
+    await world.bench.outside(submitted())
+    await world.bench.outside(paid())
+    await give_back(world, 500)
+    assert world.order.payment_status is PaymentStatus.PARTIALLY_REFUNDED
+    await world.bench.outside(confirmed())
+    assert len(world.bench.said_of(OrderReleased)) == 1
+
+
+@pytest.mark.requirement("O3")
+async def test_overpaid_money_that_was_paid_back_does_not_count_as_missing(world: World) -> None:
+    await world.bench.outside(submitted(address_confirmed=True))
+    await world.bench.outside(paid(amount=10500))
+    await give_back(world, 500)
+    assert not world.bench.said_of(OrderReleased)
+    await lift(world, Hold.PAYMENT_ANOMALY)
+    assert len(world.bench.said_of(OrderPaid)) == len(world.bench.said_of(OrderReleased)) == 1
+
+
+@pytest.mark.requirement("O3")
+async def test_a_part_refund_of_a_part_payment_leaves_the_rest_due(world: World) -> None:
+    await world.bench.outside(submitted(address_confirmed=True))
+    await world.bench.outside(paid(payment_id="first", amount=4000))
+    await give_back(world, 500)
+    await world.bench.outside(paid(payment_id="odd", currency="USD"))
+    await lift(world, Hold.PAYMENT_ANOMALY)
+    assert not world.bench.said_of(OrderPaid), "6000 are still due"
+    await world.bench.outside(paid(payment_id="second", amount=6000))
+    assert len(world.bench.said_of(OrderPaid)) == len(world.bench.said_of(OrderReleased)) == 1
+
+
+@pytest.mark.requirement("O4")
+async def test_a_part_paid_order_with_a_refund_still_expires(world: World) -> None:
+    await world.bench.outside(submitted())
+    await world.bench.outside(paid(amount=4000))
+    await give_back(world, 500)
+    await world.bench.pass_time(timedelta(days=4))
+    assert [e.refund.amount for e in world.bench.said_of(OrderExpired)] == [3500]
+
+
+@pytest.mark.requirement("O7")
+async def test_an_order_that_came_back_from_the_warehouse_goes_again_after_a_part_refund(
+    world: World,
+) -> None:
+    await world.bench.outside(submitted(address_confirmed=True))
+    await world.bench.outside(paid())
+    await world.bench.hear(refused())
+    await give_back(world, 500)
+    personal = submitted().personal
+    better = personal.model_copy(update={"address": personal.address.model_copy(update={"city": "温州市"})})
+    await world.bench.outside(confirmed(personal=better))
+    assert len(world.bench.said_of(OrderReleased)) == 2
+
+
+@pytest.mark.requirement("O7")
+async def test_an_order_whose_whole_price_was_given_back_waits_for_a_person(world: World) -> None:
+    await world.bench.outside(submitted())
+    await world.bench.outside(paid())
+    await give_back(world, 10000)
+    await world.bench.outside(confirmed())
+    assert not world.bench.said_of(OrderReleased)
+    assert world.order.standing() == [Hold.CUSTOMER_REQUEST]
+    await lift(world, Hold.CUSTOMER_REQUEST)
+    assert len(world.bench.said_of(OrderReleased)) == 1, "a present, if somebody says so"
+
+
+@pytest.mark.requirement("O7")
+async def test_an_order_given_back_whole_while_in_the_warehouse_is_stopped_when_it_comes_back(
+    world: World,
+) -> None:
+    await world.bench.outside(submitted(address_confirmed=True))
+    await world.bench.outside(paid())
+    await give_back(world, 10000)
+    assert world.order.standing() == []
+    await world.bench.hear(refused())
+    assert set(world.order.standing()) == {Hold.UNREACHABLE_ADDRESS, Hold.CUSTOMER_REQUEST}
+
+
+async def test_a_refund_after_the_end_holds_nothing(world: World) -> None:
+    await world.bench.outside(submitted())
+    await world.bench.outside(paid())
+    await world.bench.ask(
+        PlaceHold(order_id=ORDER, hold=Hold.CUSTOMER_REQUEST, reason="the buyer thinks"), actor=AGENT
+    )
+    await world.bench.outside(cancel())
+    await give_back(world, 10000)
+    assert (world.order.status, world.order.standing()) == (OrderStatus.CANCELED, [])
