@@ -28,10 +28,21 @@ EMPTY_IS_RIGHT: dict[str, list[tuple[str, str]]] = {
                SELECT sku FROM levels LEFT JOIN wanted w USING (sku) LEFT JOIN left_already g USING (sku)
                WHERE allocated <> coalesce(w.n, 0) - coalesce(g.n, 0)""",
         ),
+        (
+            "stock: what left in canceled parcels is out of the books, or waits to be",
+            """WITH lost AS (
+                 SELECT l->>'sku' AS sku, sum((l->>'quantity')::int) AS n
+                 FROM shipments s, jsonb_array_elements(s.doc->'lines') l
+                 WHERE s.state = 'canceled' AND s.doc->>'shipped_at' IS NOT NULL GROUP BY 1),
+               booked AS (SELECT sku, sum(quantity) AS n FROM moves WHERE kind = 'gone' GROUP BY 1)
+               SELECT sku FROM levels v LEFT JOIN lost USING (sku) LEFT JOIN booked USING (sku)
+               WHERE coalesce(lost.n, 0) <> coalesce(booked.n, 0) + coalesce((v.doc->>'gone')::int, 0)""",
+        ),
         ("W4: whoever picked did not check", "SELECT order_id FROM fulfillments WHERE picker = checker"),
         (
             "W7: a parcel leaves at most once",
-            """SELECT data::jsonb->>'shipment_id' FROM event_log WHERE type = 'warehouse.shipment_shipped.v1'
+            """SELECT data::jsonb->>'shipment_id' FROM event_log
+               WHERE type IN ('warehouse.shipment_shipped.v1', 'warehouse.canceled_shipment_left.v1')
                GROUP BY 1 HAVING count(*) > 1""",
         ),
         (

@@ -163,6 +163,14 @@ def stock(world: World) -> Found:
                 move.sku,
                 f"after a move for {move.order_id}: on hand {sums[move.sku][0]}, allocated {sums[move.sku][1]}",
             )
+    booked = Counter[str]()
+    for move in node.store.ledgers.get("moves", []):
+        booked[move.sku] += move.quantity if move.kind == "gone" else 0
+    lost = Counter[str]()
+    for entry in node.store.event_log:
+        if entry.type == "warehouse.canceled_shipment_left.v1":
+            for line in orjson.loads(entry.data)["lines"]:
+                lost[line["sku"]] += line["quantity"]
     wanted: Counter[str] = Counter()
     for work in node.store.rows("fulfillments"):
         if work.state in ("allocated", "picking", "picked", "checking", "checked", "packed"):
@@ -172,6 +180,13 @@ def stock(world: World) -> Found:
             yield level.sku, f"levels {level.on_hand}, {level.allocated}; moves {sums[level.sku]}"
         if sum(level.locations.values()) != level.on_hand:
             yield level.sku, f"on hand {level.on_hand}, in its places {dict(level.locations)}"
+        if level.gone and level.available:
+            yield level.sku, f"{level.available} are free, and {level.gone} that are gone are in the books"
+        if lost[level.sku] != level.gone + booked[level.sku]:
+            yield (
+                level.sku,
+                f"{lost[level.sku]} left in canceled parcels; booked {booked[level.sku]}, to book {level.gone}",
+            )
         if level.allocated != wanted[level.sku]:
             yield level.sku, f"allocated {level.allocated}, open orders want {wanted[level.sku]}"
 
@@ -199,6 +214,10 @@ def parcels(world: World) -> Found:
                     yield entry.stream, f"parcel {data['shipment_id']} left twice"
                 if entry.stream in canceled:
                     yield entry.stream, "a parcel left for a canceled order"
+            case "canceled_shipment_left":
+                left[data["shipment_id"]] += 1
+                if left[data["shipment_id"]] > 1:
+                    yield entry.stream, f"parcel {data['shipment_id']} left twice"
     packed: dict[str, Counter[str]] = defaultdict(Counter)
     for shipment in _node(world, "warehouse").store.rows("shipments"):
         if shipment.state != "canceled":

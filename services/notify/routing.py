@@ -40,6 +40,7 @@ PLANS: dict[type[Event], Plan] = {
     aftersales.CaseRejected: Plan("case_rejected", "buyer"),
     orders.OrderEscalated: Plan("escalated", "staff"),
     orders.PaymentAnomalyFound: Plan("payment_anomaly", "staff"),
+    warehouse.CanceledShipmentLeft: Plan("canceled_left", "staff"),
     orders.OrderEventParked: Plan("event_parked", "staff"),
     warehouse.WarehouseEventParked: Plan("event_parked", "staff"),
     aftersales.AftersalesEventParked: Plan("event_parked", "staff"),

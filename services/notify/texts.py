@@ -27,8 +27,10 @@ BUYER = (
     "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "return_received",
     "refund_requested", "case_rejected",
 )  # fmt: skip
-STAFF = ("escalated", "payment_anomaly", "event_parked")
-TIMES = frozenset({"answer_by", "return_by", "delivered_at", "shipped_at", "expected_at", "due"})
+STAFF = ("escalated", "payment_anomaly", "canceled_left", "event_parked")
+TIMES = frozenset(
+    {"answer_by", "return_by", "delivered_at", "shipped_at", "expected_at", "due", "left_at", "canceled_at"}
+)
 """Facts that are instants. By name, one by one: `held_by` and `overdue` sound like times and are none."""
 
 LOCALES = {locale: Language.parse(locale.value, sep="-") for locale in Locale}

@@ -7,7 +7,7 @@ from typing import Any
 from services.warehouse.domain.barcode import keys, looks_like_sku
 from services.warehouse.domain.courier import Couriers
 from services.warehouse.domain.fulfillment import Fulfillment
-from services.warehouse.domain.stock import Level, Move, MoveKind, apply
+from services.warehouse.domain.stock import Level, Move, MoveKind, apply, shelves_for
 from services.warehouse.tables import (
     BACKORDERS,
     BARCODES,
@@ -58,15 +58,40 @@ class WarehouseDesk(Desk):
     def move(self, *moves: Move) -> None:
         """Book moves: the ledger, the levels, and once all are booked the news that a SKU ran out or is back (W1, W2)."""
         for move in moves:
-            self.levels.put(apply(self.level(move.sku), move))
-            self.moves.add(move)
+            self._book(move)
         for sku in dict.fromkeys(move.sku for move in moves):
-            level = self.level(sku)
-            if level.available == 0 and not level.depleted:
-                self.publish(StockDepleted(sku=sku))
-            elif level.available > 0 and level.depleted:
-                self.publish(StockReplenished(sku=sku, available=level.available))
-            self.levels.put(replace(level, depleted=level.available == 0))
+            self._forget_gone(sku)
+            self._say_whether_any_is_left(sku)
+
+    def lose(self, sku: str, quantity: int, order_id: str) -> None:
+        """Pieces are not in the house although the books have them on a shelf: out of the books, as far as nobody has reserved
+        them, and the rest once that comes free (W1)."""
+        level = self.level(sku)
+        self.levels.put(replace(level, gone=level.gone + quantity))
+        self._forget_gone(sku, order_id)
+        self._say_whether_any_is_left(sku)
+
+    def _book(self, move: Move) -> None:
+        self.levels.put(apply(self.level(move.sku), move))
+        self.moves.add(move)
+
+    def _forget_gone(self, sku: str, order_id: str | None = None) -> None:
+        """What is free goes first of all out of the books for what is gone."""
+        level = self.level(sku)
+        quantity = min(level.gone, level.available)
+        if not quantity:
+            return
+        for place, n in shelves_for(level, quantity).items():
+            self._book(self.entry(sku, MoveKind.GONE, n, place, order_id, "left in a canceled parcel"))
+        self.levels.put(replace(self.level(sku), gone=level.gone - quantity))
+
+    def _say_whether_any_is_left(self, sku: str) -> None:
+        level = self.level(sku)
+        if level.available == 0 and not level.depleted:
+            self.publish(StockDepleted(sku=sku))
+        elif level.available > 0 and level.depleted:
+            self.publish(StockReplenished(sku=sku, available=level.available))
+        self.levels.put(replace(level, depleted=level.available == 0))
 
     def entry(
         self,
@@ -123,6 +148,7 @@ _EFFECT = {
     MoveKind.SHIPPED: (-1, -1),
     MoveKind.RETURNED: (1, 0),
     MoveKind.SCRAPPED: (-1, 0),
+    MoveKind.GONE: (-1, 0),
 }
 
 

@@ -191,6 +191,21 @@ class ShipmentShipped(Event, type="warehouse.shipment_shipped.v1", subject="orde
     """What buyers are told (N1); empty when the event is older than this field."""
 
 
+class CanceledShipmentLeft(Event, type="warehouse.canceled_shipment_left.v1", subject="order_id"):
+    """A parcel of a canceled order left all the same, once: it was handed over before the cancel was known where that was
+    done, or its courier has it (W7, W11). Its pieces are booked out; a person has it recalled."""
+
+    order_id: Code
+    shipment_id: Code
+    courier: Code
+    courier_name: Text
+    tracking_number: Code
+    lines: tuple[SkuQuantity, ...]
+    left_at: Time
+    canceled_at: Time | None
+    """Null for a parcel that was canceled before this was kept."""
+
+
 class TrackingUpdated(Event, type="warehouse.tracking_updated.v1", subject="order_id"):
     """The courier reported progress (W11). Late reports are told too, with the status they leave standing."""
 

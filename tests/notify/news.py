@@ -102,3 +102,27 @@ def for_buyers() -> dict[str, Event]:
             detail="not as agreed",
         ),
     }
+
+
+def left_although_canceled() -> warehouse.CanceledShipmentLeft:
+    """Its parcel is gone although it was canceled."""
+    return warehouse.CanceledShipmentLeft(
+        order_id=ORDER,
+        shipment_id="s-1",
+        courier="sf",
+        courier_name="顺丰速运 SF Express",
+        tracking_number="SF1",
+        lines=(SkuQuantity(sku="TEA", quantity=2), SkuQuantity(sku="CUP", quantity=1)),
+        left_at=LATER,
+        canceled_at=START,
+    )
+
+
+def for_staff() -> dict[str, Event]:
+    """Every event that staff are told of, by its template (N2)."""
+    return {
+        "escalated": escalated(),
+        "payment_anomaly": anomaly(),
+        "canceled_left": left_although_canceled(),
+        "event_parked": parked(),
+    }

@@ -8,6 +8,7 @@ import pytest
 from services.notify.handlers import service
 from services.notify.routing import PLANS, Routing, Webhook
 from services.notify.tables import Message
+from services.notify.texts import STAFF
 from shared.events.aftersales import CaseKind
 from shared.events.orders import AddressConfirmed
 from shared.events.warehouse import ShipmentShipped, StockDepleted
@@ -16,12 +17,10 @@ from tests.builders import PERSONAL
 from tests.harness import Bench
 from tests.notify.news import (
     ORDER,
-    anomaly,
     authorized,
     canceled,
-    escalated,
     for_buyers,
-    parked,
+    for_staff,
     placed,
     shipped,
 )
@@ -76,18 +75,15 @@ async def test_whoever_collects_the_goods_is_not_told_that_they_are_on_their_way
 
 
 @pytest.mark.requirement("N2")
-async def test_staff_are_told_of_escalations_anomalies_and_what_is_parked() -> None:
+async def test_staff_are_told_of_what_somebody_must_look_into() -> None:
     bench = Bench(service())
-    await bench.hear(escalated(), anomaly(), parked())
-    assert {(m.template, m.audience) for m in planned(bench)} == {
-        ("escalated", "staff"),
-        ("payment_anomaly", "staff"),
-        ("event_parked", "staff"),
-    }
+    await bench.hear(*for_staff().values())
+    assert {(m.template, m.audience) for m in planned(bench)} == {(t, "staff") for t in STAFF}
 
 
 def test_every_plan_has_a_template_test() -> None:
     assert {p.template for p in PLANS.values() if p.audience == "buyer"} == set(for_buyers())
+    assert {p.template for p in PLANS.values() if p.audience == "staff"} == set(for_staff()) == set(STAFF)
 
 
 @pytest.mark.requirement("N3")

@@ -21,7 +21,7 @@ from shared.values import Locale, Money
 from tests.builders import PERSONAL
 from tests.harness import AGENT, Bench
 from tests.notify.house import Box, House, MailServer, house
-from tests.notify.news import ORDER, anomaly, escalated, for_buyers, parked, placed, shipped
+from tests.notify.news import ORDER, for_buyers, for_staff, parked, placed, shipped
 
 EVERYTHING = Webhook("all", "http://127.0.0.1:1/", "whsec_" + "A" * 32, ("*",))
 
@@ -37,7 +37,7 @@ async def home(postgres_url: str) -> AsyncIterator[House]:
 @pytest.mark.parametrize("locale", Locale)
 @pytest.mark.parametrize("template", STAFF)
 def test_every_alert_can_be_rendered(template: str, locale: Locale) -> None:
-    event = {"escalated": escalated(), "payment_anomaly": anomaly(), "event_parked": parked()}[template]
+    event = for_staff()[template]
     facts = event.model_dump(mode="json") | {
         "number": "T-1",
         "name": "",

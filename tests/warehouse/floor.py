@@ -155,6 +155,10 @@ class Floor:
             assert level.on_hand == sum(m.on_hand for m in own) == sum(level.locations.values())
             assert level.allocated == sum(m.allocated for m in own)
             assert 0 <= level.allocated <= level.on_hand
+            assert not (level.gone and level.available), "what is free is booked out for what is gone"
             assert all(n > 0 for n in level.locations.values())
             assert level.waiting == sum(b.sku == level.sku for b in self.bench.store.rows("backorders"))
             assert not level.offering, "everything is settled here"
+            lost = [s for s in self.bench.store.rows("shipments") if s.state == "canceled" and s.shipped_at]
+            pieces = sum(line.quantity for s in lost for line in s.lines if line.sku == level.sku)
+            assert pieces == level.gone + sum(m.quantity for m in own if m.kind == "gone")

@@ -25,6 +25,7 @@ steps = st.tuples(
             "finish",
             "pack",
             "out",
+            "gone",
             "cancel",
             "back",
             "look",
@@ -66,6 +67,10 @@ async def _step(floor: Floor, what: str, order: str, sku: str, n: int, damaged: 
         case "out":
             for shipment in floor.bench.store.rows("shipments"):
                 await floor.scan(inbox.HandOverScanned, tracking_number=shipment.tracking_number)
+        case "gone":
+            for shipment in floor.bench.store.rows("shipments"):
+                if shipment.order_id == order:
+                    await floor.track(shipment.tracking_number, "in_transit", courier=shipment.courier)
         case "look" if order in done and floor.bench.row("fulfillments", order):
             # the right way on, so that runs reach the later stages often enough
             match floor.work(order).state:

@@ -5,7 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.events.orders import CancelRequested
-from shared.events.warehouse import ShipmentDelivered, ShipmentReturned, ShipmentShipped, TrackingStatus
+from shared.events.warehouse import (
+    CanceledShipmentLeft,
+    ShipmentDelivered,
+    ShipmentReturned,
+    ShipmentShipped,
+    TrackingStatus,
+)
 from shared.lifecycle import lifecycle
 from shared.values import SkuQuantity
 
@@ -29,6 +35,7 @@ SHIPMENT = lifecycle(
     (P.READY, CancelRequested, P.CANCELED),
     (P.SHIPPED, ShipmentDelivered, P.DELIVERED),
     (P.SHIPPED, ShipmentReturned, P.RETURNED),
+    (P.CANCELED, CanceledShipmentLeft, P.CANCELED),
     overtaken=[
         ((P.SHIPPED, P.DELIVERED, P.RETURNED, P.CANCELED), CancelRequested),
         ((P.DELIVERED, P.RETURNED, P.CANCELED), ShipmentDelivered),
@@ -59,6 +66,8 @@ class Shipment:
     """What was reported, to know it when it comes again."""
     shipped_at: datetime | None = None
     delivered_at: datetime | None = None
+    canceled_at: datetime | None = None
+    """When it was to stay here. One that left all the same has both this and `shipped_at`."""
 
 
 _RANK = {

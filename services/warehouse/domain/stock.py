@@ -22,6 +22,8 @@ class MoveKind(StrEnum):
     SHIPPED = "shipped"
     RETURNED = "returned"
     SCRAPPED = "scrapped"
+    GONE = "gone"
+    """Left the house in a parcel that was canceled: its pieces had been booked back to their shelves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ class Level:
     """Orders that wait for the SKU."""
     last_queued: datetime | None = None
     """The place that was given last in the queue of those who wait."""
+    gone: int = 0
+    """Pieces that left in canceled parcels and are still in the books, since orders have reserved all there is: they are booked
+    out as soon as any come free, and nobody can have them. Nothing is available while there are some."""
     offering: bool = False
     """True while pieces that came free are being offered to those who wait: newcomers queue behind them (W2)."""
 
@@ -91,7 +96,7 @@ def _places(move: Move) -> Iterable[tuple[str, int]]:
             return ((STAGING, -move.quantity), (move.location, move.quantity))
         case MoveKind.SHIPPED:
             return ((STAGING, -move.quantity),)
-        case MoveKind.SCRAPPED:
+        case MoveKind.SCRAPPED | MoveKind.GONE:
             return ((move.location, -move.quantity),)
         case MoveKind.ALLOCATED | MoveKind.RELEASED:
             return ()

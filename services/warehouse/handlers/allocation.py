@@ -11,7 +11,7 @@ from services.warehouse.domain.fulfillment import (
     opened,
     take_off,
 )
-from services.warehouse.domain.shipment import SHIPMENT
+from services.warehouse.domain.shipment import SHIPMENT, ShipmentState
 from services.warehouse.domain.stock import Move, MoveKind, Reserved, Short, missing, queue, reserve
 from services.warehouse.tables import Backorder
 from shared.events.orders import CancelRequested, OrderCanceled, OrderReleased
@@ -97,8 +97,7 @@ def wait(
 def fall_short(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> Fulfillment:
     """Pieces of the order turned out damaged and none are left in their place: it gives back what it has, they are
     scrapped, and it waits again, before all that were released after it (W2, W3, W4)."""
-    give_back(work, desk)
-    desk.move(*scrapped)
+    give_back(work, desk, *scrapped)
     short = missing(work.wanted(), {sku: desk.level(sku).available for sku in work.wanted()})
     wait(replace(work, picks=(), picker=None, checker=None, counted=()), short, desk, first=True)
     return desk.fulfillments[work.order_id]
@@ -178,19 +177,24 @@ def _stop(work: Fulfillment, after: FulfillmentState, desk: WarehouseDesk) -> No
     for shipment_id in work.shipments:
         if (shipment := desk.shipments.get(shipment_id)) is not None:
             state = SHIPMENT.next(shipment.state, CancelRequested) or shipment.state
-            desk.shipments.put(replace(shipment, state=state))
+            canceled = state is ShipmentState.CANCELED and shipment.state is not state
+            at = desk.now if canceled else shipment.canceled_at
+            desk.shipments.put(replace(shipment, state=state, canceled_at=at))
     desk.fulfillments.put(replace(work, state=after))
 
 
-def give_back(work: Fulfillment, desk: WarehouseDesk) -> None:
-    """Picked pieces that have not left go back to their shelves, reserved ones to whoever comes next."""
+def give_back(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> None:
+    """Picked pieces that have not left go back to their shelves, reserved ones to whoever comes next; before these, what is to
+    be scrapped is booked, so that nobody else can have it."""
     picks, gone = work.picks, Counter[str]()
     for line in (line for shipment in work.left for line in desk.shipments[shipment].lines):
         picks, _ = take_off(picks, line.sku, line.quantity)
         gone[line.sku] += line.quantity
-    for pick in picks:
-        desk.move(desk.entry(pick.sku, MoveKind.PUT_BACK, pick.quantity, pick.location, work.order_id))
-    for sku, quantity in work.wanted().items():
-        if quantity > gone[sku]:
-            desk.move(desk.entry(sku, MoveKind.RELEASED, quantity - gone[sku], "", work.order_id))
-            offer(sku, desk)
+    free = {sku: n - gone[sku] for sku, n in work.wanted().items() if n > gone[sku]}
+    desk.move(
+        *(desk.entry(p.sku, MoveKind.PUT_BACK, p.quantity, p.location, work.order_id) for p in picks),
+        *(desk.entry(sku, MoveKind.RELEASED, n, "", work.order_id) for sku, n in free.items()),
+        *scrapped,
+    )
+    for sku in free:
+        offer(sku, desk)

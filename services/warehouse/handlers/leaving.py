@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import FulfillmentState
-from services.warehouse.domain.shipment import Shipment
+from services.warehouse.domain.shipment import SHIPMENT, Shipment
 from services.warehouse.domain.stock import STAGING, MoveKind
 from services.warehouse.handlers.scanning import step
-from shared.events.warehouse import ShipmentShipped
+from shared.events.warehouse import CanceledShipmentLeft, ShipmentShipped
 
 
 def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
@@ -34,5 +34,26 @@ def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
             shipped_at=shipped_at,
             expected_at=shipped_at + timedelta(days=shipment.transit_days),
             last=last,
+        )
+    )
+
+
+def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> None:
+    """Say that a canceled parcel is gone, and book its pieces out, which had been booked back to their shelves (W1, W7)."""
+    state = SHIPMENT.next(shipment.state, CanceledShipmentLeft)
+    assert state is not None
+    desk.shipments.put(replace(shipment, state=state))
+    for line in shipment.lines:
+        desk.lose(line.sku, line.quantity, shipment.order_id)
+    desk.publish(
+        CanceledShipmentLeft(
+            order_id=shipment.order_id,
+            shipment_id=shipment.shipment_id,
+            courier=shipment.courier,
+            courier_name=desk.couriers.name(shipment.courier),
+            tracking_number=shipment.tracking_number,
+            lines=shipment.lines,
+            left_at=shipment.shipped_at or desk.now,
+            canceled_at=shipment.canceled_at,
         )
     )

@@ -7,7 +7,7 @@ from services.warehouse.domain.courier import Courier
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState, Pick
 from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
 from services.warehouse.domain.stock import STAGING
-from services.warehouse.handlers.leaving import leave
+from services.warehouse.handlers.leaving import leave, left_although_canceled
 from services.warehouse.handlers.scanning import judge_time, step
 from services.warehouse.handlers.tracking import apply_early
 from services.warehouse.tables import Label, NumberRange
@@ -135,11 +135,27 @@ def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
         detail = "no parcel has this number; scan the tracking number on its label"
         raise Refused("unknown_parcel", detail, field="tracking_number", status=404)
     shipment, work = desk.shipments[label.shipment_id], desk.fulfillments[label.order_id]
-    if shipment.state is ShipmentState.CANCELED:
-        raise Refused("canceled", "the order was canceled: keep the parcel here and unpack it")
+    if shipment.state is ShipmentState.CANCELED and shipment.shipped_at is None:
+        return _left_before_the_cancel(event, shipment, desk)
     if not SHIPMENT.allows(shipment.state, ShipmentShipped):
         raise Refused("already_left", "this parcel was handed over before, or its courier reported it")
     if work.state is not FulfillmentState.PACKED:
         raise Refused("not_packed", "not all parcels of the order are packed; finish packing first")
     leave(replace(shipment, state=ShipmentState.SHIPPED, shipped_at=event.scanned_at), desk)
     return {"order_id": work.order_id, "shipment_id": shipment.shipment_id, "courier": shipment.courier}
+
+
+def _left_before_the_cancel(
+    event: HandOverScanned, shipment: Shipment, desk: WarehouseDesk
+) -> dict[str, object]:
+    """A scan made offline before the cancel, that comes after it, says that the parcel is gone (W12). After one made later
+    it is still here, and is to stay."""
+    if shipment.canceled_at is None or event.scanned_at >= shipment.canceled_at:
+        raise Refused("canceled", "the order was canceled: keep the parcel here and unpack it")
+    left_although_canceled(replace(shipment, shipped_at=event.scanned_at), desk)
+    return {
+        "order_id": shipment.order_id,
+        "shipment_id": shipment.shipment_id,
+        "courier": shipment.courier,
+        "hint": "the order was canceled meanwhile: have the parcel back if it is still in reach",
+    }

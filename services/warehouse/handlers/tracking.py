@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from services.warehouse.desk import Wants, WarehouseDesk, parcel
 from services.warehouse.domain.shipment import SHIPMENT, WITH_COURIER, Shipment, ShipmentState, report
-from services.warehouse.handlers.leaving import leave
+from services.warehouse.handlers.leaving import leave, left_although_canceled
 from services.warehouse.tables import EarlyReport
 from shared.events.base import Event
 from shared.events.inbox import TrackingReported
@@ -104,6 +104,9 @@ def _apply(
     if after.state is ShipmentState.READY and status in WITH_COURIER:
         after = replace(after, state=ShipmentState.SHIPPED, shipped_at=min(at, desk.now))
         leave(after, desk)
+    elif after.state is ShipmentState.CANCELED and after.shipped_at is None and status in WITH_COURIER:
+        after = replace(after, shipped_at=min(at, desk.now))
+        left_although_canceled(after, desk)
     desk.shipments.put(after)
     desk.publish(
         TrackingUpdated(
@@ -117,7 +120,7 @@ def _apply(
     )
     newly = after.tracking_status is status and shipment.tracking_status is not status
     if after.state is ShipmentState.CANCELED:
-        return after  # it stays with us whatever its courier says; what was reported is kept and told as such
+        return after  # its order is over: nothing about it is delivered or comes back, people are told that it left
     if newly and status is TrackingStatus.DELIVERED:
         after = replace(_end(after, ShipmentDelivered), delivered_at=at)
         desk.shipments.put(after)
