@@ -232,7 +232,7 @@ class PackScanned(Event, type="scans.inbox.pack_scanned.v1", subject="order_id")
 
 
 class HandOverScanned(Event, type="scans.inbox.hand_over_scanned.v1", subject="tracking_number"):
-    """The courier, buyer or own driver takes the parcel (W7)."""
+    """The courier, buyer or own driver takes the parcel (W7); of a self-pickup this is the delivery."""
 
     tracking_number: ScannedCode
     scanned_at: Time

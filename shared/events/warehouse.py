@@ -219,7 +219,7 @@ class TrackingUpdated(Event, type="warehouse.tracking_updated.v1", subject="orde
 
 
 class ShipmentDelivered(Event, type="warehouse.shipment_delivered.v1", subject="order_id"):
-    """A parcel reached the buyer (W11)."""
+    """A parcel reached the buyer (W11): its courier says so, or the buyer took it over our counter (W7)."""
 
     order_id: Code
     shipment_id: Code

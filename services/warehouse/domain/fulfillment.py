@@ -122,6 +122,11 @@ class Fulfillment:
     """When picking began, or began again after a failed check: scans from before it are of no use. Never later than our own
     time, and as early as a device of the picker says that it started."""
 
+    @property
+    def fetched_by_buyer(self) -> bool:
+        """True when the buyer takes the parcels over our counter: no courier brings them."""
+        return self.delivery_method is DeliveryMethod.SELF_PICKUP
+
     def wanted(self) -> dict[str, int]:
         """Pieces by SKU over all lines."""
         total: Counter[str] = Counter()

@@ -1,14 +1,14 @@
 """A parcel leaves the house: handed over by scan, or had by its courier, which proves as much (W7, W11)."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import FulfillmentState
-from services.warehouse.domain.shipment import SHIPMENT, Shipment
+from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
 from services.warehouse.domain.stock import STAGING, MoveKind
 from services.warehouse.handlers.scanning import step
-from shared.events.warehouse import CanceledShipmentLeft, ShipmentShipped
+from shared.events.warehouse import CanceledShipmentLeft, ShipmentDelivered, ShipmentShipped
 
 
 def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
@@ -36,6 +36,30 @@ def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
             last=last,
         )
     )
+
+
+def deliver(shipment: Shipment, at: datetime, cod_collected: int, desk: WarehouseDesk) -> Shipment:
+    """The buyer has a parcel (W11)."""
+    state = SHIPMENT.next(shipment.state, ShipmentDelivered) or shipment.state
+    shipment = replace(shipment, state=state, delivered_at=at)
+    desk.shipments.put(shipment)
+    desk.publish(
+        ShipmentDelivered(
+            order_id=shipment.order_id,
+            shipment_id=shipment.shipment_id,
+            delivered_at=at,
+            cod_collected=cod_collected,
+            last=_all_delivered(shipment, desk),
+        )
+    )
+    return shipment
+
+
+def _all_delivered(shipment: Shipment, desk: WarehouseDesk) -> bool:
+    work = desk.fulfillments[shipment.order_id]
+    others = [desk.shipments[s] for s in work.shipments if s != shipment.shipment_id]
+    there = all(s.delivered_at is not None or s.state is ShipmentState.CANCELED for s in others)
+    return there and not work.left_to_pack()
 
 
 def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> None:

@@ -7,12 +7,12 @@ from services.warehouse.domain.courier import Courier
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState, Pick
 from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
 from services.warehouse.domain.stock import STAGING
-from services.warehouse.handlers.leaving import leave, left_although_canceled
+from services.warehouse.handlers.leaving import deliver, leave, left_although_canceled
 from services.warehouse.handlers.scanning import judge_time, step
 from services.warehouse.handlers.tracking import apply_early
 from services.warehouse.tables import Label, NumberRange
 from shared.events.inbox import HandOverScanned, PackScanned
-from shared.events.warehouse import FulfillmentPacked, LabelCreated, ShipmentShipped
+from shared.events.warehouse import FulfillmentPacked, LabelCreated, ShipmentShipped, TrackingStatus
 from shared.runtime.messages import Refused
 from shared.values import PaymentMethod, SkuQuantity
 
@@ -137,12 +137,32 @@ def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
     shipment, work = desk.shipments[label.shipment_id], desk.fulfillments[label.order_id]
     if shipment.state is ShipmentState.CANCELED and shipment.shipped_at is None:
         return _left_before_the_cancel(event, shipment, desk)
+    if work.fetched_by_buyer and shipment.state is ShipmentState.SHIPPED:  # brought to another counter first
+        return _fetched(event, shipment, desk)
     if not SHIPMENT.allows(shipment.state, ShipmentShipped):
         raise Refused("already_left", "this parcel was handed over before, or its courier reported it")
     if work.state is not FulfillmentState.PACKED:
         raise Refused("not_packed", "not all parcels of the order are packed; finish packing first")
-    leave(replace(shipment, state=ShipmentState.SHIPPED, shipped_at=event.scanned_at), desk)
-    return {"order_id": work.order_id, "shipment_id": shipment.shipment_id, "courier": shipment.courier}
+    shipment = replace(shipment, state=ShipmentState.SHIPPED, shipped_at=event.scanned_at)
+    leave(shipment, desk)
+    if work.fetched_by_buyer:
+        return _fetched(event, shipment, desk)
+    return _handed_over(shipment)
+
+
+def _fetched(event: HandOverScanned, shipment: Shipment, desk: WarehouseDesk) -> dict[str, object]:
+    """The buyer took it over the counter: that is the delivery, no courier will report one (W7). What is due is paid before."""
+    shipment = replace(shipment, tracking_status=TrackingStatus.DELIVERED)
+    return _handed_over(deliver(shipment, event.scanned_at, shipment.cod_due, desk))
+
+
+def _handed_over(shipment: Shipment, hint: str = "") -> dict[str, object]:
+    answer: dict[str, object] = {
+        "order_id": shipment.order_id,
+        "shipment_id": shipment.shipment_id,
+        "courier": shipment.courier,
+    }
+    return answer | ({"hint": hint} if hint else {})
 
 
 def _left_before_the_cancel(
@@ -153,9 +173,6 @@ def _left_before_the_cancel(
     if shipment.canceled_at is None or event.scanned_at >= shipment.canceled_at:
         raise Refused("canceled", "the order was canceled: keep the parcel here and unpack it")
     left_although_canceled(replace(shipment, shipped_at=event.scanned_at), desk)
-    return {
-        "order_id": shipment.order_id,
-        "shipment_id": shipment.shipment_id,
-        "courier": shipment.courier,
-        "hint": "the order was canceled meanwhile: have the parcel back if it is still in reach",
-    }
+    return _handed_over(
+        shipment, "the order was canceled meanwhile: have the parcel back if it is still in reach"
+    )

@@ -5,13 +5,11 @@ from datetime import datetime, timedelta
 
 from services.warehouse.desk import Wants, WarehouseDesk, parcel
 from services.warehouse.domain.shipment import SHIPMENT, WITH_COURIER, Shipment, ShipmentState, report
-from services.warehouse.handlers.leaving import leave, left_although_canceled
+from services.warehouse.handlers.leaving import deliver, leave, left_although_canceled
 from services.warehouse.tables import EarlyReport
-from shared.events.base import Event
 from shared.events.inbox import TrackingReported
 from shared.events.warehouse import (
     DeliveryFailed,
-    ShipmentDelivered,
     ShipmentReturned,
     TrackingStatus,
     TrackingUpdated,
@@ -101,10 +99,14 @@ def _apply(
     after = report(shipment, status, at)
     if after is None:
         return shipment
-    if after.state is ShipmentState.READY and status in WITH_COURIER:
+    if after.state is ShipmentState.READY and status in proof_of_leaving(after, desk):
         after = replace(after, state=ShipmentState.SHIPPED, shipped_at=min(at, desk.now))
         leave(after, desk)
-    elif after.state is ShipmentState.CANCELED and after.shipped_at is None and status in WITH_COURIER:
+    elif (
+        after.state is ShipmentState.CANCELED
+        and after.shipped_at is None
+        and status in proof_of_leaving(after, desk)
+    ):
         after = replace(after, shipped_at=min(at, desk.now))
         left_although_canceled(after, desk)
     desk.shipments.put(after)
@@ -122,19 +124,9 @@ def _apply(
     if after.state is ShipmentState.CANCELED:
         return after  # its order is over: nothing about it is delivered or comes back, people are told that it left
     if newly and status is TrackingStatus.DELIVERED:
-        after = replace(_end(after, ShipmentDelivered), delivered_at=at)
-        desk.shipments.put(after)
-        desk.publish(
-            ShipmentDelivered(
-                order_id=after.order_id,
-                shipment_id=after.shipment_id,
-                delivered_at=at,
-                cod_collected=cod,
-                last=_all_delivered(after, desk),
-            )
-        )
+        after = deliver(after, at, cod, desk)
     elif newly and status is TrackingStatus.RETURN_TO_SENDER:
-        after = _end(after, ShipmentReturned)
+        after = replace(after, state=SHIPMENT.next(after.state, ShipmentReturned) or after.state)
         desk.shipments.put(after)
         desk.publish(
             ShipmentReturned(
@@ -150,16 +142,11 @@ def _apply(
     return after
 
 
-def _end(shipment: Shipment, event: type[Event]) -> Shipment:
-    state = SHIPMENT.next(shipment.state, event)
-    return replace(shipment, state=state or shipment.state)
-
-
-def _all_delivered(shipment: Shipment, desk: WarehouseDesk) -> bool:
+def proof_of_leaving(shipment: Shipment, desk: WarehouseDesk) -> frozenset[TrackingStatus]:
+    """Reports after which a parcel cannot be here any more; one that waits for its buyer at our counter is."""
     work = desk.fulfillments[shipment.order_id]
-    others = [desk.shipments[s] for s in work.shipments if s != shipment.shipment_id]
-    there = all(s.delivered_at is not None or s.state is ShipmentState.CANCELED for s in others)
-    return there and not work.left_to_pack()
+    at_counter = {TrackingStatus.AVAILABLE_FOR_PICKUP} if work.fetched_by_buyer else set[TrackingStatus]()
+    return WITH_COURIER - at_counter
 
 
 def _key(event: TrackingReported) -> str:
