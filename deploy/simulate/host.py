@@ -153,12 +153,13 @@ class Host:
         """Acknowledge what was applied; a group that went on without us refuses."""
         self.node.group.commit(generation, offsets)
 
-    def decode(self, raw: Raw) -> Incoming:
+    def decode(self, raw: Raw, actor: Actor | None = None) -> Incoming:
         """A record as a message at the door; who sent it stands in a header of its own, where a token would."""
         if raw.topic not in INBOX_TOPICS:
             return self.town.topics.decoded(raw, self.node.service.hears)
         headers = text(raw.headers)
-        return outside(headers, raw.body, self.town.actors[headers["actor"]], inbox=raw.topic, raw=raw)
+        actor = actor or self.town.actors[headers["actor"]]
+        return outside(headers, raw.body, actor, inbox=raw.topic, raw=raw)
 
     async def patiently(self, messages: list[Incoming]) -> list[Outcome]:
         """A turn; a database that is away is waited for."""

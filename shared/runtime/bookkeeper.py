@@ -105,8 +105,11 @@ class Bookkeeper:
             if error and not isinstance(error, Refused)
             else ""
         )
+        # what could not be read may bear any name
+        actor = envelope.actor if incoming.from_outside and incoming.message is not None else None
         self.books.parked.put(
-            replace(before, state=state, reason=reason, traceback=where, tries=before.tries + 1)
+            replace(before, state=state, reason=reason, traceback=where, tries=before.tries + 1,
+                    actor=before.actor or actor)
             if before
             else Parked(
                 parked_key=key, lane=incoming.lane, queue=incoming.lane, state=state, parked_at=self.now,
@@ -116,6 +119,7 @@ class Bookkeeper:
                 offset=raw.offset, key=b64encode(raw.key or b"").decode(),
                 headers=tuple((storable(k), b64encode(v or b"").decode()) for k, v in raw.headers),
                 body=b64encode(raw.body).decode(), reason=reason, traceback=where, tries=1,
+                actor=actor,
             )
         )  # fmt: skip
         if state is ParkedState.QUEUED:

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import SchemaItem
 
 from shared.runtime.rows import RowMap
+from shared.values import Actor
 
 
 class LaneState(StrEnum):
@@ -104,6 +105,9 @@ class Parked:
     tries: int
     note: str = ""
     """Why and by whom it was mended or skipped."""
+    actor: Actor | None = None
+    """Who sent it, as it was verified when it was taken: a token does not outlive a message that waits for ops. None where no
+    token says so."""
 
 
 def runtime_tables(metadata: MetaData) -> dict[str, Table]:

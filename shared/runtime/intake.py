@@ -33,6 +33,7 @@ from shared.runtime.records import read_all_names
 from shared.runtime.settings import Settings
 from shared.runtime.store import Unavailable
 from shared.runtime.turn import Turns
+from shared.values import Actor
 
 log = structlog.get_logger(__name__)
 
@@ -273,20 +274,23 @@ class Intake:
         )
         return self.decode(raw)
 
-    def decode(self, raw: Raw) -> Incoming:
-        """A record as a message at the door, with its error when it cannot be read. Never raises: that would lose the batch."""
+    def decode(self, raw: Raw, actor: Actor | None = None) -> Incoming:
+        """A record as a message at the door, with its error when it cannot be read. Never raises: that would lose the batch.
+
+        `actor` is who sent it where that was verified before; its token is not judged again.
+        """
         try:
             if raw.topic in INBOX_TOPICS:
-                return self._decoded(raw)
+                return self._decoded(raw, actor)
             return decode_ours(raw, self.turns.service.hears)
         except Exception as error:
             return unreadable(raw, error)
 
-    def _decoded(self, raw: Raw) -> Incoming:
+    def _decoded(self, raw: Raw, actor: Actor | None) -> Incoming:
         headers: dict[str, str] = {}
         try:
             headers = text_headers(raw)
-            actor = self.tokens.actor_of_headers(headers)
+            actor = actor or self.tokens.actor_of_headers(headers)
             return outside(headers, raw.body, actor, inbox=raw.topic, raw=raw)
         except Malformed as error:
             return unreadable(raw, Refused("malformed", str(error), field="headers", status=422))

@@ -29,11 +29,12 @@ from shared.runtime.messages import (
 from shared.runtime.postgres import Pool
 from shared.runtime.service import Handling, on
 from shared.runtime.turn import Turns
-from shared.values import Reason
+from shared.values import Actor, Reason
 
 log = structlog.get_logger(__name__)
 
-Decode = Callable[[Raw], Incoming]
+Decode = Callable[[Raw, Actor | None], Incoming]
+"""Makes a message of a record; with an actor, of one whose token was judged before."""
 
 AT_ONCE = 200
 """Messages of a lane that one retry takes through a turn."""
@@ -182,6 +183,6 @@ def again(parked: Parked, decode: Decode) -> Incoming:
     if parked.door == Door.TIMER:
         incoming = timer_fallen_due(parked.message_id, parked.source, parked.type, parked.parked_at, raw.body)
     else:
-        incoming = decode(raw)
+        incoming = decode(raw, parked.actor)
     incoming.door, incoming.lane, incoming.parked_key = Door.RETRY, parked.lane, parked.parked_key
     return incoming

@@ -45,7 +45,7 @@ class Lot:
         service = replace(whole, consumes=(*kept, *own, *PARKING))
         self.bench: Bench[Any] = Bench(service)
         self.bench.turns = Turns(service, PostgresStore(pool), self.bench.clock)
-        self.parking = Parking(self.bench.turns, pool, decode_ours)
+        self.parking = Parking(self.bench.turns, pool, lambda raw, actor: decode_ours(raw))
 
     def _handle(self, event: Any, desk: OrdersDesk) -> None:
         if self.broken and isinstance(event, FulfillmentPicked) and event.picker == "bad":
