@@ -123,8 +123,9 @@ def decode_ours(raw: Raw, heard: Mapping[str, type[Event]] = EVENT_TYPES) -> Inc
             if isinstance(error, Malformed)
             else Malformed(f"headers cannot be read: {type(error).__name__}")
         )
-        place = f"{raw.topic}/{raw.partition}/{raw.offset}"
-        return Incoming(_nobody(place, raw.topic), _KAFKA, f"{raw.topic}|{place}", error=reason, raw=raw)
+        incoming = unreadable(raw, reason)
+        incoming.digest = b""
+        return incoming
     incoming = Incoming(envelope, _KAFKA, f"{raw.topic}|{envelope.stream}", raw=raw)
     if (event := heard.get(envelope.type)) is not None:
         try:
@@ -166,22 +167,32 @@ def _actor(kind: str, name: str) -> Actor:
 
 
 def unreadable(raw: Raw, error: Exception, claimed_id: str | None = None) -> Incoming:
-    """A record from outside whose identity cannot be read or trusted: known by its place in the topic, so that it cannot use
-    up the id of a genuine message."""
-    place = f"{raw.topic}/{raw.partition}/{raw.offset}"
+    """A record whose identity cannot be read or trusted: known by its place in the topic, so that it cannot use up the id of a
+    genuine message, and by what it holds, for at its place in a topic made anew lies another."""
+    digest = _digest(raw)
+    known_by = f"{raw.topic}/{raw.partition}/{raw.offset}/{digest.hex()[:16]}"
     return Incoming(
-        _nobody(place, raw.topic),
+        _nobody(known_by, raw.topic),
         Door.KAFKA,
-        f"{raw.topic}|{place}",
+        f"{raw.topic}|{known_by}",
         error=error,
         raw=raw,
-        digest=hashlib.sha256(place.encode()).digest(),
+        digest=digest,
         claimed_id=claimed_id,
     )
 
 
-def _nobody(place: str, topic: str) -> Envelope:
+def _digest(raw: Raw) -> bytes:
+    """Of all that a record holds, each part after its length."""
+    whole = hashlib.sha256()
+    names = [(name.encode("utf-8", "replace"), value or b"") for name, value in raw.headers]
+    for part in (raw.key or b"", *(part for header in names for part in header), raw.body):
+        whole.update(len(part).to_bytes(8, "big") + part)
+    return whole.digest()
+
+
+def _nobody(known_by: str, topic: str) -> Envelope:
     actor = Actor(kind=ActorKind.SYSTEM, name="unknown", role=Role.ORDINARY)
     return Envelope(
-        place, topic, "unknown", place, datetime.fromisoformat("2000-01-01T00:00:00+00:00"), actor
+        known_by, topic, "unknown", known_by, datetime.fromisoformat("2000-01-01T00:00:00+00:00"), actor
     )

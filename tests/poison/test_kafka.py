@@ -130,7 +130,9 @@ async def _found(stack: Stack) -> tuple[Any, ...]:
             stack, service, "SELECT data FROM event_log WHERE type LIKE '%.message_refused.v1'"
         ):
             said = json.loads(row["data"])
-            refusals[said["refused"]] = (said["code"], said["field"])
+            # what is known by its place is also by what it holds
+            named = re.sub(r"^([a-z.]+/\d+/\d+)/[0-9a-f]{16}$", r"\1", said["refused"])
+            refusals[named] = (said["code"], said["field"])
         for row in await query(stack, service, "SELECT state, doc FROM parked"):
             doc = json.loads(row["doc"])
             parked[service, doc["topic"], doc["offset"]] = (row["state"], doc["reason"])

@@ -35,7 +35,13 @@ async def refusals(writer: Runtime) -> list[tuple[str, str, str | None]]:
         "SELECT data FROM event_log WHERE type = 'orders.message_refused.v1' ORDER BY position"
     )
     said = [json.loads(r["data"]) for r in rows]
-    return [(d["refused"], d["code"], d["field"]) for d in said]
+    return [(_place(d["refused"]), d["code"], d["field"]) for d in said]
+
+
+def _place(name: str) -> str:
+    """Where it lay, of a record that is known by that and by what it holds."""
+    topic, *place = name.split("/")
+    return "/".join([topic, *place[:2]])
 
 
 @pytest.mark.requirement("O1")
@@ -127,12 +133,27 @@ async def test_what_cannot_be_read_on_our_own_topics_is_parked_on_its_own_stream
 
     await until(all_read)
     assert await note(reader, "a") == Note("a", 1, (1,))
-    assert sorted(await parked(reader)) == [
+    assert sorted((_place(stream), state) for stream, state in await parked(reader)) == [
         ("order/a", "failed"),
         ("order/a", "queued"),
         ("orders/0/2", "failed"),
         ("orders/0/3", "failed"),
     ]
+
+
+async def test_another_record_at_the_same_place_of_a_topic_made_anew_is_not_taken_for_the_old_one(
+    probe: Probe,
+):
+    writer, reader = await probe.writer(), await probe.reader()
+    first, same, other = (Raw("orders.inbox", 0, 4, None, (("ce_id", id),), b"") for id in (b"1", b"1", b"2"))
+    outcomes = [(await writer.turns.run(decoded(writer, r)))[0].status for r in (first, same, other)]
+    assert outcomes == ["refused", "duplicate", "refused"]
+    assert [(id, code) for id, code, _ in await refusals(writer)] == [
+        ("1", "token_missing"),
+        ("2", "token_missing"),
+    ]
+    ours = [Raw("orders", 0, 4, None, (), body) for body in (b"who", b"am I")]
+    assert [o.status for o in await reader.turns.run(decoded(reader, *ours))] == ["parked", "parked"]
 
 
 async def test_a_crash_between_commit_and_offset_commit_does_nothing_twice(probe: Probe):
