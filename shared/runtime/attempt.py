@@ -164,6 +164,8 @@ class Attempt(Generic[D]):
         if incoming.door is not _KAFKA:
             return None
         if cursor.state is _FAILED:
+            if sequence is None:  # its id may have been forgotten since it was parked and skipped
+                self._there(self.books.parked.want(parked_key(incoming)))
             return self.keeper.park(
                 incoming, ParkedState.QUEUED, "an earlier message of its stream is parked"
             )
@@ -176,7 +178,7 @@ class Attempt(Generic[D]):
         seen = self.books.inbox.get(seen_key(incoming))
         if seen is None:
             return None
-        if seen.digest != incoming.digest:
+        if seen.digest and seen.digest != incoming.digest:
             second = f"{seen_key(incoming)}#{incoming.digest.hex()[:16]}"
             self._there(self.books.inbox.want(second))
             if self.books.inbox.get(second) is None:
@@ -196,13 +198,18 @@ class Attempt(Generic[D]):
             self.desk.discard()
             if incoming.from_outside or incoming.door is _HTTP:
                 return self.keeper.refuse(incoming, refused)
-            return self.keeper.fail(incoming, refused)
+            return self._fail(incoming, refused)
         except Exception as error:
             self.desk.discard()
             if isinstance(error, (TryAgain, Unfit)) and error is not incoming.error:
                 raise
-            return self.keeper.fail(incoming, error)
+            return self._fail(incoming, error)
         return self.keeper.done(incoming, answer)
+
+    def _fail(self, incoming: Incoming, error: Exception) -> Outcome:
+        if incoming.door is not _HTTP:  # it may have been parked before, and skipped
+            self._there(self.books.parked.want(parked_key(incoming)))
+        return self.keeper.fail(incoming, error)
 
     def _call(self, incoming: Incoming) -> Any:
         if incoming.error is not None:

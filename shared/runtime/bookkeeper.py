@@ -98,7 +98,8 @@ class Bookkeeper:
         envelope, raw, reason = incoming.envelope, incoming.raw or _NO_RECORD, storable(reason)
         before = self.books.parked.get(incoming.parked_key) if incoming.parked_key else None
         key = parked_key(incoming)
-        if before is None and self.books.parked.known.get(key):
+        there = None if before else self.books.parked.known.get(key)
+        if there is not None and there.queue:
             return Outcome(Status.DUPLICATE)
         where = (
             storable("".join(traceback.format_exception(error, limit=-12)))
@@ -119,7 +120,7 @@ class Bookkeeper:
                 offset=raw.offset, key=b64encode(raw.key or b"").decode(),
                 headers=tuple((storable(k), b64encode(v or b"").decode()) for k, v in raw.headers),
                 body=b64encode(raw.body).decode(), reason=reason, traceback=where, tries=1,
-                actor=actor,
+                note=there.note if there else "", actor=actor, digest=incoming.digest.hex(),
             )
         )  # fmt: skip
         if state is ParkedState.QUEUED:

@@ -108,6 +108,8 @@ class Parked:
     actor: Actor | None = None
     """Who sent it, as it was verified when it was taken: a token does not outlive a message that waits for ops. None where no
     token says so."""
+    digest: str = ""
+    """Of the body as it came, hexadecimal; empty where the message is not known by its id."""
 
 
 def runtime_tables(metadata: MetaData) -> dict[str, Table]:

@@ -123,9 +123,7 @@ def decode_ours(raw: Raw, heard: Mapping[str, type[Event]] = EVENT_TYPES) -> Inc
             if isinstance(error, Malformed)
             else Malformed(f"headers cannot be read: {type(error).__name__}")
         )
-        incoming = unreadable(raw, reason)
-        incoming.digest = b""
-        return incoming
+        return unreadable(raw, reason)
     incoming = Incoming(envelope, _KAFKA, f"{raw.topic}|{envelope.stream}", raw=raw)
     if (event := heard.get(envelope.type)) is not None:
         try:

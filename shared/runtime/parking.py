@@ -77,9 +77,9 @@ def skip(command: SkipParked, desk: Desk) -> dict[str, str]:
     sequence = cursor.sequence if parked.sequence is None else parked.sequence
     rest = books.parked.group("queue", parked.lane)
     books.cursors.put(replace(cursor, sequence=sequence, state=LaneState.GAP if rest else LaneState.FLOWING))
-    if parked.sequence is None:
-        seen = Seen(f"{parked.source} {parked.message_id}", b"skipped", desk.now, Status.DONE, None)
-        books.inbox.put(seen)
+    if parked.sequence is None and parked.door != Door.TIMER:
+        key, digest = f"{parked.source} {parked.message_id}", bytes.fromhex(parked.digest)
+        books.inbox.put(Seen(key, digest, desk.now, Status.DONE, None))
     log.warning("parked message skipped", type=parked.type, stream=parked.stream, actor=str(desk.actor))
     return {"lane": parked.lane, "state": ParkedState.SKIPPED}
 
@@ -185,4 +185,6 @@ def again(parked: Parked, decode: Decode) -> Incoming:
     else:
         incoming = decode(raw, parked.actor)
     incoming.door, incoming.lane, incoming.parked_key = Door.RETRY, parked.lane, parked.parked_key
+    if parked.digest:  # mended or not, it is the message that came
+        incoming.digest = bytes.fromhex(parked.digest)
     return incoming

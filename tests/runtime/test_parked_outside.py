@@ -5,9 +5,12 @@ import time
 import pytest
 
 from shared.events.inbox import ReceiptConfirmed
+from shared.runtime.commands import asked
 from shared.runtime.messages import Raw, Status
+from shared.runtime.parking import MendParked, SkipParked
 from shared.runtime.running import Runtime
-from tests.runtime.probe import Note, Probe, decoded, note, outside, parked, receipt_of
+from tests.runtime.probe import Note, Probe, decoded, note, outside, paid, parked, raw, receipt_of
+from tests.runtime.test_parking import OPS
 
 pytestmark = pytest.mark.requirement("X2")
 
@@ -22,6 +25,14 @@ def receipt(id: str, offset: int = 0, **headers: bytes | None) -> Raw:
 async def arrive(writer: Runtime, *records: Raw) -> list[Status]:
     """What becomes of records of the inbox, in one batch."""
     return [o.status for o in await writer.turns.run(decoded(writer, *records))]
+
+
+async def skip(runtime: Runtime) -> None:
+    """Ops give the oldest parked message up."""
+    key = (await runtime.parking.list_())[0].parked_key
+    command = SkipParked(parked_key=key, reason="a test of the shop")
+    (outcome,) = await runtime.turns.run([asked(command, OPS, runtime.clock.now())])
+    assert outcome.status == "done"
 
 
 async def retried(writer: Runtime) -> list[Status]:
@@ -62,3 +73,51 @@ async def test_a_record_that_nobody_could_read_is_judged_by_its_token_once_it_ca
     assert await retried(writer) == ["refused"]
     assert await note(writer, "n") is None
     assert await parked(writer) == []
+
+
+async def test_a_record_of_ours_that_nobody_can_read_is_known_once_it_was_skipped(probe: Probe):
+    reader = await probe.reader()
+    stray = Raw("orders", 0, 7, None, (), b"who am I")
+    assert [o.status for o in await reader.turns.run(decoded(reader, stray))] == ["parked"]
+    assert [o.status for o in await reader.turns.run(decoded(reader, stray))] == ["duplicate"]
+    await skip(reader)
+    good = raw(paid("a", 1), 1)
+    assert [o.status for o in await reader.turns.run(decoded(reader, stray, good))] == ["duplicate", "done"]
+    assert await parked(reader) == []
+
+
+async def test_a_message_that_was_skipped_is_known_when_it_comes_again(probe: Probe):
+    writer = await probe.writer()
+    probe.broken.add("n")
+    assert await arrive(writer, receipt("1")) == ["parked"]
+    await skip(writer)
+    assert await arrive(writer, receipt("1")) == ["duplicate"]
+    assert await parked(writer) == []
+
+
+async def test_what_was_skipped_is_parked_anew_once_its_id_is_forgotten(probe: Probe):
+    writer = await probe.writer()
+    probe.broken.add("n")
+    assert await arrive(writer, receipt("1"), receipt("2", 1)) == ["parked", "queued"]
+    await skip(writer)
+    assert await retried(writer) == ["parked"]
+    await skip(writer)
+    await writer.pool.execute("DELETE FROM inbox")
+    assert await arrive(writer, receipt("1"), receipt("2", 1)) == ["parked", "queued"]
+    first = (await writer.parking.list_())[0]
+    assert (first.tries, first.note) == (1, "skipped by operator:ops: a test of the shop")
+    probe.broken.clear()
+    assert await retried(writer) == ["done", "done"]
+
+
+async def test_a_mended_message_is_still_the_one_that_came(probe: Probe):
+    writer = await probe.writer()
+    probe.broken.add("n")
+    assert await arrive(writer, receipt("1")) == ["parked"]
+    first = (await writer.parking.list_())[0]
+    body = {"source": "shop", "external_number": "m"}
+    mended = MendParked(parked_key=first.parked_key, body=body, reason="their number was wrong")
+    await writer.turns.run([asked(mended, OPS, writer.clock.now())])
+    assert await retried(writer) == ["done"]
+    assert await note(writer, "m") == Note("m", 1, (1,))
+    assert await arrive(writer, receipt("1")) == ["duplicate"]
