@@ -71,7 +71,7 @@ def skip(command: SkipParked, desk: Desk) -> dict[str, str]:
     takes the gap along: what is missing there is not waited for any more."""
     books = desk.books
     parked = _first(books, command.parked_key, ParkedState.FAILED, ParkedState.GAP)
-    note = f"skipped by {desk.actor}: {command.reason}"
+    note = _noted(parked, f"skipped by {desk.actor}: {command.reason}")
     books.parked.put(replace(parked, state=ParkedState.SKIPPED, queue="", note=note))
     cursor = books.cursors.get(parked.lane) or Cursor(parked.lane)
     sequence = cursor.sequence if parked.sequence is None else parked.sequence
@@ -88,10 +88,15 @@ def mend(command: MendParked, desk: Desk) -> dict[str, str]:
     """Replace the body of a parked message; headers, identity and place stay."""
     books = desk.books
     parked = _first(books, command.parked_key, ParkedState.FAILED)
-    note = f"mended by {desk.actor}: {command.reason}"
+    note = _noted(parked, f"mended by {desk.actor}: {command.reason}")
     books.parked.put(replace(parked, body=b64encode(orjson.dumps(command.body)).decode(), note=note))
     log.warning("parked message mended", type=parked.type, stream=parked.stream, actor=str(desk.actor))
     return {"lane": parked.lane, "state": parked.state}
+
+
+def _noted(parked: Parked, what: str) -> str:
+    """Beside what was noted before: a message may be mended, skipped, and parked anew."""
+    return f"{parked.note}; {what}" if parked.note else what
 
 
 def _first(books: Books, key: str, *states: ParkedState) -> Parked:

@@ -188,3 +188,40 @@ async def test_a_timer_that_fails_is_parked_and_can_be_tried_again(pools: dict[s
         ("timer", "orders.unpaid_due", "failed")
     ]
     assert await pools["orders"].fetchval("SELECT count(*) FROM timers") == 0
+
+
+@pytest.mark.requirement("X2")
+async def test_a_timer_that_was_skipped_and_fails_again_later_is_parked_again(pools: dict[str, Pool]) -> None:
+    lot = Lot(pools["orders"])
+    for _ in range(2):
+        await due(pools["orders"], "x", 1)
+        assert await lot.bench.turns.run_timers() == 1
+        (parked,) = await lot.parking.list_()
+        skipping = SkipParked(parked_key=parked.parked_key, reason="its order is closed")
+        assert (await lot.bench.ask(skipping, actor=OPS)).status == Status.DONE
+        assert await lot.parking.list_() == []
+    (skipped,) = await lot.parking.list_("skipped")
+    assert skipped.note == "; ".join(["skipped by operator:ops: its order is closed"] * 2)
+
+
+@pytest.mark.requirement("X2")
+async def test_a_timer_that_is_set_again_while_it_is_parked_is_tried_as_it_was_set_last(
+    pools: dict[str, Pool],
+) -> None:
+    lot = Lot(pools["orders"])
+    for number in (1, 2):
+        await due(pools["orders"], "x", number)
+        assert await lot.bench.turns.run_timers() == 1
+    (parked,) = await lot.parking.list_()
+    assert base64.b64decode(parked.body) == b'{"nonsense": 2}'
+    assert parked.tries == 2
+
+
+async def due(pool: Pool, key: str, number: int) -> None:
+    """A timer that has fallen due, as no version of the service would set it."""
+    await pool.execute(
+        "INSERT INTO timers VALUES ($1, 'orders.unpaid_due', $2, $3)",
+        f"orders.unpaid_due/{key}",
+        START - timedelta(days=1),
+        f'{{"nonsense": {number}}}',
+    )
