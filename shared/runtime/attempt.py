@@ -3,7 +3,7 @@
 Between loading and saving there are only plain calls: nothing waits, and nothing but the desk is changed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -45,7 +45,7 @@ class Attempt(Generic[D]):
     """Thrown away when the turn must run again."""
 
     def __init__(
-        self, turns: "Turns[D]", messages: list[Incoming], *, claim: int = 0, unfit: bool = False
+        self, turns: "Turns[D]", messages: list[Incoming], *, claim: int = 0, unfit: Collection[str] = ()
     ) -> None:
         self.turns = turns
         self.service = turns.service
@@ -236,7 +236,7 @@ class Attempt(Generic[D]):
         self.claimed.append(timer.timer_id)
         body = timer.body.encode()
         incoming = timer_fallen_due(timer.timer_id, self.service.source, timer.name, timer.due, body)
-        if self.unfit:
+        if timer.timer_id in self.unfit:
             incoming.error = Unfit("the database refused what the timer changed")
         return incoming
 

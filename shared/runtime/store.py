@@ -19,7 +19,12 @@ class Unavailable(Exception):
 
 
 class Unfit(Exception):
-    """The database refused the data (a constraint, a value out of range): some message of the turn is at fault."""
+    """The database refused the data (a constraint, a value out of range): some message of the turn is at fault.
+
+    `claimed` are the timers that the turn had claimed.
+    """
+
+    claimed: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

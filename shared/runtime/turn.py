@@ -7,8 +7,9 @@ runs again when the database says so; what one attempt does is in `attempt.py`.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
@@ -46,34 +47,42 @@ class Turns(Generic[D]):
         Raises Unavailable when the database is away: nothing was changed, run it again later.
         """
         try:
-            return (await self._again(lambda: Attempt(self, list(messages)).run()))[1]
+            return (await self._again(lambda: Attempt(self, list(messages))))[1]
         except Unfit as unfit:
             if len(messages) == 1:
                 message = _nameable(messages[0], unfit)
-                return (await self._again(lambda: Attempt(self, [message]).run()))[1]
+                return (await self._again(lambda: Attempt(self, [message])))[1]
             half = len(messages) // 2
             return await self.run(messages[:half]) + await self.run(messages[half:])
 
     async def run_timers(self, limit: int = 200) -> int:
         """Handle timers that are due; returns how many were claimed."""
-        try:
-            messages, _ = await self._again(lambda: Attempt(self, [], claim=limit).run())
-        except Unfit:
-            if limit > 1:
-                return await self.run_timers(limit // 2)
-            messages, _ = await self._again(lambda: Attempt(self, [], claim=1, unfit=True).run())
-        return len(messages)
+        unfit: set[str] = set()
+        while True:
+            try:
+                return len((await self._again(partial(Attempt, self, [], claim=limit, unfit=unfit)))[0])
+            except Unfit as error:
+                if limit > 1:
+                    limit //= 2
+                elif unfit.issuperset(error.claimed):
+                    raise
+                else:  # by its name: the next look may find another, if somebody else has this one by then
+                    unfit.update(error.claimed)
 
-    async def _again(
-        self, attempt: Callable[[], Awaitable[tuple[list[Incoming], list[Outcome]]]]
-    ) -> tuple[list[Incoming], list[Outcome]]:
+    async def _again(self, make: Callable[[], Attempt[D]]) -> tuple[list[Incoming], list[Outcome]]:
         began = time.perf_counter()
         for tries in range(TRIES):
+            attempt = make()
             try:
-                done = await attempt()
+                done = await attempt.run()
+            except Unfit as unfit:
+                unfit.claimed = attempt.claimed
+                raise
             except TryAgain as reason:
                 if tries == TRIES - 1:  # never a race: two rows of this very turn exclude each other
-                    raise Unfit(str(reason)) from reason
+                    exclusion = Unfit(str(reason))
+                    exclusion.claimed = attempt.claimed
+                    raise exclusion from reason
                 log.debug("turn runs again", service=self.service.name, reason=str(reason))
                 await self.back_off(tries)
             else:

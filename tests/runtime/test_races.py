@@ -1,6 +1,7 @@
 """Turns that meet in the database: one goes first, the other runs again, and nothing is lost or done twice (X2)."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -178,3 +179,29 @@ async def test_replicas_share_timers_and_none_is_handled_twice(probe: Probe):
     assert [m.attempts for m in meddled] == [1, 1, 1], "each took timers that no other had"
     found = await replicas[0].pool.fetch("SELECT total FROM notes")
     assert [r["total"] for r in found] == [1] * 60
+
+
+async def test_an_unfit_timer_is_parked_and_no_other_in_its_stead(probe: Probe):
+    writer = await probe.writer()
+    for timer, due in (
+        (Remind(note_id="bad", amount=MOST + 1), LONG_AGO),
+        (Remind(note_id="good"), LONG_AGO + timedelta(hours=1)),
+    ):
+        row = (timer.timer_id, timer.timer_name, due, timer.model_dump_json())
+        await writer.pool.execute("INSERT INTO timers VALUES ($1, $2, $3, $4)", *row)
+    another = await asyncpg.connect(probe.url("orders"))
+    held = another.transaction()
+
+    async def claimed_by_another(connection: Any) -> None:
+        if meddled.attempts == 2:  # the first found that it does not fit
+            await held.start()
+            await another.execute("SELECT FROM timers WHERE timer_id = 'probe.remind/bad' FOR UPDATE")
+
+    meddled = meddle(writer, opened=claimed_by_another)
+    assert await writer.turns.run_timers(1) == 1
+    assert await note(writer, "good") == Note("good", 1, (1,))
+    assert await parked(writer) == []
+    await held.rollback()
+    await another.close()
+    assert await writer.turns.run_timers() == 1
+    assert await parked(writer) == [("probe.remind/bad", "failed")]
