@@ -234,7 +234,26 @@ def money(world: World) -> Found:
         if entry.type == "aftersales.refund_requested.v1":
             data = orjson.loads(entry.data)
             asked[data["order_id"]] += data["amount"]["amount"]
+    cash: Counter[str] = Counter()
+    for entry in _node(world, "warehouse").store.event_log:
+        data = orjson.loads(entry.data)
+        if entry.type == "warehouse.shipment_delivered.v1":
+            cash[data["order_id"]] += data["cod_collected"]
+        elif entry.type == "warehouse.cod_collected.v1":
+            cash[data["order_id"]] += data["amount"]
+    told: Counter[str] = Counter()
+    for shipment in _node(world, "warehouse").store.rows("shipments"):
+        told[shipment.order_id] += shipment.cod_collected
     for order in _node(world, "orders").store.rows("orders"):
+        odd = sum(p.amount for p in order.payments if p.payment_id.startswith("cod:"))
+        if not order.cod_collected + odd == cash[order.order_id] == told[order.order_id]:
+            yield (
+                order.order_id,
+                f"couriers told of {told[order.order_id]} in cash, orders has {order.cod_collected} and {odd}",
+            )
+        short = order.is_cod and order.status == "completed" and order.cod_collected < order.total
+        if short and not any(h.hold == "payment_anomaly" for h in order.holds):
+            yield order.order_id, f"{order.cod_collected} of {order.total} in cash, and nobody was told"
         captured: Counter[str] = Counter(p.payment_id for p in order.payments)
         if twice := [name for name, n in captured.items() if n > 1]:
             yield order.order_id, f"payments {twice} count twice"

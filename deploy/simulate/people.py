@@ -278,16 +278,25 @@ class Story:
                     delay = (hours + self.dice.uniform(0, 30)) * HOURS
                     self._after(delay, lambda p=parcel, s=status: self._report(p, s))  # type: ignore[misc]
 
-    def _report(self, parcel: int, status: str) -> None:
+    def _cash(self, parcel: int) -> int:
+        """What the courier says that it has collected: now and then less than is due, or nothing until later."""
+        if self.submission.payment_method is not PaymentMethod.COD:
+            return 0
+        way, total = self.dice.random(), self.submission.total
+        if way < 0.15:
+            self._after(self.dice.uniform(1, 5) * DAYS, lambda: self._report(parcel, "delivered", total))
+        return 0 if way < 0.18 else total // 2 if way < 0.24 else total
+
+    def _report(self, parcel: int, status: str, cash: int | None = None) -> None:
         courier, number = self.tracking[parcel]
+        if cash is None:
+            cash = self._cash(parcel) if status == "delivered" else 0
         report = inbox.TrackingReported(
             courier=courier,
             tracking_number=number,
             status=TrackingStatus(status),
             occurred_at=self.edges.now(),
-            cod_collected=self.submission.total
-            if status == "delivered" and self.submission.payment_method is PaymentMethod.COD
-            else 0,
+            cod_collected=cash,
         )
         self.scans += 1
         self._send(report, COURIER, f"track-{self.scans}")

@@ -35,6 +35,10 @@ class OrdersSettings(Settings):
     completes_after: timedelta = Field(
         Policy().completes_after, description="A delivered order completes by itself after so long (O16)."
     )
+    cash_within: timedelta = Field(
+        Policy().cash_within,
+        description="Cash on delivery that was not told of so long after the delivery is a payment anomaly (O3).",
+    )
     audit_above: int | None = Field(
         None, ge=0, description="Orders above this total, in minor units, wait for a person's audit (O7)."
     )

@@ -270,4 +270,5 @@ class TrackingReported(Event, type="tracking.inbox.tracking_reported.v1", subjec
     status: TrackingStatus
     occurred_at: Time
     cod_collected: Minor = 0
+    """All cash that was collected for this parcel so far: say it with the delivery or later, and again when it has grown."""
     detail: Text = ""

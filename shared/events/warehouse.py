@@ -229,6 +229,19 @@ class ShipmentDelivered(Event, type="warehouse.shipment_delivered.v1", subject="
     """True when every parcel of the order is delivered."""
 
 
+class CodCollected(Event, type="warehouse.cod_collected.v1", subject="order_id"):
+    """The courier says beside the delivery that it has collected cash for a parcel: before it, later, or more than it said then
+    (W11). What it says with the delivery stands in `shipment_delivered`; all these together are what was collected."""
+
+    order_id: Code
+    shipment_id: Code
+    amount: Minor
+    """What is new."""
+    collected: Minor
+    """All that was collected for the parcel."""
+    reported_at: Time
+
+
 class DeliveryFailed(Event, type="warehouse.delivery_failed.v1", subject="order_id"):
     """The courier tried and could not deliver (W11)."""
 

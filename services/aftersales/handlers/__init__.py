@@ -23,6 +23,7 @@ CONSUMES = (
     # from the warehouse
     on(warehouse.ShipmentShipped, facts.shipped, order),
     on(warehouse.ShipmentDelivered, facts.delivered, order),
+    on(warehouse.CodCollected, facts.cash, order),
     on(warehouse.ShipmentReturned, facts.returned, order),
     on(warehouse.ReturnReceived, facts.received, by_case),
     on(warehouse.ReturnInspected, facts.inspected, by_case),

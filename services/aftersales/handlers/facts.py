@@ -24,6 +24,7 @@ from shared.events.orders import (
     PaymentRecorded,
 )
 from shared.events.warehouse import (
+    CodCollected,
     ReturnInspected,
     ReturnReceived,
     ShipmentDelivered,
@@ -76,6 +77,12 @@ def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
     if event.last:
         known = replace(known, delivered_at=event.delivered_at)
     desk.orders.put(known)
+
+
+def cash(event: CodCollected, desk: AftersalesDesk) -> None:
+    """What the courier tells of beside the delivery is paid too."""
+    known = desk.orders.get(event.order_id) or unplaced(event.order_id)
+    desk.orders.put(replace(known, paid=known.paid + event.amount))
 
 
 def completed(event: OrderCompleted, desk: AftersalesDesk) -> None:

@@ -20,5 +20,7 @@ class Policy:
     """Promised delivery where the shop gave none (O1)."""
     completes_after: timedelta = timedelta(days=7)
     """A delivered order completes by itself after so long (O16)."""
+    cash_within: timedelta = timedelta(days=3)
+    """Cash on delivery that no courier told of so long after the delivery is looked into (O3)."""
     audit_above: int | None = None
     """Orders whose total in minor units lies above it wait for a person's audit (O7); None: none do."""

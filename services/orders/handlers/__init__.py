@@ -5,7 +5,7 @@ from typing import Any
 
 from services.orders.desk import OrdersDesk, by_id, by_number, payment_rows, submission
 from services.orders.domain.policy import Policy
-from services.orders.handlers import addresses, closing, facts, intake, payments, promises, release
+from services.orders.handlers import addresses, cash, closing, facts, intake, payments, promises, release
 from shared.events import aftersales, inbox, notify, orders, warehouse
 from shared.runtime.desk import Want
 from shared.runtime.service import Handling, Service, on
@@ -34,6 +34,7 @@ CONSUMES: tuple[Handling[Any, OrdersDesk], ...] = (
     on(closing.CompletionDue, closing.complete_by_time, by_id),
     on(promises.ShipByDue, promises.ship_by_due, by_id),
     on(promises.DeliverByDue, promises.deliver_by_due, by_id),
+    on(cash.CashDue, cash.overdue, by_id),
     on(release.ConfirmationDue, addresses.overdue, by_id),
     on(payments.EarlyPaymentDue, payments.look_again, early),
     # from the warehouse
@@ -42,6 +43,7 @@ CONSUMES: tuple[Handling[Any, OrdersDesk], ...] = (
     on(warehouse.FulfillmentCanceled, facts.told(facts.canceled), by_id),
     on(warehouse.FulfillmentCancelRefused, facts.told(facts.cancel_refused), by_id),
     on(warehouse.ShipmentDelivered, facts.told(facts.delivered), by_id),
+    on(warehouse.CodCollected, facts.told(facts.cod_collected), by_id),
     on(warehouse.LabelCreated, facts.told(), by_id),
     on(warehouse.TrackingUpdated, facts.told(), by_id),
     on(warehouse.CanceledShipmentLeft, facts.told(), by_id),

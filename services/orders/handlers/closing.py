@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus
+from services.orders.handlers import cash
 from services.orders.handlers.promises import DeliverByDue, ShipByDue, UnpaidDue
 from services.orders.handlers.release import ConfirmationDue, Reason, free, stop
 from shared.events.inbox import CancelAsked, ReceiptConfirmed
@@ -129,6 +130,8 @@ def complete(order: Order, reason: str, desk: OrdersDesk, *, by_buyer: bool) -> 
     after = ORDER.next(order.status, OrderCompleted)
     if after is None:
         return order
+    if order.delivered_at is None:  # the buyer says so, not the courier
+        order = cash.judge(order, desk)
     order = _close(order, after, reason, desk)
     desk.publish(OrderCompleted(order_id=order.order_id, confirmed_by_buyer=by_buyer))
     return order

@@ -6,7 +6,8 @@ from typing import Any
 
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus
-from services.orders.domain.payment import collect, refund
+from services.orders.domain.payment import refund
+from services.orders.handlers import cash
 from services.orders.handlers.closing import CompletionDue, end_canceled
 from services.orders.handlers.release import ask_for_confirmation, free, stop
 from services.orders.tables import Heard
@@ -21,6 +22,7 @@ from shared.events.aftersales import (
 from shared.events.base import Event
 from shared.events.orders import CancelRefused, Hold
 from shared.events.warehouse import (
+    CodCollected,
     FulfillmentAllocated,
     FulfillmentBackordered,
     FulfillmentCanceled,
@@ -117,14 +119,19 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
 
 
 def delivered(event: ShipmentDelivered, order: Order, desk: OrdersDesk) -> Order:
-    """The buyer has a parcel; with the last one the receipt period begins (O16)."""
-    if event.cod_collected and order.is_cod:
-        order = collect(order, event.cod_collected)
+    """The buyer has a parcel; with the last one the receipt period begins (O16), and all cash should be there (O3)."""
+    order = cash.came(order, event.shipment_id, event.cod_collected, desk)
     if not event.last:
         return order
     order = replace(order, fulfillment=Fulfillment.DELIVERED, delivered_at=event.delivered_at)
+    order = cash.judge(order, desk)
     _await_completion(order, desk)
     return order
+
+
+def cod_collected(event: CodCollected, order: Order, desk: OrdersDesk) -> Order:
+    """The courier tells of cash beside the delivery (O3)."""
+    return cash.came(order, event.shipment_id, event.amount, desk)
 
 
 def case_opened(event: CaseOpened, order: Order, desk: OrdersDesk) -> Order:

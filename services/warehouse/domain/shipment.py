@@ -66,6 +66,8 @@ class Shipment:
     """What was reported, to know it when it comes again."""
     shipped_at: datetime | None = None
     delivered_at: datetime | None = None
+    cod_collected: int = 0
+    """Cash that its courier says it has collected, all in all."""
     canceled_at: datetime | None = None
     """When it was to stay here. One that left all the same has both this and `shipped_at`."""
 

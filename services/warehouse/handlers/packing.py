@@ -152,8 +152,11 @@ def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
 
 def _fetched(event: HandOverScanned, shipment: Shipment, desk: WarehouseDesk) -> dict[str, object]:
     """The buyer took it over the counter: that is the delivery, no courier will report one (W7). What is due is paid before."""
-    shipment = replace(shipment, tracking_status=TrackingStatus.DELIVERED)
-    return _handed_over(deliver(shipment, event.scanned_at, shipment.cod_due, desk))
+    cash = max(shipment.cod_due - shipment.cod_collected, 0)
+    shipment = replace(
+        shipment, tracking_status=TrackingStatus.DELIVERED, cod_collected=shipment.cod_collected + cash
+    )
+    return _handed_over(deliver(shipment, event.scanned_at, cash, desk))
 
 
 def _handed_over(shipment: Shipment, hint: str = "") -> dict[str, object]:

@@ -9,6 +9,7 @@ from services.warehouse.handlers.leaving import deliver, leave, left_although_ca
 from services.warehouse.tables import EarlyReport
 from shared.events.inbox import TrackingReported
 from shared.events.warehouse import (
+    CodCollected,
     DeliveryFailed,
     ShipmentReturned,
     TrackingStatus,
@@ -96,9 +97,13 @@ def give_up(timer: EarlyReportDue, desk: WarehouseDesk) -> None:
 def _apply(
     shipment: Shipment, status: TrackingStatus, at: datetime, cod: int, detail: str, desk: WarehouseDesk
 ) -> Shipment:
-    after = report(shipment, status, at)
+    after, cash = report(shipment, status, at), max(cod - shipment.cod_collected, 0)
     if after is None:
-        return shipment
+        return _collected(shipment, cash, at, desk) if cash else shipment
+    newly = after.tracking_status is status and shipment.tracking_status is not status
+    delivered = newly and status is TrackingStatus.DELIVERED and after.state is not ShipmentState.CANCELED
+    if delivered:
+        after = replace(after, cod_collected=shipment.cod_collected + cash)
     if after.state is ShipmentState.READY and status in proof_of_leaving(after, desk):
         after = replace(after, state=ShipmentState.SHIPPED, shipped_at=min(at, desk.now))
         leave(after, desk)
@@ -120,11 +125,12 @@ def _apply(
             detail=detail,
         )
     )
-    newly = after.tracking_status is status and shipment.tracking_status is not status
+    if cash and not delivered:
+        after = _collected(after, cash, at, desk)
     if after.state is ShipmentState.CANCELED:
         return after  # its order is over: nothing about it is delivered or comes back, people are told that it left
-    if newly and status is TrackingStatus.DELIVERED:
-        after = deliver(after, at, cod, desk)
+    if delivered:
+        after = deliver(after, at, cash, desk)
     elif newly and status is TrackingStatus.RETURN_TO_SENDER:
         after = replace(after, state=SHIPMENT.next(after.state, ShipmentReturned) or after.state)
         desk.shipments.put(after)
@@ -140,6 +146,22 @@ def _apply(
             )
         )
     return after
+
+
+def _collected(shipment: Shipment, cash: int, at: datetime, desk: WarehouseDesk) -> Shipment:
+    """Cash that the courier tells of beside the delivery, often days after it."""
+    shipment = replace(shipment, cod_collected=shipment.cod_collected + cash)
+    desk.shipments.put(shipment)
+    desk.publish(
+        CodCollected(
+            order_id=shipment.order_id,
+            shipment_id=shipment.shipment_id,
+            amount=cash,
+            collected=shipment.cod_collected,
+            reported_at=at,
+        )
+    )
+    return shipment
 
 
 def proof_of_leaving(shipment: Shipment, desk: WarehouseDesk) -> frozenset[TrackingStatus]:

@@ -1,0 +1,78 @@
+"""Cash on delivery: what couriers collect is booked; what is short, late or not due is looked into, not passed over (O3)."""
+
+from dataclasses import replace
+
+from services.orders.desk import OrdersDesk
+from services.orders.domain.order import Order, OrderStatus, Payment
+from services.orders.domain.payment import collect, status_of
+from services.orders.handlers.release import stop
+from shared.events.orders import Hold, PaymentAnomaly, PaymentAnomalyFound
+from shared.runtime.messages import Timer
+from shared.values import Money
+
+
+class CashDue(Timer, name="orders.cash_due"):
+    """The courier should have told of the cash by now (O3)."""
+
+    order_id: str
+
+
+OVER = (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+"""The buyer owes nothing any more."""
+
+
+def came(order: Order, shipment_id: str, amount: int, desk: OrdersDesk) -> Order:
+    """A courier collected so much more for a parcel."""
+    if not amount:
+        return order
+    if not order.is_cod or order.status in OVER:
+        odd = PaymentAnomaly.AFTER_CLOSING if order.status in OVER else PaymentAnomaly.NOT_DUE
+        name = f"cod:{shipment_id}:{len(order.payments) + 1}"
+        payment = Payment(name, amount, order.currency, desk.now, counts=False, anomaly=odd.value)
+        return _odd(replace(order, payments=(*order.payments, payment)), name, odd, amount, 0, desk)
+    due = max(order.total - order.paid, 0)
+    order = collect(order, amount)
+    if order.paid_in_full:
+        desk.timers.cancel(CashDue(order_id=order.order_id))
+    if amount > due:
+        return _odd(order, f"cod:{shipment_id}", PaymentAnomaly.OVERPAID, amount, due, desk)
+    return order
+
+
+def judge(order: Order, desk: OrdersDesk) -> Order:
+    """The buyer has everything: less cash than due is told at once, none at all may still be told of for a while."""
+    if not order.is_cod or order.paid_in_full or order.status in OVER:
+        return order
+    if order.cod_collected:
+        return _short(order, desk)
+    desk.timers.set(CashDue(order_id=order.order_id), desk.now + desk.policy.cash_within)
+    return order
+
+
+def overdue(timer: CashDue, desk: OrdersDesk) -> None:
+    """Nobody told of the cash in time."""
+    order = desk.orders.get(timer.order_id)
+    if order is not None and order.is_cod and not order.paid_in_full and order.status not in OVER:
+        desk.orders.put(_short(order, desk))
+
+
+def _short(order: Order, desk: OrdersDesk) -> Order:
+    desk.timers.cancel(CashDue(order_id=order.order_id))
+    anomaly = PaymentAnomaly.UNDERPAID_AT_CLOSING
+    return _odd(order, "cod", anomaly, order.cod_collected, order.total, desk)
+
+
+def _odd(
+    order: Order, name: str, anomaly: PaymentAnomaly, amount: int, expected: int, desk: OrdersDesk
+) -> Order:
+    desk.publish(
+        PaymentAnomalyFound(
+            order_id=order.order_id,
+            payment_id=name,
+            anomaly=anomaly,
+            amount=Money(amount=amount, currency=order.currency),
+            expected=Money(amount=expected, currency=order.currency),
+        )
+    )
+    order = stop(order, Hold.PAYMENT_ANOMALY, f"cash of the courier is {anomaly}", desk)
+    return order if order.closed else replace(order, payment_status=status_of(order))
