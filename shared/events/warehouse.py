@@ -81,7 +81,8 @@ class FulfillmentAllocated(Event, type="warehouse.fulfillment_allocated.v1", sub
 
 
 class FulfillmentBackordered(Event, type="warehouse.fulfillment_backordered.v1", subject="order_id"):
-    """Not everything is available: the order waits for stock, first come first served (W2)."""
+    """Not everything is available: the order waits for what is missing, first come first served (W2). Said again when something
+    that was there is gone once the rest has come."""
 
     order_id: Code
     missing: tuple[SkuQuantity, ...]

@@ -148,7 +148,7 @@ class Floor:
         return self.bench.store.rows("parked")
 
     def adds_up(self) -> None:
-        """Levels are the sum of their moves, never negative, and promised once (W1)."""
+        """Levels are the sum of their moves, never negative, and promised once (W1); who waits lacks something (W2)."""
         moves = self.bench.store.ledgers.get("moves", [])
         for level in self.bench.store.rows("levels"):
             own = [m for m in moves if m.sku == level.sku]
@@ -162,3 +162,8 @@ class Floor:
             lost = [s for s in self.bench.store.rows("shipments") if s.state == "canceled" and s.shipped_at]
             pieces = sum(line.quantity for s in lost for line in s.lines if line.sku == level.sku)
             assert pieces == level.gone + sum(m.quantity for m in own if m.kind == "gone")
+        for work in self.bench.store.rows("fulfillments"):
+            waits = {b.sku for b in self.bench.store.rows("backorders") if b.order_id == work.order_id}
+            assert bool(waits) == (work.state == "backordered")
+            short = {s for s, n in work.wanted().items() if self.level(s).available < n}
+            assert not waits or waits & short, "it waits, and everything is there"

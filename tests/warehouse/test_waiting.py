@@ -4,7 +4,7 @@ import pytest
 
 from shared.events import inbox
 from shared.events.orders import CancelRequested
-from shared.events.warehouse import FulfillmentAllocated
+from shared.events.warehouse import FulfillmentAllocated, FulfillmentBackordered
 from tests.warehouse.floor import CHECKER, Floor
 
 
@@ -63,4 +63,73 @@ async def test_many_who_wait_are_all_served_while_there_is_stock(floor: Floor) -
     await floor.stock(quantity=225)
     await floor.release("new", ("TEA", 1))
     assert [e.order_id for e in floor.bench.said_of(FulfillmentAllocated)] == names[:225]
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W2")
+async def test_an_order_waits_only_for_what_is_short(floor: Floor) -> None:
+    await floor.stock("TEA", 5)
+    await floor.release("o-1", ("TEA", 1), ("CUP", 1))
+    assert [b.sku for b in floor.bench.store.rows("backorders")] == ["CUP"]
+    assert (floor.level("TEA").waiting, floor.level("CUP").waiting) == (0, 1)
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W2")
+@pytest.mark.parametrize("short_of_tea", [False, True])
+async def test_a_hundred_who_wait_for_something_else_block_nobody(floor: Floor, short_of_tea: bool) -> None:
+    if not short_of_tea:
+        await floor.stock("TEA", 1)
+    names = [f"o-{n:03}" for n in range(130)]
+    await floor.bench.hear(*(floor.order(name, ("TEA", 1), ("CUP", 1)) for name in names))
+    await floor.settle()
+    await floor.release("only-tea", ("TEA", 2))
+    await floor.stock("TEA", 2)
+    assert [e.order_id for e in floor.bench.said_of(FulfillmentAllocated)] == ["only-tea"]
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W2")
+async def test_who_waited_elsewhere_comes_back_to_the_place_it_had(floor: Floor) -> None:
+    await floor.release("both", ("TEA", 1), ("CUP", 1))
+    await floor.stock("TEA", 1)  # no use to it without the cup: others may have the tea
+    assert [b.sku for b in floor.bench.store.rows("backorders")] == ["CUP"]
+    await floor.release("takes-the-tea", ("TEA", 1))
+    await floor.release("later", ("TEA", 1))
+    await floor.stock("CUP", 1)
+    assert {(b.order_id, b.sku) for b in floor.bench.store.rows("backorders")} == {
+        ("both", "TEA"),
+        ("later", "TEA"),
+    }
+    told = [e for e in floor.bench.said_of(FulfillmentBackordered) if e.order_id == "both"]
+    assert [[m.sku for m in e.missing] for e in told] == [["CUP", "TEA"], ["TEA"]]
+    await floor.stock("TEA", 1)
+    assert [e.order_id for e in floor.bench.said_of(FulfillmentAllocated)] == ["takes-the-tea", "both"]
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W2")
+@pytest.mark.parametrize("first", ["TEA", "CUP"])
+async def test_hundreds_who_want_the_same_two_are_all_served_when_both_come(floor: Floor, first: str) -> None:
+    names = [f"o-{n:03}" for n in range(250)]
+    await floor.bench.hear(*(floor.order(name, ("TEA", 1), ("CUP", 1)) for name in names))
+    other = "CUP" if first == "TEA" else "TEA"
+    scans = [
+        inbox.StockScanned(barcode=sku, quantity=n, location="A-1", scanned_at=floor.now)
+        for sku, n in ((first, 240), (other, 260))
+    ]
+    await floor.bench.turns.run([floor.bench.from_outside(scan, actor=CHECKER) for scan in scans])
+    await floor.settle()
+    assert [e.order_id for e in floor.bench.said_of(FulfillmentAllocated)] == names[:240]
+    await floor.release("only-the-other", (other, 1))
+    assert floor.bench.said_of(FulfillmentAllocated)[-1].order_id == "only-the-other"
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W2")
+async def test_a_canceled_order_leaves_the_queue_that_it_was_in(floor: Floor) -> None:
+    await floor.stock("TEA", 5)
+    await floor.release("o-1", ("TEA", 1), ("CUP", 1))
+    await floor.cancel("o-1")
+    assert floor.bench.store.rows("backorders") == []
     floor.adds_up()

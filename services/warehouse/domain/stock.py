@@ -129,7 +129,13 @@ def queue(level: Level, since: datetime) -> tuple[Level, datetime]:
     """One more order waits: the level after, and its place in the queue, behind all who came before it (W2)."""
     if level.last_queued is not None:
         since = max(since, level.last_queued + timedelta(microseconds=1))
-    return replace(level, waiting=level.waiting + 1, last_queued=since), since
+    return joined(level, since), since
+
+
+def joined(level: Level, since: datetime) -> Level:
+    """The level once one more order waits at this place of the queue."""
+    last = max(since, level.last_queued or since)
+    return replace(level, waiting=level.waiting + 1, last_queued=last)
 
 
 def reserve(

@@ -12,7 +12,7 @@ from services.warehouse.domain.fulfillment import (
     take_off,
 )
 from services.warehouse.domain.shipment import SHIPMENT, ShipmentState
-from services.warehouse.domain.stock import Move, MoveKind, Reserved, Short, missing, queue, reserve
+from services.warehouse.domain.stock import Move, MoveKind, Reserved, Short, joined, missing, queue, reserve
 from services.warehouse.tables import Backorder
 from shared.events.orders import CancelRequested, OrderCanceled, OrderReleased
 from shared.events.warehouse import (
@@ -74,7 +74,9 @@ def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: str | None = None)
             desk.publish(FulfillmentAllocated(order_id=work.order_id, lines=lines))
             return True
         case Short(short):
-            if work.state is not FulfillmentState.BACKORDERED:
+            if work.state is FulfillmentState.BACKORDERED:
+                wait_elsewhere(work, desk)
+            else:
                 wait(work, short, desk)
             return False
 
@@ -82,16 +84,36 @@ def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: str | None = None)
 def wait(
     work: Fulfillment, short: tuple[SkuQuantity, ...], desk: WarehouseDesk, *, first: bool = False
 ) -> None:
-    """Let an order wait for all its SKUs, behind those who came before it; `first` when it had its stock already."""
+    """Let an order wait for what is short, behind those who came before it; `first` when it had its stock already."""
     after = FULFILLMENT.next(work.state, FulfillmentBackordered)
     assert after is not None
     desk.fulfillments.put(replace(work, state=after))
-    for sku in sorted(work.wanted()):
+    for sku in (piece.sku for piece in short):
         level, since = queue(desk.level(sku), work.released_at)
         desk.levels.put(level)
         since = work.released_at if first else since
         desk.backorders.put(Backorder(f"{work.order_id}/{sku}", sku, work.order_id, since))
     desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=short, expected_at=None))
+
+
+def wait_elsewhere(work: Fulfillment, desk: WarehouseDesk) -> None:
+    """An order that cannot be served with what it was offered waits for what it lacks now, and for nothing else: in a queue for
+    goods that are there it would only stand in the way. It keeps the place that it had."""
+    wanted = work.wanted()
+    rows = {sku: row for sku in wanted if (row := desk.backorders.get(f"{work.order_id}/{sku}")) is not None}
+    short = missing(wanted, {sku: desk.level(sku).available for sku in wanted})
+    lacks = {piece.sku for piece in short}
+    if (
+        not lacks
+    ):  # all is there, and some of it is being offered to others just now: its turn comes with them
+        lacks = rows.keys() | {sku for sku in wanted if desk.level(sku).offering}
+    since = min(row.since for row in rows.values())
+    for sku in sorted(lacks - rows.keys()):
+        desk.levels.put(joined(desk.level(sku), since))
+        desk.backorders.put(Backorder(f"{work.order_id}/{sku}", sku, work.order_id, since))
+    stop_waiting(work, desk, *(rows.keys() - lacks))
+    if {piece.sku for piece in short} - rows.keys():
+        desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=short, expected_at=None))
 
 
 def fall_short(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> Fulfillment:
@@ -119,31 +141,37 @@ def waiting_for(timer: Reallocate, desk: WarehouseDesk) -> Wants:
 def reallocate(timer: Reallocate, desk: WarehouseDesk) -> None:
     """First come, first served: the oldest waiting orders that can be served whole (W2).
 
-    One look takes the hundred that wait longest; it is taken again for as long as one of them was served.
+    One look takes the hundred that wait longest; it is taken again for as long as one of them left the queue.
     """
-    served = 0
+    went, elsewhere = 0, set[str]()
     for waiting in desk.backorders.group("sku", timer.sku):
         if desk.level(timer.sku).available == 0:
             break
         work = desk.fulfillments[waiting.order_id]
         if work.state is FulfillmentState.BACKORDERED and serve(work, desk, offered=timer.sku):
-            served += 1
-            stop_waiting(work, desk)
+            elsewhere |= stop_waiting(work, desk, *work.wanted())
+        went += desk.backorders.get(waiting.backorder_key) is None
     level = desk.level(timer.sku)
-    again = bool(served and level.available and desk.backorders.more("sku", timer.sku))
+    again = bool(went and level.available and desk.backorders.more("sku", timer.sku))
     if level.offering != again:
         desk.levels.put(replace(level, offering=again))
     if again:
         desk.timers.set(timer, desk.now)
+    for sku in sorted(
+        elsewhere - {timer.sku}
+    ):  # who was served stood there too, before others that may have it now
+        if desk.level(sku).available:
+            offer(sku, desk)
 
 
-def stop_waiting(work: Fulfillment, desk: WarehouseDesk) -> None:
-    """Take an order off the waiting lists of its SKUs."""
-    for sku in work.wanted():
-        if desk.backorders.get(f"{work.order_id}/{sku}") is not None:
-            desk.backorders.remove(f"{work.order_id}/{sku}")
-            level = desk.level(sku)
-            desk.levels.put(replace(level, waiting=level.waiting - 1))
+def stop_waiting(work: Fulfillment, desk: WarehouseDesk, *skus: str) -> set[str]:
+    """Take an order out of the queues of these SKUs; those that it stood in."""
+    left = {sku for sku in skus if desk.backorders.get(f"{work.order_id}/{sku}") is not None}
+    for sku in left:
+        desk.backorders.remove(f"{work.order_id}/{sku}")
+        level = desk.level(sku)
+        desk.levels.put(replace(level, waiting=level.waiting - 1))
+    return left
 
 
 def cancel(event: CancelRequested, desk: WarehouseDesk) -> None:
@@ -171,7 +199,7 @@ def ended(event: OrderCanceled, desk: WarehouseDesk) -> None:
 
 def _stop(work: Fulfillment, after: FulfillmentState, desk: WarehouseDesk) -> None:
     if work.state is FulfillmentState.BACKORDERED:
-        stop_waiting(work, desk)
+        stop_waiting(work, desk, *work.wanted())
     else:
         give_back(work, desk)
     for shipment_id in work.shipments:
