@@ -38,7 +38,10 @@ EMPTY_IS_RIGHT: dict[str, list[tuple[str, str]]] = {
                SELECT sku FROM levels v LEFT JOIN lost USING (sku) LEFT JOIN booked USING (sku)
                WHERE coalesce(lost.n, 0) <> coalesce(booked.n, 0) + coalesce((v.doc->>'gone')::int, 0)""",
         ),
-        ("W4: whoever picked did not check", "SELECT order_id FROM fulfillments WHERE picker = checker"),
+        (
+            "W4: whoever picked did not check",
+            "SELECT order_id FROM fulfillments WHERE picker = checker OR jsonb_exists(doc->'pickers', checker)",
+        ),
         (
             "W7: a parcel leaves at most once",
             """SELECT data::jsonb->>'shipment_id' FROM event_log

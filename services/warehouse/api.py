@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
@@ -14,11 +14,12 @@ from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState
 from services.warehouse.domain.shipment import Shipment
 from services.warehouse.domain.stock import shelves_for
 from services.warehouse.handlers.stock import RegisterSku
+from services.warehouse.handlers.taking_back import TakeBack
 from shared.events.inbox import Barcode
-from shared.runtime.access import Anyone, BackOffice
+from shared.runtime.access import Anyone, Asked, BackOffice, allow
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Code, Text
+from shared.values import ActorKind, Code, Reason, Text
 
 
 class SkuDetails(BaseModel):
@@ -28,6 +29,15 @@ class SkuDetails(BaseModel):
     weight_grams: int = Field(0, ge=0, le=1_000_000, strict=True)
     barcodes: tuple[Barcode, ...] = Field((), max_length=50)
 
+
+class Because(BaseModel):
+    """Why."""
+
+    reason: Reason
+
+
+Person = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR}))]
+"""People of the shop, whether at a scanner or at a desk."""
 
 TO_PICK = (FulfillmentState.ALLOCATED, FulfillmentState.PICKING)
 
@@ -76,6 +86,14 @@ def router(runtime: Runtime) -> APIRouter:
         left = work.left_to_pick() if work.state in TO_PICK else {}
         found = {level.sku: level for level in await queries.stock_of(runtime.read, *left)}
         return shown(work) | {"shelves": {s: shelves_for(found[s], n) for s, n in left.items() if s in found}}
+
+    @routes.post("/fulfillments/{order_id}/take-back")
+    async def take_back(order_id: Code, body: Because, asked: Person) -> Any:
+        """Take an order back from whoever picks or checks it and does not go on (W3, W4).
+
+        They do it themselves, or the back office does. What is picked stays picked; a check is counted from the beginning.
+        """
+        return await asked.do(TakeBack(order_id=order_id, reason=body.reason))
 
     @routes.get("/stock/{sku:path}")
     async def get_stock(sku: Code, asked: Anyone) -> dict[str, Any]:

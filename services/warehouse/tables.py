@@ -110,6 +110,10 @@ fulfillments = Table(
     CheckConstraint(
         "picker IS NULL OR checker IS NULL OR picker <> checker", name="checked_by_a_second_person"
     ),
+    CheckConstraint(
+        "checker IS NULL OR NOT coalesce(jsonb_exists(doc -> 'pickers', checker), false)",
+        name="checked_by_nobody_who_picked",
+    ),
 )
 
 

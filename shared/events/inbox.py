@@ -199,9 +199,11 @@ class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id")
 
 
 class CheckStartScanned(Event, type="scans.inbox.check_start_scanned.v1", subject="order_id"):
-    """A second person begins to verify the order (W4)."""
+    """A second person begins to verify the order (W4); again, by the same person, it answers what was counted so far."""
 
     order_id: ScannedCode
+    anew: Flag = False
+    """Forget what was counted, and count from the beginning."""
     scanned_at: Time
 
 

@@ -105,6 +105,14 @@ class FulfillmentPickStarted(Event, type="warehouse.fulfillment_pick_started.v1"
     picker: Code
 
 
+class FulfillmentPickStopped(Event, type="warehouse.fulfillment_pick_stopped.v1", subject="order_id"):
+    """The order was taken back from its picker, who does not go on; somebody else may take it. What is picked stays so (W3)."""
+
+    order_id: Code
+    picker: Code
+    reason: Text
+
+
 class FulfillmentPicked(Event, type="warehouse.fulfillment_picked.v1", subject="order_id"):
     """Every line was picked (W3)."""
 
@@ -118,6 +126,14 @@ class FulfillmentChecked(Event, type="warehouse.fulfillment_checked.v1", subject
     order_id: Code
     picker: Code
     checker: Code
+
+
+class FulfillmentCheckStopped(Event, type="warehouse.fulfillment_check_stopped.v1", subject="order_id"):
+    """The check was taken back from its checker, who does not go on: somebody else counts it from the beginning (W4)."""
+
+    order_id: Code
+    checker: Code
+    reason: Text
 
 
 class Difference(StrEnum):

@@ -153,6 +153,31 @@ async def test_the_database_too_refuses_a_picker_as_checker(house: House) -> Non
         await house.pool.execute("UPDATE fulfillments SET checker = picker")
 
 
+@pytest.mark.requirement("W4")
+async def test_the_database_too_refuses_whoever_picked_before_as_checker(house: House) -> None:
+    await house.shipped()
+    with pytest.raises(asyncpg.CheckViolationError, match="checked_by_nobody_who_picked"):
+        await house.pool.execute("UPDATE fulfillments SET checker = picker, picker = 'somebody.else'")
+
+
+@pytest.mark.requirement("W3")
+async def test_work_is_taken_back_over_http(house: House) -> None:
+    await house.floor.stock()
+    await house.floor.release()
+    await house.floor.scan(inbox.PickStartScanned, order_id="o-1")
+    path, body = "/fulfillments/o-1/take-back", {"json": {"reason": "the scanner is broken"}}
+    assert (await house.ask("POST", path, AGENT, **body)).status_code == 403
+    assert (await house.ask("POST", path, SUPERVISOR, json={"reason": ""})).status_code == 422
+    taken = await house.ask("POST", path, SUPERVISOR, **body)
+    assert (taken.status_code, taken.json()["state"], taken.json()["taken_from"]) == (
+        200,
+        "allocated",
+        "li.wei",
+    )
+    again = await house.ask("POST", path, SUPERVISOR, **body)
+    assert (again.status_code, again.json()["code"]) == (409, "not_now")
+
+
 @pytest.mark.requirement("W1")
 @pytest.mark.parametrize("change", ["on_hand = -1", "allocated = -1", "allocated = on_hand + 1"])
 async def test_the_database_too_refuses_stock_that_cannot_be(house: House, change: str) -> None:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.warehouse.handlers.taking_back import TakeBack
 from shared.events import inbox
 from shared.events.warehouse import FulfillmentCanceled, ShipmentShipped
-from tests.warehouse.floor import CHECKER, Floor
+from tests.harness import SUPERVISOR
+from tests.warehouse.floor import CHECKER, PICKER, Floor
 
 ORDERS = ("o-1", "o-2", "o-3")
 SKUS = ("TEA", "CUP")
@@ -29,6 +31,8 @@ steps = st.tuples(
             "cancel",
             "back",
             "look",
+            "stop",
+            "anew",
         )
     ),
     st.sampled_from(ORDERS),
@@ -48,13 +52,14 @@ async def _step(floor: Floor, what: str, order: str, sku: str, n: int, damaged: 
         case "cancel" if order in done:
             await floor.cancel(order)
         case "start":
-            await floor.scan(inbox.PickStartScanned, order_id=order)
+            await floor.scan(inbox.PickStartScanned, CHECKER if n == 4 else PICKER, order_id=order)
         case "pick":
+            who = CHECKER if n == 4 else PICKER
             await floor.scan(
-                inbox.PickScanned, order_id=order, barcode=sku, quantity=min(n, 2), damaged=damaged
+                inbox.PickScanned, who, order_id=order, barcode=sku, quantity=min(n, 2), damaged=damaged
             )
         case "check":
-            await floor.scan(inbox.CheckStartScanned, CHECKER, order_id=order)
+            await floor.scan(inbox.CheckStartScanned, PICKER if n == 4 else CHECKER, order_id=order)
         case "count":
             await floor.scan(
                 inbox.CheckScanned, CHECKER, order_id=order, barcode=sku, quantity=min(n, 2), damaged=n == 4
@@ -67,6 +72,10 @@ async def _step(floor: Floor, what: str, order: str, sku: str, n: int, damaged: 
         case "out":
             for shipment in floor.bench.store.rows("shipments"):
                 await floor.scan(inbox.HandOverScanned, tracking_number=shipment.tracking_number)
+        case "stop" if order in done:
+            await floor.bench.ask(TakeBack(order_id=order, reason="went home"), actor=SUPERVISOR)
+        case "anew":
+            await floor.scan(inbox.CheckStartScanned, CHECKER, order_id=order, anew=True)
         case "gone":
             for shipment in floor.bench.store.rows("shipments"):
                 if shipment.order_id == order:
@@ -105,6 +114,6 @@ def test_stock_adds_up_and_parcels_leave_once(way: list[tuple[str, str, str, int
             e.order_id for e in floor.bench.said_of(FulfillmentCanceled)
         }
         for work in floor.bench.store.rows("fulfillments"):
-            assert work.checker is None or work.checker != work.picker
+            assert work.checker not in work.by_all_who_picked()
 
     asyncio.run(walk())

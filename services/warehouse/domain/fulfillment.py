@@ -19,8 +19,10 @@ from shared.events.warehouse import (
     FulfillmentAllocated,
     FulfillmentBackordered,
     FulfillmentCheckFailed,
+    FulfillmentCheckStopped,
     FulfillmentPacked,
     FulfillmentPicked,
+    FulfillmentPickStopped,
     ShipmentShipped,
 )
 from shared.lifecycle import lifecycle
@@ -56,7 +58,9 @@ FULFILLMENT = lifecycle(
     (S.ALLOCATED, PickStartScanned, S.PICKING),
     (S.PICKING, PickScanned, S.PICKING),
     (S.PICKING, FulfillmentPicked, S.PICKED),
+    (S.PICKING, FulfillmentPickStopped, S.ALLOCATED),
     (S.PICKED, CheckStartScanned, S.CHECKING),
+    (S.CHECKING, FulfillmentCheckStopped, S.PICKED),
     (S.CHECKING, FulfillmentCheckFailed, S.PICKING),
     (S.CHECKING, CheckFinishScanned, S.CHECKED),
     (S.CHECKED, PackScanned, S.CHECKED),
@@ -118,9 +122,17 @@ class Fulfillment:
     shipments: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     """Shipments that were handed over."""
+    pickers: tuple[str, ...] = ()
+    """Everybody who picked a piece that is in hand for the order; `picker` is who has it now, or had it last."""
+    check_began: datetime | None = None
+    """When the count of the check began: as `round_began`, for the checker's scans."""
     round_began: datetime | None = None
     """When picking began, or began again after a failed check: scans from before it are of no use. Never later than our own
     time, and as early as a device of the picker says that it started."""
+
+    def by_all_who_picked(self) -> set[str]:
+        """Everybody who took pieces for the order, or is taking them: none of them may check it (W4)."""
+        return {*self.pickers, *([self.picker] if self.picker else [])}
 
     @property
     def fetched_by_buyer(self) -> bool:

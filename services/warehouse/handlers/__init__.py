@@ -8,7 +8,7 @@ from services.warehouse.desk import (
     scanned_stock,
 )
 from services.warehouse.domain.courier import Couriers
-from services.warehouse.handlers import allocation, packing, picking, returns, stock, tracking
+from services.warehouse.handlers import allocation, packing, picking, returns, stock, taking_back, tracking
 from shared.events import aftersales, inbox, orders, warehouse
 from shared.runtime.service import Service, on
 
@@ -32,6 +32,7 @@ CONSUMES = (
     # from couriers
     on(inbox.TrackingReported, tracking.reported, tracking.tracked),
     # from people
+    on(taking_back.TakeBack, taking_back.take_back, taking_back.order),
     on(stock.RegisterSku, stock.register, stock.barcodes_of),
     # from the clock
     on(allocation.Reallocate, allocation.reallocate, allocation.waiting_for),

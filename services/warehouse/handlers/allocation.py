@@ -121,7 +121,8 @@ def fall_short(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> Fulfi
     scrapped, and it waits again, before all that were released after it (W2, W3, W4)."""
     give_back(work, desk, *scrapped)
     short = missing(work.wanted(), {sku: desk.level(sku).available for sku in work.wanted()})
-    wait(replace(work, picks=(), picker=None, checker=None, counted=()), short, desk, first=True)
+    none = replace(work, picks=(), picker=None, pickers=(), checker=None, counted=())
+    wait(none, short, desk, first=True)
     return desk.fulfillments[work.order_id]
 
 

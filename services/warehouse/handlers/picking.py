@@ -54,8 +54,10 @@ def start_pick(event: PickStartScanned, desk: WarehouseDesk) -> dict[str, object
         return _todo(work, desk)
     after = step(work, PickStartScanned)
     work = replace(work, state=after, picker=picker, round_began=_began(event.scanned_at, desk))
-    desk.fulfillments.put(work)
     desk.publish(FulfillmentPickStarted(order_id=work.order_id, picker=picker))
+    if not work.left_to_pick():  # somebody picked it all before it was taken back
+        work = _picked(work, picker, desk)
+    desk.fulfillments.put(work)
     return _todo(work, desk)
 
 
@@ -88,7 +90,8 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
         detail = f"no shelf holds {event.quantity} of {sku}; scan what each shelf has, or count the stock"
         raise Refused("not_on_shelf", detail, field="quantity")
     desk.move(desk.entry(sku, MoveKind.PICKED, event.quantity, location, work.order_id))
-    work = replace(work, picks=(*work.picks, Pick(sku, location, event.quantity)))
+    pickers = tuple(dict.fromkeys((*work.pickers, picker)))
+    work = replace(work, picks=(*work.picks, Pick(sku, location, event.quantity)), pickers=pickers)
     if not work.left_to_pick():
         work = _picked(work, picker, desk)
     desk.fulfillments.put(work)
@@ -123,17 +126,23 @@ def _scrap_damaged(
 
 
 def start_check(event: CheckStartScanned, desk: WarehouseDesk) -> dict[str, object]:
-    """A second person begins to verify; the picker is refused (W4)."""
+    """A second person begins to verify; whoever picked is refused (W4)."""
     checker = desk.scanner()
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
-    if work.picker == checker:
+    if checker in work.by_all_who_picked():
         raise Refused("same_person", "whoever picked the order may not check it; ask a colleague")
     if work.state is FulfillmentState.CHECKING:
         _own_check(work, checker)
+        if event.anew:
+            work = replace(work, counted=(), check_began=_began(event.scanned_at, desk))
+        elif work.check_began is not None and event.scanned_at < work.check_began:
+            work = replace(work, check_began=event.scanned_at)  # a slow clock, as with the picker's
+        desk.fulfillments.put(work)
         return {"counted": {c.sku: c.good for c in work.counted}}
-    work = replace(work, state=step(work, CheckStartScanned), checker=checker, counted=())
-    desk.fulfillments.put(work)
+    began = _began(event.scanned_at, desk)
+    after = step(work, CheckStartScanned)
+    desk.fulfillments.put(replace(work, state=after, checker=checker, counted=(), check_began=began))
     return {"counted": {}}
 
 
@@ -145,6 +154,7 @@ def check(event: CheckScanned, desk: WarehouseDesk) -> dict[str, object]:
     if work.state is not FulfillmentState.CHECKING:
         step(work, CheckFinishScanned)
     _own_check(work, checker)
+    _of_this_count(work, event.scanned_at)
     sku = desk.sku_of(event.barcode)
     if sum(c.good + c.damaged for c in work.counted) + event.quantity > MAX_PIECES:
         raise Refused("too_many", "no order has so many pieces; count again", field="quantity")
@@ -160,6 +170,7 @@ def finish_check(event: CheckFinishScanned, desk: WarehouseDesk) -> dict[str, ob
     work = desk.work(event.order_id)
     after = step(work, CheckFinishScanned)
     _own_check(work, checker)
+    _of_this_count(work, event.scanned_at)
     found = differences(work)
     if not found:
         desk.fulfillments.put(replace(work, state=after))
@@ -229,6 +240,14 @@ def _own_check(work: Fulfillment, checker: str) -> None:
     if work.checker != checker:
         detail = f"{work.checker} is checking this order; ask them to finish it, or take the next order"
         raise Refused("not_yours", detail)
+
+
+def _of_this_count(work: Fulfillment, scanned_at: datetime) -> None:
+    if work.check_began is not None and scanned_at < work.check_began:
+        detail = (
+            "this scan is from before the count began; scan the order's code, then what is in the tote again"
+        )
+        raise Refused("old_scan", detail)
 
 
 def _todo(work: Fulfillment, desk: WarehouseDesk) -> dict[str, object]:
