@@ -265,7 +265,8 @@ async def test_skipping_and_mending_go_through_the_turn_with_a_reason(stand: Sta
         without = await http.post(f"/ops/parked/{key}/skip", json={"reason": ""})
         skipped = await http.post(f"/ops/parked/{key}/skip", json={"reason": "sent twice"})
     assert (mended.status_code, without.status_code, skipped.json()["state"]) == (200, 422, "skipped")
-    assert stand.store.rows("parked")[0].note == "skipped by operator:mei: sent twice"
+    noted = "mended by operator:mei: typo; skipped by operator:mei: sent twice"
+    assert stand.store.rows("parked")[0].note == noted
     assert stand.parking.woken == 1
 
 
