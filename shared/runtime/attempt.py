@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound=Desk)
 
 # bound here, for CPython 3.11 takes ten times as long to find a member in its enum, and this is asked of every message
-_KAFKA, _HTTP, _TIMER, _RETRY, _FAILED = Door.KAFKA, Door.HTTP, Door.TIMER, Door.RETRY, LaneState.FAILED
+_KAFKA, _HTTP, _TIMER, _RETRY = Door.KAFKA, Door.HTTP, Door.TIMER, Door.RETRY
+_FAILED, _FLOWING = LaneState.FAILED, LaneState.FLOWING
 _STRAIGHT = {_KAFKA, _HTTP}
 """Doors through which nothing comes that may be parked already."""
 
@@ -98,8 +99,8 @@ class Attempt(Generic[D]):
             await self._fetch(tx, wants)
 
     async def _load_parked(self, tx: Transaction) -> None:
-        flowing, cursors = LaneState.FLOWING, self.books.cursors.known.values()
-        waiting = {cursor.lane for cursor in cursors if cursor is not None and cursor.state is not flowing}
+        cursors = self.books.cursors.known.values()
+        waiting = {cursor.lane for cursor in cursors if cursor is not None and cursor.state is not _FLOWING}
         doors = {m.door for m in self.messages}
         if not waiting and doors <= _STRAIGHT:
             return
@@ -161,9 +162,10 @@ class Attempt(Generic[D]):
         if incoming.door is _RETRY:
             gap = sequence is not None and sequence > cursor.sequence + 1
             return Outcome(Status.QUEUED) if gap or incoming.lane in self.keeper.stopped_lanes else None
-        if incoming.door is not _KAFKA:
+        if incoming.door is _TIMER:
             return None
-        if cursor.state is _FAILED:
+        # of what has no sequence nothing is missing: it waits wherever another of its lane does, whichever edge brought that
+        if cursor.state is _FAILED or (sequence is None and cursor.state is not _FLOWING):
             if sequence is None:  # its id may have been forgotten since it was parked and skipped
                 self._there(self.books.parked.want(parked_key(incoming)))
             return self.keeper.park(

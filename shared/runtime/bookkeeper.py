@@ -100,6 +100,8 @@ class Bookkeeper:
         key = parked_key(incoming)
         there = None if before else self.books.parked.known.get(key)
         if there is not None and there.queue:
+            if incoming.door is Door.HTTP:  # its sender waits for what becomes of it
+                return Outcome(Status.QUEUED)
             if incoming.door is not Door.TIMER:
                 return Outcome(Status.DUPLICATE)
             before = replace(there, body=b64encode(raw.body).decode())  # it was set again meanwhile
@@ -108,6 +110,9 @@ class Bookkeeper:
             if error and not isinstance(error, Refused)
             else ""
         )
+        cursor = self.cursor(incoming.lane)
+        if before is None and envelope.sequence is None:
+            cursor = replace(cursor, sequence=cursor.sequence + 1)
         # what could not be read may bear any name
         actor = envelope.actor if incoming.from_outside and incoming.message is not None else None
         self.books.parked.put(
@@ -116,7 +121,7 @@ class Bookkeeper:
             if before
             else Parked(
                 parked_key=key, lane=incoming.lane, queue=incoming.lane, state=state, parked_at=self.now,
-                place=envelope.sequence if envelope.sequence is not None else raw.offset,
+                place=envelope.sequence if envelope.sequence is not None else cursor.sequence,
                 type=envelope.type, stream=envelope.stream, sequence=envelope.sequence, message_id=envelope.id,
                 source=envelope.source, door=incoming.door, topic=raw.topic, partition=raw.partition,
                 offset=raw.offset, key=b64encode(raw.key or b"").decode(),
@@ -126,9 +131,10 @@ class Bookkeeper:
             )
         )  # fmt: skip
         if state is ParkedState.QUEUED:
+            self.books.cursors.put(cursor)
             return Outcome(Status.QUEUED)
         lane_state = LaneState.FAILED if state is ParkedState.FAILED else LaneState.GAP
-        self.books.cursors.put(replace(self.cursor(incoming.lane), state=lane_state))
+        self.books.cursors.put(replace(cursor, state=lane_state))
         if state is ParkedState.GAP:
             return Outcome(Status.QUEUED)
         self.stopped_lanes.add(incoming.lane)

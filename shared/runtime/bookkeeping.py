@@ -40,7 +40,8 @@ class LaneState(StrEnum):
 
 @dataclass(slots=True)
 class Cursor:
-    """How far a lane was applied. `sequence` stays 0 for lanes from outside."""
+    """How far a lane was applied. Where messages have no sequence, it counts those that were ever parked in the lane: that is
+    the order in which they came, by whatever door and partition."""
 
     lane: str
     sequence: int = 0

@@ -1,15 +1,19 @@
 """A message from outside that met a bug, until it is handled or given up: its sender stays known, and is answered (X2)."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from shared.events.inbox import ReceiptConfirmed
+from shared.runtime import parking
 from shared.runtime.commands import asked
-from shared.runtime.messages import Raw, Status
+from shared.runtime.inbox import outside as http_event
+from shared.runtime.messages import Outcome, Raw, Status
 from shared.runtime.parking import MendParked, SkipParked
 from shared.runtime.running import Runtime
 from tests.runtime.probe import Note, Probe, decoded, note, outside, paid, parked, raw, receipt_of
+from tests.runtime.stand import SHOP
 from tests.runtime.test_parking import OPS
 
 pytestmark = pytest.mark.requirement("X2")
@@ -108,6 +112,58 @@ async def test_what_was_skipped_is_parked_anew_once_its_id_is_forgotten(probe: P
     assert (first.tries, first.note) == (1, "skipped by operator:ops: a test of the shop")
     probe.broken.clear()
     assert await retried(writer) == ["done", "done"]
+
+
+async def test_a_lane_goes_on_in_the_order_in_which_its_messages_came_by_whatever_partition(probe: Probe):
+    writer = await probe.writer()
+    probe.broken.add("n")
+    assert await arrive(writer, receipt("first", 9)) == ["parked"]
+    assert (
+        await arrive(writer, replace(receipt("second", 3), partition=1), receipt("third", 10))
+        == ["queued"] * 2
+    )
+    assert [p.message_id for p in await writer.parking.list_()] == ["first", "second", "third"]
+    await skip(writer)
+    assert await arrive(writer, receipt("fourth", 0)) == ["queued"]
+    assert [p.message_id for p in await writer.parking.list_()] == ["second", "third", "fourth"]
+
+
+async def test_a_message_over_http_waits_behind_one_of_its_lane_and_is_answered_once_it_was_done(
+    probe: Probe,
+):
+    writer = await probe.writer()
+    probe.broken.add("n")
+    assert await arrive(writer, receipt("first")) == ["parked"]
+    attributes = {"ce-id": "second", "ce-source": "shop", "ce-type": ReceiptConfirmed.wire_type}
+
+    async def over_http() -> Outcome:
+        incoming = http_event(attributes, receipt_of("n"), SHOP, inboxes=("orders.inbox",))
+        return (await writer.turns.run([incoming]))[0]
+
+    for _ in range(2):
+        assert (await over_http()).status == "queued"
+    assert await arrive(writer, receipt("third", 1)) == ["queued"]
+    assert [(p.message_id, str(p.actor)) for p in await writer.parking.list_()] == [
+        ("first", "system:shop"),
+        ("second", "system:shop"),
+        ("third", "system:shop"),
+    ]
+    probe.broken.clear()
+    assert await retried(writer) == ["done"] * 3
+    assert await note(writer, "n") == Note("n", 3, (1, 1, 1))
+    assert (await over_http()).status == "duplicate"
+
+
+async def test_nothing_overtakes_a_lane_that_is_about_to_go_on(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parking, "AT_ONCE", 1)
+    writer = await probe.writer()
+    probe.broken.add("n")
+    assert await arrive(writer, receipt("first"), receipt("second", 1)) == ["parked", "queued"]
+    await skip(writer)
+    probe.broken.clear()
+    assert await arrive(writer, receipt("third", 2)) == ["queued"]
+    assert await retried(writer) == ["done", "done"]
+    assert await arrive(writer, receipt("fourth", 3)) == ["done"]
 
 
 async def test_a_mended_message_is_still_the_one_that_came(probe: Probe):
