@@ -1,7 +1,6 @@
 """One town: shops, staff and couriers around four services of two replicas each, run step by step from one seed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -30,7 +29,7 @@ from shared.runtime.clock import DrivenClock
 from shared.runtime.commands import asked
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Command, Incoming, Outcome, Status
-from shared.runtime.parking import PARKING
+from shared.runtime.parking import with_parking
 from shared.values import Actor
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -86,8 +85,9 @@ class World:
         self._numbers = count()
 
     def _node(self, service: Any) -> Node:
-        service = replace(service, consumes=(*service.consumes, *PARKING))
-        service = recorded(service, lambda desk, message: self.chaos.broken(service.name, message))
+        service = recorded(
+            with_parking(service), lambda desk, message: self.chaos.broken(service.name, message)
+        )
         topics = service.topics
         for topic in {*topics, service.name} - set(self.topics.partitions):
             self.topics.create(topic, 3)

@@ -62,19 +62,10 @@ class Bookkeeper:
     def refuse(self, incoming: Incoming, refused: Refused, *, remember: bool = True) -> Outcome:
         """A rule forbids it: its sender is told, and told the same again if `remember`."""
         if remember:
-            names = ("code", "detail", "field", "status")
-            self._remember(incoming, Status.REFUSED, {name: getattr(refused, name) for name in names})
-        if incoming.door is not Door.HTTP and self.service.refused is not None:
-            envelope = incoming.envelope
-            refusal = self.service.refused(
-                refused=storable(incoming.claimed_id or envelope.id),
-                refused_source=envelope.source,
-                refused_type=envelope.type,
-                code=refused.code,
-                detail=refused.detail,
-                field=refused.field,
-            )
-            self.desk.publish(refusal)
+            self._remember(incoming, Status.REFUSED, refused.told)
+        if incoming.door is not Door.HTTP:
+            told, envelope = incoming.claimed_id or incoming.envelope.id, incoming.envelope
+            tell_refused(self.service, self.desk, refused, told, envelope.source, envelope.type)
         self.unpark(incoming)
         return Outcome(Status.REFUSED, refusal=refused)
 
@@ -161,6 +152,17 @@ class Bookkeeper:
         more = self.books.parked.more("queue", incoming.lane)
         state = LaneState.GAP if rest or more else LaneState.FLOWING
         self.books.cursors.put(replace(self.cursor(incoming.lane), state=state))
+
+
+def tell_refused(
+    service: Service[Any], desk: Desk, refused: Refused, id: str, source: str, type_name: str
+) -> None:
+    """Say to whoever sent a message that it was refused, where the service takes any from outside."""
+    if service.refused is not None:
+        desk.publish(
+            service.refused(refused=storable(id), refused_source=source, refused_type=type_name,
+                            code=refused.code, detail=refused.detail, field=refused.field)
+        )  # fmt: skip
 
 
 def seen_key(incoming: Incoming) -> str:

@@ -61,6 +61,11 @@ class Refused(Exception):
         self.field = field
         self.status = status
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is told of it, and kept to be told again."""
+        return {"code": self.code, "detail": self.detail, "field": self.field, "status": self.status}
+
 
 class Door(StrEnum):
     """How a message came in."""

@@ -9,11 +9,13 @@ import contextlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import orjson
 import structlog
 
+from shared.runtime.bookkeeper import tell_refused
 from shared.runtime.bookkeeping import CURSORS, PARKED, Cursor, LaneState, Parked, ParkedState, Seen
 from shared.runtime.desk import Books, Desk, Want
 from shared.runtime.messages import (
@@ -27,12 +29,13 @@ from shared.runtime.messages import (
     timer_fallen_due,
 )
 from shared.runtime.postgres import Pool
-from shared.runtime.service import Handling, on
+from shared.runtime.service import Handling, Service, on
 from shared.runtime.turn import Turns
 from shared.values import Actor, Reason
 
 log = structlog.get_logger(__name__)
 
+D = TypeVar("D", bound=Desk)
 Decode = Callable[[Raw, Actor | None], Incoming]
 """Makes a message of a record; with an actor, of one whose token was judged before."""
 
@@ -66,9 +69,9 @@ def _parked(command: SkipParked | MendParked, desk: Desk) -> Iterator[Want | tup
         )
 
 
-def skip(command: SkipParked, desk: Desk) -> dict[str, str]:
+def skip(service: Service[Any], command: SkipParked, desk: Desk) -> dict[str, str]:
     """Take the first message of a lane off it for good, kept for the record with who and why. One that waits for a gap to close
-    takes the gap along: what is missing there is not waited for any more."""
+    takes the gap along: what is missing there is not waited for any more. Of one from outside, its sender is told."""
     books = desk.books
     parked = _first(books, command.parked_key, ParkedState.FAILED, ParkedState.GAP)
     note = _noted(parked, f"skipped by {desk.actor}: {command.reason}")
@@ -79,7 +82,10 @@ def skip(command: SkipParked, desk: Desk) -> dict[str, str]:
     books.cursors.put(replace(cursor, sequence=sequence, state=LaneState.GAP if rest else LaneState.FLOWING))
     if parked.sequence is None and parked.door != Door.TIMER:
         key, digest = f"{parked.source} {parked.message_id}", bytes.fromhex(parked.digest)
-        books.inbox.put(Seen(key, digest, desk.now, Status.DONE, None))
+        refused = Refused("skipped", f"it could not be handled and was given up: {command.reason}")
+        books.inbox.put(Seen(key, digest, desk.now, Status.REFUSED, refused.told))
+        if parked.topic in service.inboxes:
+            tell_refused(service, desk, refused, parked.message_id, parked.source, parked.type)
     log.warning("parked message skipped", type=parked.type, stream=parked.stream, actor=str(desk.actor))
     return {"lane": parked.lane, "state": ParkedState.SKIPPED}
 
@@ -112,8 +118,13 @@ def _first(books: Books, key: str, *states: ParkedState) -> Parked:
     return parked
 
 
-PARKING: tuple[Handling[Any, Any], ...] = (on(SkipParked, skip, _parked), on(MendParked, mend, _parked))
-"""Part of every service's CONSUMES."""
+def with_parking(service: Service[D]) -> Service[D]:
+    """The service, hearing ops too."""
+    ops: tuple[Handling[Any, Any], ...] = (
+        on(SkipParked, partial(skip, service), _parked),
+        on(MendParked, mend, _parked),
+    )
+    return replace(service, consumes=(*service.consumes, *ops))
 
 
 class Parking:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +17,7 @@ from shared.runtime.due import DueTimers
 from shared.runtime.forgetting import Forgetting
 from shared.runtime.intake import METADATA_MS, Intake
 from shared.runtime.messages import Incoming, Outcome, Refused
-from shared.runtime.parking import PARKING, Parking
+from shared.runtime.parking import Parking, with_parking
 from shared.runtime.places import ANSWER_SECONDS
 from shared.runtime.postgres import UNAVAILABLE, PostgresStore, make_pool
 from shared.runtime.reading import reader
@@ -43,7 +42,7 @@ class Runtime:
     """A service and all that makes it run; made inside the event loop, started once, stopped once."""
 
     def __init__(self, service: Service[Any], settings: Settings) -> None:
-        self.service = service = replace(service, consumes=(*service.consumes, *PARKING))
+        self.service = service = with_parking(service)
         self.settings = settings
         self.clock = DrivenClock(settings.clock_start) if settings.clock == "driven" else WallClock()
         self.metrics = Metrics(service.name)

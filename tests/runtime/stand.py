@@ -21,7 +21,7 @@ from shared.runtime.desk import Desk, Want
 from shared.runtime.http import create_app
 from shared.runtime.memory import MemoryStore
 from shared.runtime.messages import Command, Outcome, Refused, Status
-from shared.runtime.parking import PARKING
+from shared.runtime.parking import with_parking
 from shared.runtime.rows import RowMap
 from shared.runtime.service import Handling, Service, on
 from shared.runtime.telemetry import Metrics
@@ -103,10 +103,11 @@ def service() -> Service[StandDesk]:
         on(Add, add, _tally),
         on(PaymentCaptured, add, _tally),
         on(ReceiptConfirmed, add, _tally),
-        *PARKING,
     )
-    return Service(
-        "orders", StandDesk, handlers, OrderEventParked, OrderMessageRefused, inboxes=("orders.inbox",)
+    return with_parking(
+        Service(
+            "orders", StandDesk, handlers, OrderEventParked, OrderMessageRefused, inboxes=("orders.inbox",)
+        )
     )
 
 

@@ -14,6 +14,7 @@ from shared.runtime.parking import MendParked, SkipParked
 from shared.runtime.running import Runtime
 from tests.runtime.probe import Note, Probe, decoded, note, outside, paid, parked, raw, receipt_of
 from tests.runtime.stand import SHOP
+from tests.runtime.test_intake import refusals
 from tests.runtime.test_parking import OPS
 
 pytestmark = pytest.mark.requirement("X2")
@@ -29,6 +30,13 @@ def receipt(id: str, offset: int = 0, **headers: bytes | None) -> Raw:
 async def arrive(writer: Runtime, *records: Raw) -> list[Status]:
     """What becomes of records of the inbox, in one batch."""
     return [o.status for o in await writer.turns.run(decoded(writer, *records))]
+
+
+async def over_http(writer: Runtime, id: str) -> Outcome:
+    """What becomes of a receipt of order n over HTTP."""
+    attributes = {"ce-id": id, "ce-source": "shop", "ce-type": ReceiptConfirmed.wire_type}
+    incoming = http_event(attributes, receipt_of("n"), SHOP, inboxes=("orders.inbox",))
+    return (await writer.turns.run([incoming]))[0]
 
 
 async def skip(runtime: Runtime) -> None:
@@ -90,13 +98,25 @@ async def test_a_record_of_ours_that_nobody_can_read_is_known_once_it_was_skippe
     assert await parked(reader) == []
 
 
-async def test_a_message_that_was_skipped_is_known_when_it_comes_again(probe: Probe):
+@pytest.mark.requirement("O1")
+async def test_the_sender_of_a_message_that_was_skipped_learns_of_it_and_is_told_the_same_again(probe: Probe):
     writer = await probe.writer()
     probe.broken.add("n")
     assert await arrive(writer, receipt("1")) == ["parked"]
+    assert await refusals(writer) == []
     await skip(writer)
+    assert await refusals(writer) == [("1", "skipped", None)]
     assert await arrive(writer, receipt("1")) == ["duplicate"]
+    again = await over_http(writer, "1")
+    assert again.refusal is not None
+    assert again.refusal.told == {
+        "code": "skipped",
+        "detail": "it could not be handled and was given up: a test of the shop",
+        "field": None,
+        "status": 409,
+    }
     assert await parked(writer) == []
+    assert await refusals(writer) == [("1", "skipped", None)]
 
 
 async def test_what_was_skipped_is_parked_anew_once_its_id_is_forgotten(probe: Probe):
@@ -134,14 +154,8 @@ async def test_a_message_over_http_waits_behind_one_of_its_lane_and_is_answered_
     writer = await probe.writer()
     probe.broken.add("n")
     assert await arrive(writer, receipt("first")) == ["parked"]
-    attributes = {"ce-id": "second", "ce-source": "shop", "ce-type": ReceiptConfirmed.wire_type}
-
-    async def over_http() -> Outcome:
-        incoming = http_event(attributes, receipt_of("n"), SHOP, inboxes=("orders.inbox",))
-        return (await writer.turns.run([incoming]))[0]
-
     for _ in range(2):
-        assert (await over_http()).status == "queued"
+        assert (await over_http(writer, "second")).status == "queued"
     assert await arrive(writer, receipt("third", 1)) == ["queued"]
     assert [(p.message_id, str(p.actor)) for p in await writer.parking.list_()] == [
         ("first", "system:shop"),
@@ -151,7 +165,7 @@ async def test_a_message_over_http_waits_behind_one_of_its_lane_and_is_answered_
     probe.broken.clear()
     assert await retried(writer) == ["done"] * 3
     assert await note(writer, "n") == Note("n", 3, (1, 1, 1))
-    assert (await over_http()).status == "duplicate"
+    assert (await over_http(writer, "second")).status == "duplicate"
 
 
 async def test_nothing_overtakes_a_lane_that_is_about_to_go_on(probe: Probe, monkeypatch: pytest.MonkeyPatch):

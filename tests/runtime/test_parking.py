@@ -14,7 +14,7 @@ from shared.events.warehouse import FulfillmentPacked, FulfillmentPicked, Fulfil
 from shared.runtime.chain import GENESIS
 from shared.runtime.envelope import decode_ours, headers_of
 from shared.runtime.messages import Incoming, Raw, Status
-from shared.runtime.parking import PARKING, MendParked, Parking, SkipParked
+from shared.runtime.parking import MendParked, Parking, SkipParked, with_parking
 from shared.runtime.postgres import Pool, PostgresStore
 from shared.runtime.service import on
 from shared.runtime.turn import Turns
@@ -42,7 +42,7 @@ class Lot:
         own = tuple(
             on(e, self._handle, by_id) for e in (FulfillmentPickStarted, FulfillmentPicked, FulfillmentPacked)
         )
-        service = replace(whole, consumes=(*kept, *own, *PARKING))
+        service = with_parking(replace(whole, consumes=(*kept, *own)))
         self.bench: Bench[Any] = Bench(service)
         self.bench.turns = Turns(service, PostgresStore(pool), self.bench.clock)
         self.parking = Parking(self.bench.turns, pool, lambda raw, actor: decode_ours(raw))
