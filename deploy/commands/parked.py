@@ -61,7 +61,12 @@ def show(service: Name, key: Key) -> None:
 def retry(service: Name, key: Key) -> None:
     """Try the lane of this message again, in order, until one fails."""
     answer = _ask("POST", named(service)[0], f"/ops/parked/{key}/retry")
-    console.print(f"{answer['done']} done, {answer['still_parked']} still parked.")
+    refused = answer["refused"]
+    between = f"{len(refused)} refused, " if refused else ""
+    console.print(f"{answer['done']} done, {between}{answer['still_parked']} still parked.")
+    for refusal in refused:
+        told = f"{refusal['code']}: {refusal['detail']}"
+        console.print(f"Refused, its sender is told: {told}", soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel
 from shared.runtime.access import Administrator, Anyone
 from shared.runtime.bookkeeping import Parked, ParkedState
 from shared.runtime.messages import Refused, Status
-from shared.runtime.parking import MendParked, SkipParked
+from shared.runtime.parking import STAYS, MendParked, SkipParked
 from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.store import Unavailable
 from shared.values import Reason
@@ -97,13 +97,19 @@ def ops(runtime: "Runtime") -> APIRouter:
 
     @router.post("/parked/{key}/retry")
     async def retry(key: str, asked: Administrator) -> dict[str, Any]:
-        """Try the lane of this message again, in order, until one fails."""
+        """Try the lane of this message again, in order, until one fails. A message that a rule forbids is refused, as it would
+        have been when it came: its sender is told."""
         row = await known(key)
         if row.state is ParkedState.SKIPPED:
             raise Refused("not_parked", "this message is not parked any more: it was skipped", status=404)
         outcomes = await runtime.parking.retry(row.lane)
-        left = [o for o in outcomes if o.status in (Status.PARKED, Status.QUEUED)]
-        return {"done": len(outcomes) - len(left), "still_parked": len(left)}
+        left = sum(o.status in STAYS for o in outcomes)
+        refused = [o.refusal for o in outcomes if o.status is Status.REFUSED and o.refusal is not None]
+        return {
+            "done": len(outcomes) - left - len(refused),
+            "refused": [{"code": r.code, "detail": r.detail} for r in refused],
+            "still_parked": left,
+        }
 
     @router.post("/parked/{key}/skip")
     async def skip(key: str, body: Why, asked: Administrator) -> Any:

@@ -39,6 +39,8 @@ D = TypeVar("D", bound=Desk)
 Decode = Callable[[Raw, Actor | None], Incoming]
 """Makes a message of a record; with an actor, of one whose token was judged before."""
 
+STAYS = (Status.PARKED, Status.QUEUED)
+"""What becomes of a message that is parked again; any other is off its lane."""
 AT_ONCE = 200
 """Messages of a lane that one retry takes through a turn."""
 
@@ -163,7 +165,7 @@ class Parking:
             )
             batch = await self.turns.run([again(PARKED.load(dict(r)), self.decode) for r in records])
             outcomes += batch
-            if len(records) < AT_ONCE or any(o.status not in (Status.DONE, Status.DUPLICATE) for o in batch):
+            if len(records) < AT_ONCE or any(o.status in STAYS for o in batch):
                 return outcomes
 
     def wake(self) -> None:

@@ -1,4 +1,4 @@
-"""A probe that answers over HTTP, where the commands of ops look for the warehouse."""
+"""A probe that answers over HTTP, where the commands of ops look for its service."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ async def answering(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     await until(lambda: server.started)
-    monkeypatch.setenv("HANDOVER_WAREHOUSE_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv(f"HANDOVER_{runtime.service.name.upper()}_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("HANDOVER_TOKEN", token(ActorKind.OPERATOR, "ops.lin", Role.ADMINISTRATOR))
     yield
     server.should_exit = True

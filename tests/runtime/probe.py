@@ -29,7 +29,7 @@ from shared.runtime.bookkeeping import runtime_tables
 from shared.runtime.chain import GENESIS
 from shared.runtime.desk import Desk, Want
 from shared.runtime.envelope import headers_of
-from shared.runtime.messages import Command, Incoming, Raw, Timer
+from shared.runtime.messages import Command, Incoming, Raw, Refused, Timer
 from shared.runtime.rows import RowMap
 from shared.runtime.running import Runtime
 from shared.runtime.service import Service, on
@@ -72,16 +72,19 @@ NOTES = RowMap(Note, notes)
 
 
 class ProbeDesk(Desk):
-    """One shelf. Handlers fail for the ids in `broken`."""
+    """One shelf. Handlers fail for the ids in `broken` and refuse those in `forbidden`."""
 
-    def __init__(self, broken: set[str]) -> None:
+    def __init__(self, broken: set[str], forbidden: set[str]) -> None:
         super().__init__()
         self.notes = self.shelf(NOTES)
         self.broken = broken
+        self.forbidden = forbidden
 
     def note(self, note_id: str, amount: int) -> Note:
         if note_id in self.broken:
             raise ZeroDivisionError
+        if note_id in self.forbidden:
+            raise Refused("closed", f"{note_id} [closed]")
         note = (self.notes.get(note_id) or Note(note_id)).plus(amount)
         self.notes.put(note)
         return note
@@ -222,12 +225,13 @@ def _database(admin_url: str, name: str) -> str:
 
 
 class Probe:
-    """The two services. `broken` holds the ids for which their handlers fail."""
+    """The two services. `broken` holds the ids for which their handlers fail, `forbidden` those that they refuse."""
 
     def __init__(self, server: EmbeddedPostgres, broker: EmbeddedBroker) -> None:
         self.server = server
         self.broker = broker
         self.broken: set[str] = set()
+        self.forbidden: set[str] = set()
         self._made: list[Runtime] = []
 
     def url(self, name: str) -> str:
@@ -256,7 +260,7 @@ class Probe:
         )
 
     def _desk(self) -> ProbeDesk:
-        return ProbeDesk(self.broken)
+        return ProbeDesk(self.broken, self.forbidden)
 
     async def _runtime(self, service: Service[ProbeDesk], kafka: str | None = None) -> Runtime:
         settings = Settings(

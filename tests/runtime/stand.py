@@ -125,7 +125,8 @@ class StandParking:
         return next((r for r in self.rows if r.parked_key == key), None)
 
     async def retry(self, lane: str) -> list[Outcome]:
-        return [Outcome(Status.DONE), Outcome(Status.PARKED)]
+        refused = Outcome(Status.REFUSED, refusal=Refused("paid", "it is paid"))
+        return [Outcome(Status.DONE), refused, Outcome(Status.PARKED)]
 
     def wake(self) -> None:
         self.woken += 1

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from deploy.commands import parked as parked_command
+from shared.runtime.messages import Raw
 from shared.runtime.running import Runtime
 from tests.runtime.answering import answering
-from tests.runtime.probe import Note, Probe, decoded, note, paid, parked, raw, until
+from tests.runtime.probe import Note, Probe, decoded, note, outside, paid, parked, raw, receipt_of, until
 from tests.runtime.stand import token
 
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.requirement("X6")]
@@ -67,6 +68,22 @@ async def test_list_show_and_retry(reader: Runtime, probe: Probe):
     assert await run("retry", "warehouse", first) == (0, "3 done, 0 still parked.\n")
     assert await drained(reader, 1, 2, 3)()
     assert await run("list", "--service", "warehouse") == (0, "warehouse: nothing is parked.\n")
+
+
+async def test_a_retry_tells_what_was_refused_and_why(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    writer = await probe.writer()
+    probe.broken.add("n")
+    records = [Raw("orders.inbox", 0, n, None, tuple(outside(f"id-{n}")), receipt_of("n")) for n in (1, 2)]
+    await writer.turns.run(decoded(writer, *records))
+    async with answering(writer, monkeypatch):
+        _, listed = await run("list", "--service", "orders", "--state", "failed")
+        first = listed.splitlines()[-1].removeprefix("1 ")
+        probe.broken.clear()
+        probe.forbidden.add("n")
+        assert await run("retry", "orders", first) == (
+            0,
+            "0 done, 2 refused, 0 still parked.\n" + 2 * "Refused, its sender is told: closed: n [closed]\n",
+        )
 
 
 async def test_skip_lets_the_rest_go_on_by_itself(reader: Runtime, probe: Probe):
