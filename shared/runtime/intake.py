@@ -271,6 +271,7 @@ class Intake:
             record.key,
             tuple(record.headers),
             record.value or b"",
+            record.timestamp / 1000,
         )
         return self.decode(raw)
 
@@ -290,7 +291,7 @@ class Intake:
         headers: dict[str, str] = {}
         try:
             headers = text_headers(raw)
-            actor = actor or self.tokens.actor_of_headers(headers)
+            actor = actor or self.tokens.actor_of_headers(headers, raw.sent)
             return outside(headers, raw.body, actor, inbox=raw.topic, raw=raw)
         except Malformed as error:
             return unreadable(raw, Refused("malformed", str(error), field="headers", status=422))

@@ -105,6 +105,8 @@ class Raw:
     key: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     body: bytes
+    sent: float | None = None
+    """Seconds since 1970 by Kafka: the sender's clock or the broker's. None where a record is not fresh from there."""
 
 
 @dataclass(slots=True)

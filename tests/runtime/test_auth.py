@@ -7,20 +7,23 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from deploy.topics import topics
+from shared.events.inbox import INBOX_TOPICS
 from shared.runtime import auth
-from shared.runtime.auth import Tokens, create_token, key_bytes, new_key_pair
+from shared.runtime.auth import LEEWAY, UNREAD, Tokens, create_token, key_bytes, new_key_pair
 from shared.runtime.messages import Refused
 from shared.values import Actor, ActorKind, Role
 from tests.runtime.stand import PRIVATE, PUBLIC, token
 
 MEI = Actor(kind=ActorKind.OPERATOR, name="mei", role=Role.BACK_OFFICE, device="scanner-07")
+DAY = 24 * 3600
 CLAIMS = {"iss": "handover", "sub": "mei", "kind": "operator", "role": "ordinary", "iat": 0, "exp": 2**40}
 
 
-def refused(tokens: Tokens, text: str) -> str:
+def refused(tokens: Tokens, text: str, sent: float | None = None) -> str:
     """The code that it is refused with."""
     with pytest.raises(Refused) as refusal:
-        tokens.verify(text)
+        tokens.verify(text, sent)
     assert refusal.value.status == 401
     return refusal.value.code
 
@@ -49,7 +52,8 @@ def test_another_key_changed_text_or_an_unsigned_token_is_refused():
 
 @pytest.mark.parametrize(
     "claims",
-    [{"iss": "other"}, {"iss": None}, {"exp": None}, {"sub": None}, {"kind": None}, {"role": "king"}, {"sub": "a b"},
+    [{"iss": "other"}, {"iss": None}, {"exp": None}, {"exp": "soon"}, {"exp": []},
+     {"sub": None}, {"kind": None}, {"role": "king"}, {"sub": "a b"},
      {"kind": "timer"}, {"kind": "service"}, {"kind": "system", "device": "scanner-07"}, {"iat": 2**39}],
 )  # fmt: skip
 @pytest.mark.requirement("X4")
@@ -72,18 +76,52 @@ def test_no_token_is_made_for_timers_services_or_a_device_at_a_device(actor: Act
 def test_a_token_expires_also_when_it_was_verified_before(monkeypatch: pytest.MonkeyPatch):
     tokens, text = Tokens(PUBLIC), create_token(PRIVATE, MEI, timedelta(seconds=60))
     tokens.verify(text)
-    later = time.time() + 61
+    later = time.time() + 61 + LEEWAY
     monkeypatch.setattr(time, "time", lambda: later)
     assert refused(tokens, text) == "token_expired"
 
 
-def test_an_expired_token_was_never_valid_either():
-    assert refused(Tokens(PUBLIC), create_token(PRIVATE, MEI, timedelta(seconds=-1))) == "token_expired"
+@pytest.mark.requirement("X4")
+def test_clocks_may_be_a_minute_apart():
+    now = time.time()
+    tokens = Tokens(PUBLIC)
+    for clock in (
+        now + LEEWAY - 2,
+        now - LEEWAY - 28,
+    ):  # made by one that is ahead, or ended by one that is behind
+        assert tokens.verify(create_token(PRIVATE, MEI, timedelta(seconds=30), now=clock)) == MEI
+    for clock in (now + LEEWAY + 2, now - LEEWAY - 32):
+        assert refused(tokens, create_token(PRIVATE, MEI, timedelta(seconds=30), now=clock))
+
+
+@pytest.mark.requirement("X1")
+def test_a_token_that_expired_while_its_record_waited_for_us_is_good_for_as_long_as_a_record_can_wait():
+    tokens, now = Tokens(PUBLIC), time.time()
+
+    def ended(days: float) -> str:
+        return create_token(PRIVATE, MEI, timedelta(days=1), now=now - (days + 1) * DAY)
+
+    for days in (0.5, 3, 6.9):
+        assert tokens.verify(ended(days), now - (days + 0.1) * DAY) == MEI
+        assert refused(tokens, ended(days)) == "token_expired"
+        assert refused(tokens, ended(days), now - (days - 0.1) * DAY) == "token_expired"
+    assert refused(tokens, ended(7.1), now - 7.2 * DAY) == "token_expired"
+    assert refused(tokens, ended(7.1), 0) == "token_expired"
+
+
+def test_a_record_can_wait_for_as_long_as_kafka_keeps_inboxes():
+    kept = {topic.retention_ms for topic in topics(1) if topic.name in INBOX_TOPICS}
+    assert kept == {UNREAD * 1000}
+
+
+def test_a_token_that_had_expired_at_its_first_use_is_refused():
+    text = create_token(PRIVATE, MEI, timedelta(seconds=-1 - LEEWAY))
+    assert refused(Tokens(PUBLIC), text) == "token_expired"
 
 
 def test_refusals_do_not_gather_tracebacks():
     tokens = Tokens(PUBLIC)
-    text = create_token(PRIVATE, MEI, timedelta(seconds=-1))
+    text = create_token(PRIVATE, MEI, timedelta(seconds=-1 - LEEWAY))
     seen = []
     for _ in range(2):
         with pytest.raises(Refused) as refusal:

@@ -1,6 +1,7 @@
 """The Kafka door: whatever lies in a topic gets its stated answer, and nothing of it fails the batch (X2, O1)."""
 
 import json
+import time
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -197,12 +198,35 @@ async def test_an_id_used_for_two_messages_is_refused_once(probe: Probe):
     assert await refusals(writer) == [("1", "id_reused", "id")]
 
 
+@pytest.mark.requirement("X1")
+async def test_a_record_that_waited_longer_than_its_token_was_good_is_taken(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    await probe.topics()
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    writer, now, later = await probe.writer(), time.time(), outside("2")
+    monkeypatch.setattr(time, "time", lambda: now + 2 * 24 * 3600)
+    await writer.start()
+    await until(lambda: note(writer, "n"))
+    assert await refusals(writer) == []
+    record = SimpleNamespace(topic="orders.inbox", partition=0, offset=9, key=None, headers=later,
+                             value=receipt_of("n"), timestamp=(now + 24 * 3600) * 1000)  # fmt: skip
+    await writer.intake._apply([writer.intake._decode(record)])
+    assert await refusals(writer) == [("2", "token_expired", None)]
+
+
 async def test_a_turn_that_fails_is_waited_out_and_nothing_is_passed_over(probe: Probe):
     writer = await probe.writer()
     meddled = Meddled(writer.turns.store, saving=once(_bug))
     writer.turns.store = meddled
     record = SimpleNamespace(
-        topic="orders.inbox", partition=0, offset=0, key=None, headers=outside("1"), value=receipt_of("n")
+        topic="orders.inbox",
+        partition=0,
+        offset=0,
+        key=None,
+        headers=outside("1"),
+        value=receipt_of("n"),
+        timestamp=0,
     )
     await writer.intake._apply([writer.intake._decode(record)])
     assert meddled.attempts == 2
