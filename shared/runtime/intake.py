@@ -45,8 +45,10 @@ BREATH = 0.03
 events. The first event after a rest is not kept waiting."""
 SMALL = 50
 """Messages of a turn that others might as well have shared."""
-DRAIN_SECONDS = 20
-"""How long a rebalance waits for the turn in progress; below the group's rebalance timeout."""
+STOP_SECONDS = 20
+"""How long a stop waits for the turn in progress."""
+AGAIN_SECONDS = 2.0
+"""Between tries to begin with a new client."""
 
 METADATA_MS = 10_000
 """How often clients ask anew who leads a partition, and how many there are. One that begins to read a partition just when its
@@ -67,6 +69,9 @@ class Intake:
         """How many batches were taken in hand."""
         self._busy = asyncio.Lock()
         self._turn: asyncio.Task[None] | None = None
+        self._rebalance_seconds = settings.kafka_session_ms / 2000
+        """How long a rebalance waits for the turn in progress. The group waits for us as long as a session lasts, and up to a
+        quarter of that is over when we hear of it; whoever comes too late is left out and joins anew."""
         self._kafka = settings.kafka
         self._batch = settings.kafka_batch
         service = turns.service
@@ -133,29 +138,38 @@ class Intake:
 
     async def stop(self) -> None:
         """Finish the turn in progress, commit its offsets, leave the group."""
-        await self.drain()
+        await self.drain(STOP_SECONDS)
         if self._turn is not None:
             self._turn.cancel()  # one that cannot end, for want of its database: it is read again
         await self._leave()
 
     async def begin_anew(self) -> None:
-        """Read with a new client from what was committed; the old one may be in any state."""
+        """Read with a new client from what was committed; the old one may be in any state. It is tried until one reads: who
+        watches the client sees none until then, and cannot ask again."""
         self.trouble = "reading stood still; a new client begins"
-        await self.drain()
-        await self._leave()
-        await self.start()
+        await self.drain(STOP_SECONDS)
+        while True:
+            try:
+                await self._leave()
+                return await self.start()
+            except Exception:
+                log.exception("a new client did not begin", service=self.turns.service.name)
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def _leave(self) -> None:
         consumer, self._consumer_of.consumer = self.consumer, None
-        if consumer is not None:
-            await leave(consumer)
-        await self.broker.stop()
+        try:
+            if consumer is not None:
+                await leave(consumer)
+        finally:
+            await self.broker.stop()
 
-    async def drain(self) -> None:
-        """Let the turn in progress end, offsets and all; one that takes too long is not waited for."""
+    async def drain(self, seconds: float | None = None) -> None:
+        """Let the turn in progress end, offsets and all. One that takes more `seconds`, else more than a rebalance has, is not
+        waited for."""
         self.places.taken += 1
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._busy.acquire(), DRAIN_SECONDS)
+            await asyncio.wait_for(self._busy.acquire(), seconds or self._rebalance_seconds)
             self._busy.release()
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -312,6 +313,46 @@ async def test_a_client_that_stands_still_is_replaced(
     await until(noted(writer, "n", 1, 1), patience=40)
     assert writer.intake.consumer is not first
     await until(ready(writer))
+
+
+async def test_a_new_client_is_begun_until_one_reads(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(standstill, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(intake, "AGAIN_SECONDS", 0.1)
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    start, stop, failed = writer.intake.broker.start, writer.intake.broker.stop, list[str]()
+
+    async def fails_to_start() -> None:
+        failed.append("start")
+        monkeypatch.setattr(writer.intake.broker, "start", start)
+        raise RuntimeError("not now")
+
+    async def fails_to_stop() -> None:
+        failed.append("stop")
+        monkeypatch.setattr(writer.intake.broker, "stop", stop)
+        raise RuntimeError("not now either")
+
+    monkeypatch.setattr(writer.intake.broker, "start", fails_to_start)
+    monkeypatch.setattr(writer.intake.broker, "stop", fails_to_stop)
+    await reads_no_more(writer.intake.consumer)
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    await until(noted(writer, "n", 1), patience=40)
+    assert failed == ["stop", "start"]
+    await until(ready(writer))
+
+
+async def test_a_rebalance_waits_for_a_turn_no_longer_than_its_group_waits_for_it(probe: Probe):
+    """Whoever comes later is left out, and what it has in hand is done by another."""
+    await probe.topics()
+    writer = await probe.writer()
+    session = writer.settings.kafka_session_ms / 1000
+    await writer.intake._busy.acquire()
+    began = time.monotonic()
+    await writer.intake.drain()
+    assert session / 4 < time.monotonic() - began < session * 3 / 4
+    writer.intake._busy.release()
 
 
 async def test_a_client_is_not_replaced_for_a_turn_that_lasts_or_for_want_of_records(
