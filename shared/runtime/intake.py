@@ -90,6 +90,7 @@ class Intake:
             group_id=f"handover-{service.name}",
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",  # what other systems put into an inbox and took back is not for us
             fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
             max_poll_interval_ms=30 * 60 * 1000,
             session_timeout_ms=settings.kafka_session_ms,
@@ -209,6 +210,7 @@ class Intake:
             log.exception("reading failed", service=self.turns.service.name)
             await asyncio.sleep(LOOK_SECONDS)
             return ()
+        self.places.given.update({(p.topic, p.partition): r[-1].offset + 1 for p, r in found.items()})
         return tuple(chain(*found.values()))
 
     async def _parse(self, records: Any, original: Callable[..., Awaitable[KafkaMessage]]) -> KafkaMessage:

@@ -39,6 +39,8 @@ class Places:
         self.topics = topics
         self.applied: dict[tuple[str, int], int] = {}
         """Per topic and partition, the offset after the last record that was applied; by others before us, once asked."""
+        self.given: dict[tuple[str, int], int] = {}
+        """The same after the last record that the client gave us, now or when we had the partition before; maybe in hand."""
         self.gone: set[str] = set()
         """Topics that were deleted, or are not made yet."""
         self.lives: Counter[str] = Counter()
@@ -46,7 +48,7 @@ class Places:
         self.taken = 0
         """How often partitions were taken away."""
         self._consumer = consumer
-        self._committing: asyncio.Task[None] | None = None
+        self._committing: set[asyncio.Task[None]] = set()
 
     def forget(self) -> None:
         """Partitions were given out anew: whoever had ours meanwhile may have moved them on."""
@@ -67,11 +69,44 @@ class Places:
             for p, n in read.items()
             if TopicPartition(*p) in ours and p[0] not in self.gone and self.lives[p[0]] == lives[p[0]]
         }
+        await self._note(consumer, done)
+
+    async def _note(self, consumer: Any, done: dict[tuple[str, int], int]) -> None:
         self.applied.update(done)
         if done:
             offsets = {TopicPartition(*place): offset for place, offset in done.items()}
-            self._committing = asyncio.create_task(consumer.commit(offsets))
-            await _for_a_while(self._committing)
+            committing = asyncio.create_task(consumer.commit(offsets))
+            self._committing.add(committing)
+            try:
+                await _for_a_while(committing)
+            finally:
+                self._committing.discard(committing)
+
+    async def follow(self) -> None:
+        """Go past what is no record for us, for ever: markers of transactions, and records of those that were aborted. Nobody
+        applies them, and whoever waits for the end of a partition would wait in vain."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(self.pass_over(), COMMIT_SECONDS)
+
+    async def pass_over(self) -> None:
+        """Note how far the client has come where nothing that it gave us is left to apply."""
+        consumer, lives, taken = self._consumer(), self.lives.copy(), self.taken
+        if consumer is None:
+            return
+        await self.progress()
+        assigned = list(consumer.assignment())
+        positions = await asyncio.gather(*(consumer.position(partition) for partition in assigned))
+        if self.taken != taken or self.lives != lives:
+            return
+        passed = {}
+        for partition, at in zip(assigned, positions, strict=True):
+            place = partition.topic, partition.partition
+            applied = self.applied.get(place, at)
+            if self.given.get(place, 0) <= applied < at and partition.topic not in self.gone:
+                passed[place] = at
+        await self._note(consumer, passed)
 
     async def progress(self) -> dict[tuple[str, int], int]:
         """Per topic and partition, the offset after the last record that was applied, by this process or one before it."""
@@ -124,7 +159,7 @@ class Places:
         for p in partitions:
             at = max(done[p.topic, p.partition], first[p])  # before the first record there is nothing to read
             # the embedded broker says too little: where its last batch begins
-            end = max(ends[p], consumer.highwater(p) or 0 if p in mine else 0)
+            end = max(ends[p], consumer.last_stable_offset(p) or 0 if p in mine else 0)
             unread[p.topic, p.partition] = at, max(end, at)
         return unread
 
@@ -146,14 +181,15 @@ class Places:
             for topic in gone - self.gone:
                 self.lives[topic] += 1
                 log.warning("topic is gone", service=self.service, topic=topic)
-                if self._committing is not None:  # the old place would be committed in the new topic
-                    self._committing.cancel()
+                for committing in self._committing:  # the old place would be committed in the new topic
+                    committing.cancel()
             self.gone = gone
             if back:
                 log.warning("topics are back", service=self.service, topics=sorted(back))
                 # what was read of the new one until now was read from the place in the old one on
                 self.lives.update(back)
                 self.applied = {place: n for place, n in self.applied.items() if place[0] not in back}
+                self.given = {place: n for place, n in self.given.items() if place[0] not in back}
                 partitions = [p for p in consumer.assignment() if p.topic in back]
                 if partitions:  # in a task of its own: a rebalance cancels it, and gives partitions of which no place is known
                     await _for_a_while(asyncio.create_task(consumer.seek_to_beginning(*partitions)))

@@ -44,6 +44,10 @@ class _Batch:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
+    def __next__(self) -> Any:
+        """The first record, of a batch that is a marker of a transaction."""
+        return next(self._batch)
+
     def __iter__(self) -> Iterator[Any]:
         try:
             return iter([*self._batch])

@@ -89,6 +89,7 @@ class Runtime:
         for loop in (
             self.intake.start,
             self.intake.places.watch,
+            self.intake.places.follow,
             self._watch_reading,
             self.relay.run,
             self.due.run,

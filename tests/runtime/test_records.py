@@ -1,15 +1,21 @@
-"""A header whose name is no text stops nobody: aiokafka alone would read its partition never again (X2)."""
+"""What Kafka hands out is read as it is meant (X2).
+
+A header whose name is no text stops nobody: aiokafka alone would read its partition never again. What was aborted is no record.
+"""
 
 import asyncio
+from struct import pack_into
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.topics import create_topics
 from shared.runtime.envelope import Malformed, text_headers
 from shared.runtime.messages import Raw
-from shared.runtime.records import read_all_names
+from shared.runtime.records import Records, read_all_names
 from tests.poison.raw import Bytes, any_header_name
 
 NAMES = ("x-plain", Bytes("x-\xff\xfe"), Bytes("caf\xe9"), "x-é")
@@ -41,3 +47,25 @@ async def test_records_with_any_header_names_are_read(broker: EmbeddedBroker, pa
 def test_such_a_name_makes_the_record_malformed():
     with pytest.raises(Malformed, match="not UTF-8"):
         text_headers(Raw("orders", 0, 0, None, (("caf\ufffd", b"1"),), b""))
+
+
+def batch(offset: int, *values: bytes, marker: bool = False) -> bytes:
+    """A batch of a transaction as Kafka hands it out, or the marker that ends one without effect."""
+    builder = _DefaultRecordBatchBuilderPy(
+        magic=2, compression_type=0, is_transactional=1, producer_id=7, producer_epoch=0, base_sequence=0, batch_size=9999
+    )  # fmt: skip
+    for number, value in enumerate(values):
+        builder.append(number, 0, b"\0\0\0\0" if marker else b"k", value, [])
+    built = bytearray(builder.build())
+    pack_into(">q", built, 0, offset)
+    built[22] |= 0x20 * marker
+    return bytes(built)
+
+
+@pytest.mark.requirement("X2")
+def test_records_of_a_transaction_that_was_aborted_are_passed_over():
+    fetched = batch(0, b"a", b"b") + batch(2, b"", marker=True) + batch(3, b"c")
+    place = TopicPartition("orders.inbox", 0)
+    read = PartitionRecords(place, Records(fetched), [(7, 0)], 0, None, None, False, READ_COMMITTED)
+    assert [(record.offset, record.value) for record in read] == [(3, b"c")]
+    assert read.next_fetch_offset == 4
