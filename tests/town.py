@@ -142,6 +142,20 @@ class Town:
         assert outcome.refusal is None, outcome.refusal
         return number
 
+    async def ship_in_two(self, order: str) -> list[str]:
+        """From allocated to handed over, a piece of TEA in each of two parcels; the tracking numbers."""
+        await self.pick(order)
+        await self.check(order)
+        one = [{"sku": "TEA", "quantity": 1}]
+        packed = [
+            await self.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one) for _ in range(2)
+        ]
+        numbers = [outcome.answer["tracking_number"] for outcome in packed]
+        for number in numbers:
+            outcome = await self.scan(inbox.HandOverScanned, tracking_number=number)
+            assert outcome.refusal is None, outcome.refusal
+        return numbers
+
     async def track(self, number: str, status: str, courier: str = "sf", **parts: Any) -> Outcome:
         """The courier's report."""
         report = inbox.TrackingReported(

@@ -244,6 +244,10 @@ def money(world: World) -> Found:
     told: Counter[str] = Counter()
     for shipment in _node(world, "warehouse").store.rows("shipments"):
         told[shipment.order_id] += shipment.cod_collected
+    brought: dict[str, Counter[str]] = defaultdict(Counter)
+    for shipment in _node(world, "warehouse").store.rows("shipments"):
+        if shipment.state == "returned":
+            brought[shipment.order_id].update({line.sku: line.quantity for line in shipment.lines})
     for order in _node(world, "orders").store.rows("orders"):
         odd = sum(p.amount for p in order.payments if p.payment_id.startswith("cod:"))
         if not order.cod_collected + odd == cash[order.order_id] == told[order.order_id]:
@@ -251,9 +255,9 @@ def money(world: World) -> Found:
                 order.order_id,
                 f"couriers told of {told[order.order_id]} in cash, orders has {order.cod_collected} and {odd}",
             )
-        short = order.is_cod and order.status == "completed" and order.cod_collected < order.total
+        short = order.is_cod and order.status == "completed" and order.cod_collected < order.due
         if short and not any(h.hold == "payment_anomaly" for h in order.holds):
-            yield order.order_id, f"{order.cod_collected} of {order.total} in cash, and nobody was told"
+            yield order.order_id, f"{order.cod_collected} of {order.due} in cash, and nobody was told"
         captured: Counter[str] = Counter(p.payment_id for p in order.payments)
         if twice := [name for name, n in captured.items() if n > 1]:
             yield order.order_id, f"payments {twice} count twice"
@@ -264,6 +268,15 @@ def money(world: World) -> Found:
             yield (
                 order.order_id,
                 f"orders knows of {order.refunded} refunded, after-sales asked for {asked[order.order_id]}",
+            )
+        back = brought.get(order.order_id, Counter())
+        price = {line.sku: line.unit_price for line in order.lines}
+        goods = sum(line.quantity * line.unit_price for line in order.lines)
+        owed = order.total * sum(n * price[sku] for sku, n in back.items()) // max(goods, 1)
+        if order.refunded < owed and not order.is_cod and not order.open_cases:
+            yield (
+                order.order_id,
+                f"{dict(back)} came back with the courier, {order.refunded} of {owed} refunded",
             )
         if order.status in ("canceled", "expired") and not order.open_cases and not order.kept_cases:
             owed = paid + order.cod_collected

@@ -3,7 +3,7 @@ what the system said, from a look at its screens, and from dice of its own order
 without changing what the others do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -16,6 +16,7 @@ from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder
 from services.orders.handlers.release import LiftHold
 from services.warehouse.domain.dock import DockState
+from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.fulfillment import FulfillmentState as S
 from shared.events import inbox
 from shared.events.aftersales import ReturnReason
@@ -56,7 +57,6 @@ class Story:
         self.left: dict[str, int] = {}
         """What was still to be picked at the last look."""
         self.scans = 0
-        self.tracking: list[tuple[str, str]] = []
         self.submission = self._submission()
 
     def begin(self) -> None:
@@ -232,11 +232,24 @@ class Story:
                         )
                 self._scan(inbox.CheckFinishScanned, CHECKER, **of)
             case S.CHECKED:
-                self._scan(inbox.PackScanned, PICKER, weight_grams=self.dice.randint(200, 3000), **of)
+                self._pack(work)
             case S.PACKED:
                 for shipment in work.shipments:
                     self._scan(inbox.HandOverScanned, PICKER, tracking_number=shipment)
         self._after(self.dice.uniform(2, 50) * MINUTES, self._work)
+
+    def _pack(self, work: Fulfillment) -> None:
+        """Into one parcel, or a piece by itself first."""
+        left = work.left_to_pack()
+        alone = [{"sku": sku, "quantity": 1} for sku in left][:1]
+        split = sum(left.values()) > 1 and not work.shipments and self.dice.random() < 0.15
+        self._scan(
+            inbox.PackScanned,
+            PICKER,
+            order_id=self.order_id,
+            weight_grams=self.dice.randint(200, 3000),
+            lines=alone if split else [],
+        )
 
     def _on_return_authorized(self, data: Any) -> None:
         if self.dice.random() > 0.85:
@@ -266,29 +279,28 @@ class Story:
     # --- the courier --------------------------------------------------------------------------------------
 
     def _on_label_created(self, data: Any) -> None:
-        self.tracking.append((data["courier"], data["tracking_number"]))
         if self.dice.random() < 0.05:  # the courier is faster than the scanner
-            self._after(3 * HOURS, lambda: self._report(len(self.tracking) - 1, "in_transit"))
+            self._after(3 * HOURS, lambda: self._report(data, "in_transit"))
 
     def _on_shipment_shipped(self, data: Any) -> None:
         end = "return_to_sender" if self.dice.random() < 0.06 else "delivered"
-        for parcel in range(len(self.tracking)):
-            for status, hours in (("in_transit", 3), ("out_for_delivery", 20), (end, 40)):
-                for _ in range(2 if self.dice.random() < 0.1 else 1):
-                    delay = (hours + self.dice.uniform(0, 30)) * HOURS
-                    self._after(delay, lambda p=parcel, s=status: self._report(p, s))  # type: ignore[misc]
+        for status, hours in (("in_transit", 3), ("out_for_delivery", 20), (end, 40)):
+            for _ in range(2 if self.dice.random() < 0.1 else 1):
+                delay = (hours + self.dice.uniform(0, 30)) * HOURS
+                self._after(delay, lambda s=status: self._report(data, s))  # type: ignore[misc]
 
-    def _cash(self, parcel: int) -> int:
+    def _cash(self, parcel: Mapping[str, Any]) -> int:
         """What the courier says that it has collected: now and then less than is due, or nothing until later."""
-        if self.submission.payment_method is not PaymentMethod.COD:
+        shipment = self.edges.row("warehouse", "shipments", parcel["shipment_id"])
+        if shipment is None or not shipment.cod_due:
             return 0
-        way, total = self.dice.random(), self.submission.total
+        way, due = self.dice.random(), shipment.cod_due
         if way < 0.15:
-            self._after(self.dice.uniform(1, 5) * DAYS, lambda: self._report(parcel, "delivered", total))
-        return 0 if way < 0.18 else total // 2 if way < 0.24 else total
+            self._after(self.dice.uniform(1, 5) * DAYS, lambda: self._report(parcel, "delivered", due))
+        return 0 if way < 0.18 else due // 2 if way < 0.24 else due
 
-    def _report(self, parcel: int, status: str, cash: int | None = None) -> None:
-        courier, number = self.tracking[parcel]
+    def _report(self, parcel: Mapping[str, Any], status: str, cash: int | None = None) -> None:
+        courier, number = parcel["courier"], parcel["tracking_number"]
         if cash is None:
             cash = self._cash(parcel) if status == "delivered" else 0
         report = inbox.TrackingReported(

@@ -92,6 +92,8 @@ class CaseClosed(Event, type="aftersales.case_closed.v1", subject="order_id"):
     case_id: Code
     kind: CaseKind
     refunded: Money
+    order_ends: bool = True
+    """Of a parcel that the courier brought back: False while other parcels of the order are with the buyer or on their way."""
 
 
 class AftersalesMessageRefused(MessageRefused, type="aftersales.message_refused.v1", subject="refused"):

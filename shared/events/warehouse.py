@@ -243,7 +243,7 @@ class ShipmentDelivered(Event, type="warehouse.shipment_delivered.v1", subject="
     delivered_at: Time
     cod_collected: Minor
     last: bool
-    """True when every parcel of the order is delivered."""
+    """True when nothing more of the order is still to reach the buyer: the others arrived, or are brought back."""
 
 
 class CodCollected(Event, type="warehouse.cod_collected.v1", subject="order_id"):
@@ -275,6 +275,12 @@ class ShipmentReturned(Event, type="warehouse.shipment_returned.v1", subject="or
     shipment_id: Code
     occurred_at: Time
     detail: Text
+    lines: tuple[SkuQuantity, ...] = ()
+    """What is in the parcel; empty when the event is older than this field."""
+    cod_due: Minor = 0
+    """Cash that the courier was to collect with it."""
+    last: bool = True
+    """True when nothing more of the order is still to reach the buyer."""
 
 
 # --- returns dock, stream order/<order id> -------------------------------------------------------------------

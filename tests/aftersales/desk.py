@@ -64,25 +64,17 @@ class Shop:
         )
         await self.bench.hear(event)
 
-    async def shipped(self, parcels: int) -> None:
-        """All parcels of the order left."""
-        for n in range(1, parcels + 1):
-            await self.bench.hear(
-                warehouse.ShipmentShipped(
-                    order_id=self.order_id, shipment_id=f"s-{n}", courier="sf", tracking_number=f"SF{n}",
-                    delivery_method=DeliveryMethod.COURIER, shipped_at=START, expected_at=None, last=n == parcels,
-                )
-            )  # fmt: skip
-
-    async def delivered(self, *, cod_collected: int = 0, at: datetime | None = None) -> None:
-        """The last parcel reached the buyer."""
+    async def delivered(
+        self, *, cod_collected: int = 0, at: datetime | None = None, last: bool = True
+    ) -> None:
+        """A parcel reached the buyer."""
         await self.bench.hear(
             warehouse.ShipmentDelivered(
                 order_id=self.order_id,
                 shipment_id="s",
                 delivered_at=at or self.bench.clock.now(),
                 cod_collected=cod_collected,
-                last=True,
+                last=last,
             )
         )
 
@@ -90,11 +82,12 @@ class Shop:
         """The buyer said that the goods are there."""
         await self.bench.hear(orders.OrderCompleted(order_id=self.order_id, confirmed_by_buyer=True))
 
-    async def returned(self, shipment: str = "s") -> None:
-        """The courier brings a parcel back."""
+    async def returned(self, *, last: bool = True, **pieces: int) -> None:
+        """The courier brings a parcel back, by default one with everything."""
         event = warehouse.ShipmentReturned(
-            order_id=self.order_id, shipment_id=shipment, occurred_at=START, detail="refused"
-        )
+            order_id=self.order_id, shipment_id="s", occurred_at=START, detail="refused",
+            lines=goods(**(pieces or {"TEA": 2})), last=last,
+        )  # fmt: skip
         await self.bench.hear(event)
 
     async def cancel_refused(self, paid: int = 10000) -> None:

@@ -5,15 +5,14 @@ import pytest
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund
 from shared.events.aftersales import CaseClosed, CaseKind, CaseRejected
 from shared.events.warehouse import Condition
-from tests.aftersales.desk import DAY, Shop, money
+from tests.aftersales.desk import DAY, Shop, goods, money
 from tests.harness import AGENT, SUPERVISOR
 
 
-async def on_its_way_back(*first: str, cod: bool = False, parcels: int = 1) -> Shop:
+async def on_its_way_back(*first: str, cod: bool = False) -> Shop:
     """An order of 2 × TEA that the courier brings back, `first` before or after that."""
     shop = Shop()
     await shop.placed(cod=cod)
-    await shop.shipped(parcels)
     for step in first or ("returned",):
         await getattr(shop, step)()
     return shop
@@ -80,24 +79,61 @@ async def test_a_refused_cod_parcel_that_is_lost_costs_nobody_a_letter() -> None
 
 
 @pytest.mark.requirement("A6")
-@pytest.mark.parametrize(("found", "paid"), [(1, [5000]), (0, [])])
-async def test_of_several_parcels_a_person_decides_about_what_did_not_come_back(
-    found: int, paid: list[int]
+@pytest.mark.parametrize("lost", [False, True])
+async def test_one_of_two_parcels_that_comes_back_is_paid_back_by_itself(lost: bool) -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.delivered(last=False)
+    await shop.returned(TEA=1)
+    assert shop.case().lines == goods(TEA=1)
+    if lost:
+        await shop.bench.pass_time(14 * DAY)
+    else:
+        await shop.came_back(shop.case().case_id, TEA=1)
+    assert shop.refunds == [5000]
+    assert [e.order_ends for e in shop.bench.said_of(CaseClosed)] == [False], "the buyer has the other one"
+    assert (await shop.asks(TEA=1)).refusal is None
+    assert (await shop.asks(TEA=1)).refusal is not None
+
+
+@pytest.mark.requirement("A1")
+async def test_an_order_ends_when_the_last_of_its_parcels_is_back() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.returned(TEA=1, last=False)
+    await shop.returned(TEA=1)
+    for ordinal in (2, 1):
+        await shop.came_back(shop.case(ordinal).case_id, TEA=1)
+    assert shop.refunds == [5000, 5000]
+    assert [e.order_ends for e in shop.bench.said_of(CaseClosed)] == [False, True]
+
+
+@pytest.mark.requirement("A6")
+@pytest.mark.parametrize(("found", "paid"), [(2, 10000), (1, 5000), (0, 5000)])
+async def test_of_a_late_cancel_in_parcels_a_person_decides_about_the_one_that_the_buyer_may_have(
+    found: int, paid: int
 ) -> None:
-    shop = await on_its_way_back(parcels=2)
+    shop = Shop()
+    await shop.placed()
+    await shop.cancel_refused()
+    await shop.returned(TEA=1)
     if found:
         await shop.came_back(shop.case().case_id, TEA=found)
     else:
         await shop.bench.pass_time(14 * DAY)
-    assert shop.refunds == paid, "the buyer may have the other parcel"
-    assert (shop.case(2).state, shop.case(2).amount) == ("awaiting_approval", 10000 - sum(paid))
-    await shop.bench.ask(ApproveCase(case_id=shop.case(2).case_id), actor=SUPERVISOR)
+    assert shop.refunds == [paid], "the courier has, or had, one"
+    if paid < 10000:
+        assert (shop.case(2).state, shop.case(2).amount) == ("awaiting_approval", 10000 - paid)
+        await shop.bench.ask(ApproveCase(case_id=shop.case(2).case_id), actor=SUPERVISOR)
     assert sum(shop.refunds) == 10000
 
 
 @pytest.mark.requirement("A6")
 async def test_nobody_is_asked_about_money_that_was_given_back_before() -> None:
-    shop = await on_its_way_back(parcels=2)
+    shop = Shop()
+    await shop.placed()
+    await shop.cancel_refused()
+    await shop.returned(TEA=1)
     refund = OpenRefund(order_id=shop.order_id, amount=10000, reason="it was late")
     case_id = (await shop.bench.ask(refund, actor=AGENT)).answer["case_id"]
     await shop.bench.ask(ApproveCase(case_id=case_id), actor=SUPERVISOR)
@@ -108,12 +144,38 @@ async def test_nobody_is_asked_about_money_that_was_given_back_before() -> None:
 
 
 @pytest.mark.requirement("X1")
-async def test_what_the_warehouse_told_before_orders_did_is_not_forgotten() -> None:
-    for parcels, refunds in ((1, [10000]), (2, [])):
-        shop = Shop()
-        await shop.shipped(parcels)
-        await shop.returned()
-        await shop.placed()
-        await shop.bench.pass_time(14 * DAY)
-        assert shop.refunds == refunds
-        assert shop.parked == []
+@pytest.mark.parametrize(("pieces", "refunds"), [(2, [10000]), (1, [5000])])
+async def test_what_the_warehouse_told_before_orders_did_is_not_forgotten(
+    pieces: int, refunds: list[int]
+) -> None:
+    shop = Shop()
+    await shop.returned(TEA=pieces)
+    await shop.placed()
+    await shop.bench.pass_time(14 * DAY)
+    assert shop.refunds == refunds
+    assert shop.parked == []
+
+
+@pytest.mark.requirement("A1")
+async def test_cash_that_was_collected_for_a_parcel_that_came_back_is_looked_into() -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.delivered(cod_collected=10000, last=False)
+    await shop.returned()
+    await shop.came_back(shop.case().case_id)
+    assert shop.refunds == []
+    assert (shop.case(2).state, shop.case(2).amount) == ("awaiting_approval", 10000)
+
+
+@pytest.mark.requirement("A1")
+async def test_of_a_refused_cod_parcel_nothing_is_owed_and_what_arrived_keeps_its_price() -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.delivered(cod_collected=5000, last=False)
+    await shop.returned(TEA=1)
+    await shop.came_back(shop.case().case_id, TEA=1)
+    assert shop.refunds == []
+    await shop.asks(TEA=1)
+    await shop.came_back(shop.case(2).case_id, TEA=1)
+    assert shop.refunds == [5000]
+    assert (await shop.asks(TEA=1)).refusal is not None

@@ -191,7 +191,7 @@ async def test_a_parcel_returned_twice_or_after_a_late_cancel_is_one_case() -> N
         await shop.placed()
         await getattr(shop, first)()
         await shop.returned()
-        await shop.returned("s-2")
+        await shop.returned()
         await shop.cancel_refused()
         assert shop.told().count("CaseOpened") == 1
         await shop.came_back(shop.case().case_id)

@@ -29,7 +29,8 @@ STEPS = st.one_of(
     st.tuples(st.just("reject"), CASES),
     st.tuples(st.just("received"), CASES),
     st.tuples(st.just("inspected"), CASES, st.sampled_from(list(Condition)), st.integers(1, 3)),
-    st.tuples(st.sampled_from(["delivered", "returned", "late_cancel", "two_parcels"])),
+    st.tuples(st.sampled_from(["delivered", "returned", "late_cancel"])),
+    st.tuples(st.just("parcel_back"), st.integers(1, 2), st.booleans()),
     st.tuples(st.sampled_from(["canceled", "expired"]), st.integers(0, 3)),
     st.tuples(st.just("wait"), st.integers(1, 20)),
 )
@@ -58,8 +59,8 @@ async def play(shop: Shop, step: tuple[Any, ...], cod: int, captured: int) -> No
             await shop.delivered(cod_collected=cod)
         case ("returned",):
             await shop.returned()
-        case ("two_parcels",):
-            await shop.shipped(2)
+        case ("parcel_back", n, last):
+            await shop.returned(TEA=n, last=last)
         case ("late_cancel",):
             await shop.cancel_refused()
         case ("canceled" | "expired" as how, heard):
@@ -173,7 +174,7 @@ def test_piece_by_piece_all_goods_bring_what_they_bring_at_once(
     bought = lines(*items)
     total = max(sum(one.quantity * one.unit_price for one in bought) + fee, 0)
     known = KnownOrder("o", "shop", "1", bought, total, "CNY", cod=False, paid=total)
-    assert known.worth(known.all_lines()) == total
+    assert known.worth(known.unclaimed()) == total
     pieces = [sku for sku, quantity, _ in items for _ in range(quantity)]
     dice.shuffle(pieces)
     given = []

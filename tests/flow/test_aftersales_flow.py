@@ -205,24 +205,37 @@ async def test_a_parcel_that_the_courier_loses_on_its_way_back_is_paid_back_all_
 
 
 @pytest.mark.requirement("A6")
-async def test_when_one_of_two_parcels_arrives_and_one_is_lost_a_person_decides_about_the_money(
-    town: Town,
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("cod", [False, True])
+async def test_when_one_of_two_parcels_arrives_and_one_is_lost_the_order_completes_with_what_arrived(
+    town: Town, first: int, cod: bool
 ) -> None:
-    order = await town.release()
-    await town.pick(order)
-    await town.check(order)
-    one = [{"sku": "TEA", "quantity": 1}]
-    packed = [await town.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one) for _ in "12"]
-    numbers = [outcome.answer["tracking_number"] for outcome in packed]
-    for number in numbers:
-        await town.scan(inbox.HandOverScanned, tracking_number=number)
-    await town.track(numbers[0], "delivered")
-    await town.track(numbers[1], "return_to_sender")
+    order = await town.release(**({"payment_method": PaymentMethod.COD} if cod else {}))
+    numbers = await town.ship_in_two(order)
+    due = [town.row("warehouse", "shipments", number).cod_due for number in numbers]
+    assert due == ([5000, 5000] if cod else [0, 0])
+    reports = [("delivered", {"cod_collected": due[0]}), ("return_to_sender", {})]
+    for n in (first, 1 - first):
+        status, parts = reports[n]
+        await town.track(numbers[n], status, **parts)
     await town.pass_time(timedelta(days=15))
-    assert refunds(town) == []
-    whole = town.row("aftersales", "cases", town.said(CaseOpened)[1].case_id)
-    assert (whole.state, whole.amount) == ("awaiting_approval", 10000)
+    assert refunds(town) == ([] if cod else [5000])
+    assert town.row("orders", "orders", order).status == "approved"
+    await town.pass_time(timedelta(days=8))
+    assert town.row("orders", "orders", order).status == "completed"
     assert town.parked() == []
+
+
+@pytest.mark.requirement("A1")
+async def test_an_order_of_two_parcels_that_both_come_back_is_canceled_with_the_last(town: Town) -> None:
+    order = await town.release()
+    numbers = await town.ship_in_two(order)
+    for number in numbers:
+        await town.track(number, "return_to_sender")
+    for opened, status in zip(town.said(CaseOpened), ("approved", "canceled"), strict=True):
+        await dock(town, opened.case_id, quantity=1)
+        assert town.row("orders", "orders", order).status == status
+    assert refunds(town) == [5000, 5000]
 
 
 @pytest.mark.requirement("A1")

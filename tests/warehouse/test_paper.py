@@ -136,3 +136,22 @@ async def test_the_longest_address_still_makes_a_label() -> None:
     )
     assert documents.label(shipment, floor.work(), "顺丰速运").startswith(b"%PDF-")
     assert documents.shipping_note(shipment, floor.work()).startswith(b"%PDF-")
+
+
+@pytest.mark.requirement("W5")
+@pytest.mark.parametrize("due", [19_950, 7, 0])
+async def test_each_parcel_collects_the_share_of_its_pieces_and_together_they_collect_what_is_due(
+    due: int,
+) -> None:
+    floor = Floor()
+    await floor.stock()
+    await floor.stock("CUP")
+    order = floor.order("o-1", ("TEA", 2), ("CUP", 1), payment_method=PaymentMethod.COD, cod_due=due)
+    await floor.bench.hear(order)
+    await floor.settle()
+    first = floor.parcel_row(await floor.packed(lines=[{"sku": "TEA", "quantity": 1}]))
+    second = floor.parcel_row(
+        await floor.parcel(lines=[{"sku": "CUP", "quantity": 1}, {"sku": "TEA", "quantity": 1}])
+    )
+    assert first.cod_due == due // 3
+    assert first.cod_due + second.cod_due == due

@@ -1,6 +1,7 @@
 """A case: what is asked, where the goods are, what happens to the money (A1, A2, A3). Three axes, kept apart."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -129,7 +130,14 @@ class KnownOrder:
     """What the courier said when it brought the parcel back before we knew the order."""
     brought_back: bool = False
     """True once the courier said that it brings a parcel back."""
-    several_parcels: bool = False
+    brought: tuple[SkuQuantity, ...] = ()
+    """What is in the parcels that it brings back."""
+    coming: tuple[str, ...] = ()
+    """Open cases of such parcels."""
+    part_arrived: bool = False
+    """True once a parcel reached the buyer."""
+    nothing_arrives: bool = False
+    """True once the last of the parcels turned round, and none had reached the buyer."""
 
     def paid_in_full(self) -> "KnownOrder":
         """A prepaid order that has left was paid in full (O7), also where the news of its payment is still to come."""
@@ -137,16 +145,37 @@ class KnownOrder:
 
     def still_returnable(self) -> dict[str, int]:
         """Pieces by SKU that no case has claimed."""
-        left: dict[str, int] = {}
-        for line in self.lines:
-            left[line.sku] = left.get(line.sku, 0) + line.quantity
-        for taken in self.claimed:
-            left[taken.sku] = left.get(taken.sku, 0) - taken.quantity
-        return {sku: n for sku, n in left.items() if n > 0}
+        return dict(_by_sku(self.lines) - _by_sku(self.claimed))
 
-    def all_lines(self) -> tuple[SkuQuantity, ...]:
-        """Everything that no case has claimed, as lines."""
-        return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in self.still_returnable().items())
+    def unclaimed(self, pieces: tuple[SkuQuantity, ...] = ()) -> tuple[SkuQuantity, ...]:
+        """What no case has claimed, of these pieces or of everything, as lines."""
+        left = self.still_returnable()
+        if pieces:
+            left = {sku: min(n, left[sku]) for sku, n in _by_sku(pieces).items() if sku in left}
+        return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in left.items())
+
+    @property
+    def ended_by_return(self) -> bool:
+        """True when every parcel of the order is back; also where events older than their contents said so."""
+        return not self.coming and (self.nothing_arrives or not self.brought)
+
+    def without(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
+        """The order as if these pieces had not been bought: what they would have cost was not collected either."""
+        lines, left = [], _by_sku(pieces)
+        goods, value = sum(line.quantity * line.unit_price for line in self.lines), 0
+        for line in sorted(self.lines, key=lambda one: -one.unit_price):
+            gone = min(line.quantity, left[line.sku])
+            left[line.sku] -= gone
+            value += gone * line.unit_price
+            if gone < line.quantity:
+                lines.append(line.model_copy(update={"quantity": line.quantity - gone}))
+        claimed = _by_sku(self.claimed) - _by_sku(pieces)
+        return replace(
+            self,
+            lines=tuple(lines),
+            total=self.total - self.total * value // goods if goods and lines else 0,
+            claimed=tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in claimed.items()),
+        )
 
     def worth(self, lines: tuple[SkuQuantity, ...]) -> int:
         """What these pieces bring on top of those that were settled: one by one as much as all at once."""
@@ -155,9 +184,7 @@ class KnownOrder:
     def _share(self, lines: tuple[SkuQuantity, ...]) -> int:
         """The share of these pieces in what was paid, dearest first where prices differ."""
         goods = sum(line.quantity * line.unit_price for line in self.lines)
-        wanted: Counter[str] = Counter()
-        for piece in lines:
-            wanted[piece.sku] += piece.quantity
+        wanted = _by_sku(lines)
         value, whole = 0, True
         for line in sorted(self.lines, key=lambda one: -one.unit_price):
             part = min(line.quantity, wanted[line.sku])
@@ -172,6 +199,13 @@ class KnownOrder:
     def refundable(self, amount: int) -> int:
         """At most what was paid and not yet given back."""
         return max(min(amount, self.paid - self.refunded), 0)
+
+
+def _by_sku(pieces: Iterable[SkuQuantity | OrderLine]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for piece in pieces:
+        total[piece.sku] += piece.quantity
+    return total
 
 
 def unplaced(order_id: str) -> KnownOrder:
@@ -212,9 +246,7 @@ def came_back_as_agreed(case: Case, found: tuple[InspectedLine, ...]) -> tuple[S
         good.add(Condition.DAMAGED)
     if case.reason == ReturnReason.WRONG_ITEM:
         good.add(Condition.WRONG_ITEM)
-    asked: dict[str, int] = {}
-    for line in case.lines:
-        asked[line.sku] = asked.get(line.sku, 0) + line.quantity
+    asked = _by_sku(case.lines)
     came: Counter[str] = Counter()
     in_their_place = 0
     for one in found:
@@ -237,6 +269,15 @@ def brought_by_courier(case: Case, known: KnownOrder) -> bool:
     if case.kind is CaseKind.LATE_CANCEL:
         return known.brought_back
     return case.kind in (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
+
+
+def never_had(case: Case, known: KnownOrder, found: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
+    """The pieces of a case that the buyer does not have: what was found, and what the courier brings back or lost. A canceled
+    order may have reached the buyer in part, by another parcel."""
+    if case.kind is not CaseKind.LATE_CANCEL or not known.brought:
+        return case.lines
+    gone = _by_sku(case.lines) & (_by_sku(found) | _by_sku(known.brought))
+    return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in gone.items())
 
 
 def noted(case: Case, now: datetime, actor: Actor, what: str) -> Case:

@@ -21,7 +21,6 @@ CONSUMES = (
     on(orders.OrderCompleted, facts.completed, order),
     on(orders.CancelRefused, facts.late_cancel, order),
     # from the warehouse
-    on(warehouse.ShipmentShipped, facts.shipped, order),
     on(warehouse.ShipmentDelivered, facts.delivered, order),
     on(warehouse.CodCollected, facts.cash, order),
     on(warehouse.ShipmentReturned, facts.returned, order),

@@ -47,11 +47,13 @@ def open_case(
         currency=known.currency,
     )
     case = noted(case, desk.now, desk.actor, f"opened: {reason}")
-    whole = kind not in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
+    whole = kind not in (CaseKind.RETURN, CaseKind.REFUND_ONLY) and lines == known.unclaimed()
+    coming = (case.case_id,) if kind in (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD) else ()
     desk.orders.put(
         replace(
             known,
             cases=(*known.cases, case.case_id),
+            coming=known.coming + coming,
             claimed=(*known.claimed, *lines),
             whole_comes_back=known.whole_comes_back or whole,
         )
@@ -123,12 +125,16 @@ def close(case: Case, desk: AftersalesDesk) -> Case:
     case = noted(_move(case, CaseClosed), desk.now, desk.actor, "closed")
     desk.cases.put(case)
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
+    known = desk.orders[case.order_id]
+    known = replace(known, coming=tuple(c for c in known.coming if c != case.case_id))
+    desk.orders.put(known)
     desk.publish(
         CaseClosed(
             order_id=case.order_id,
             case_id=case.case_id,
             kind=case.kind,
             refunded=Money(amount=case.refunded, currency=case.currency),
+            order_ends=case.kind is CaseKind.LATE_CANCEL or known.ended_by_return,
         )
     )
     return case

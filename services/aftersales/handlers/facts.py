@@ -11,9 +11,10 @@ from services.aftersales.domain.case import (
     KnownOrder,
     brought_by_courier,
     came_back_as_agreed,
+    never_had,
     unplaced,
 )
-from services.aftersales.handlers.cases import ReturnDue, authorize, open_case, reject, settle
+from services.aftersales.handlers.cases import ReturnDue, authorize, close, open_case, reject, settle
 from shared.events.aftersales import CaseKind, RejectReason
 from shared.events.orders import (
     CancelRefused,
@@ -29,7 +30,6 @@ from shared.events.warehouse import (
     ReturnReceived,
     ShipmentDelivered,
     ShipmentReturned,
-    ShipmentShipped,
 )
 from shared.values import PaymentMethod, SkuQuantity
 
@@ -48,13 +48,15 @@ def placed(event: OrderPlaced, desk: AftersalesDesk) -> None:
         paid=before.paid,
         delivered_at=before.delivered_at,
         brought_back=before.brought_back,
-        several_parcels=before.several_parcels,
+        brought=before.brought,
+        part_arrived=before.part_arrived,
+        nothing_arrives=before.nothing_arrives,
     )
     if before.delivered_at is not None or before.returned_early is not None:
         known = known.paid_in_full()
     desk.orders.put(known)
     if before.returned_early is not None:
-        _brought_back(known, before.returned_early, desk)
+        _brought_back(known, known.brought, before.returned_early, desk)
 
 
 def paid(event: PaymentRecorded, desk: AftersalesDesk) -> None:
@@ -63,17 +65,10 @@ def paid(event: PaymentRecorded, desk: AftersalesDesk) -> None:
     desk.orders.put(replace(known, paid=max(known.paid, event.paid)))
 
 
-def shipped(event: ShipmentShipped, desk: AftersalesDesk) -> None:
-    """Remember which orders travel in several parcels: of these a part may come back while another arrives."""
-    if not event.last:
-        known = desk.orders.get(event.order_id) or unplaced(event.order_id)
-        desk.orders.put(replace(known, several_parcels=True))
-
-
 def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
     """The buyer has a parcel: what the courier collected is paid, and with the last parcel the return window begins."""
     known = (desk.orders.get(event.order_id) or unplaced(event.order_id)).paid_in_full()
-    known = replace(known, paid=known.paid + event.cod_collected)
+    known = replace(known, paid=known.paid + event.cod_collected, part_arrived=True)
     if event.last:
         known = replace(known, delivered_at=event.delivered_at)
     desk.orders.put(known)
@@ -106,30 +101,39 @@ def owed(event: OrderCanceled | OrderExpired, desk: AftersalesDesk) -> None:
 
 def late_cancel(event: CancelRefused, desk: AftersalesDesk) -> None:
     """The parcel had left when the cancel came: it is to come back (O10, A1)."""
-    _whole_parcel(
-        desk.orders[event.order_id].paid_in_full(), CaseKind.LATE_CANCEL, "canceled after shipping", desk
-    )
+    known = desk.orders[event.order_id].paid_in_full()
+    _comes_back(known, known.unclaimed(), CaseKind.LATE_CANCEL, "canceled after shipping", desk)
 
 
 def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     """The courier brings the parcel back: refused or not deliverable (A1)."""
     known = (desk.orders.get(event.order_id) or unplaced(event.order_id)).paid_in_full()
-    known = replace(known, brought_back=True)
+    known = replace(known, brought_back=True, brought=known.brought + event.lines)
+    if event.last:  # the buyer has all that they will get
+        arrived = known.part_arrived
+        known = replace(
+            known,
+            nothing_arrives=not arrived,
+            delivered_at=known.delivered_at or (event.occurred_at if arrived else None),
+        )
     desk.orders.put(known)
     why = event.detail or "brought back by the courier"
     if known.placed:
-        _brought_back(known, why, desk)
+        _brought_back(known, event.lines, why, desk)
     else:
         desk.orders.put(replace(known, returned_early=why))
 
 
-def _brought_back(known: KnownOrder, why: str, desk: AftersalesDesk) -> None:
+def _brought_back(
+    known: KnownOrder, contents: tuple[SkuQuantity, ...], why: str, desk: AftersalesDesk
+) -> None:
     kind = CaseKind.REFUSED_COD if known.cod else CaseKind.RETURNED_PARCEL
-    _whole_parcel(known, kind, why, desk)
+    _comes_back(known, known.unclaimed(contents), kind, why, desk)
 
 
-def _whole_parcel(known: KnownOrder, kind: CaseKind, reason: str, desk: AftersalesDesk) -> None:
-    lines = known.all_lines()
+def _comes_back(
+    known: KnownOrder, lines: tuple[SkuQuantity, ...], kind: CaseKind, reason: str, desk: AftersalesDesk
+) -> None:
     if known.whole_comes_back or not lines:
         return  # an earlier case has it all
     case = open_case(known, kind, reason, lines, known.worth(lines), desk)
@@ -191,11 +195,17 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
 def _settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
     """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
     known = desk.orders[case.order_id]
-    # which pieces travel in which parcel is not known here, and the buyer may have one of them
-    pieces = found if known.several_parcels else case.lines
-    rest = known.worth(case.lines) - known.worth(pieces)
-    settle(case, pieces, desk)
+    if (
+        case.kind is CaseKind.REFUSED_COD
+    ):  # its cash was not collected; if it was all the same, a person looks into it
+        known = known.without(case.lines)
+        desk.orders.put(known)
+        rest, why = known.paid - known.total, "cash was collected for a parcel that came back"
+        close(case, desk)
+    else:
+        pieces = never_had(case, known, found)
+        rest, why = known.worth(case.lines) - known.worth(pieces), "not in the parcel that came back"
+        settle(case, pieces, desk)
     known = desk.orders[case.order_id]
     if rest := known.refundable(rest):
-        why = f"not in the parcel that came back, see {case.case_id}"
-        open_case(known, CaseKind.REFUND_ONLY, why, (), rest, desk)
+        open_case(known, CaseKind.REFUND_ONLY, f"{why}, see {case.case_id}", (), rest, desk)

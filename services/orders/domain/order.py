@@ -148,12 +148,17 @@ class Order:
     """Cases that were rejected with the goods not sent back: the buyer has them, or they are on their way to the buyer."""
     refunded: int = 0
     cod_collected: int = 0
+    cod_waived: int = 0
+    """Cash that was to be collected with parcels that the courier brought back."""
     said_paid: bool = False
     confirmation_asked: bool = False
     answer_by: datetime | None = None
     released: bool = False
     """True from the release until the warehouse refuses or cancels it."""
+    part_arrived: bool = False
+    """True once a parcel reached the buyer; others may still be on their way."""
     delivered_at: datetime | None = None
+    """When the last parcel did, or turned round."""
     escalated: tuple[str, ...] = ()
     closed_reason: str = ""
 
@@ -161,6 +166,11 @@ class Order:
     def paid(self) -> int:
         """What counts towards the order, in minor units."""
         return sum(p.amount for p in self.payments if p.counts) + self.cod_collected
+
+    @property
+    def due(self) -> int:
+        """What is to be paid, all in all."""
+        return self.total - self.cod_waived
 
     @property
     def owed_back(self) -> int:
@@ -180,7 +190,7 @@ class Order:
     @property
     def paid_in_full(self) -> bool:
         """True once all that is due was paid. What was given back since was paid all the same."""
-        return self.paid >= self.total
+        return self.paid >= self.due
 
     @property
     def given_back(self) -> bool:

@@ -44,6 +44,7 @@ CONSUMES: tuple[Handling[Any, OrdersDesk], ...] = (
     on(warehouse.FulfillmentCancelRefused, facts.told(facts.cancel_refused), by_id),
     on(warehouse.ShipmentDelivered, facts.told(facts.delivered), by_id),
     on(warehouse.CodCollected, facts.told(facts.cod_collected), by_id),
+    on(warehouse.ShipmentReturned, facts.told(facts.returned), by_id),
     on(warehouse.LabelCreated, facts.told(), by_id),
     on(warehouse.TrackingUpdated, facts.told(), by_id),
     on(warehouse.CanceledShipmentLeft, facts.told(), by_id),

@@ -30,7 +30,7 @@ def came(order: Order, shipment_id: str, amount: int, desk: OrdersDesk) -> Order
         name = f"cod:{shipment_id}:{len(order.payments) + 1}"
         payment = Payment(name, amount, order.currency, desk.now, counts=False, anomaly=odd.value)
         return _odd(replace(order, payments=(*order.payments, payment)), name, odd, amount, 0, desk)
-    due = max(order.total - order.paid, 0)
+    due = max(order.due - order.paid, 0)
     order = collect(order, amount)
     if order.paid_in_full:
         desk.timers.cancel(CashDue(order_id=order.order_id))
@@ -41,8 +41,10 @@ def came(order: Order, shipment_id: str, amount: int, desk: OrdersDesk) -> Order
 
 def judge(order: Order, desk: OrdersDesk) -> Order:
     """The buyer has everything: less cash than due is told at once, none at all may still be told of for a while."""
-    if not order.is_cod or order.paid_in_full or order.status in OVER:
+    if not order.is_cod or order.status in OVER:
         return order
+    if order.paid_in_full:
+        return order if order.closed else replace(order, payment_status=status_of(order))
     if order.cod_collected:
         return _short(order, desk)
     desk.timers.set(CashDue(order_id=order.order_id), desk.now + desk.policy.cash_within)
@@ -59,7 +61,7 @@ def overdue(timer: CashDue, desk: OrdersDesk) -> None:
 def _short(order: Order, desk: OrdersDesk) -> Order:
     desk.timers.cancel(CashDue(order_id=order.order_id))
     anomaly = PaymentAnomaly.UNDERPAID_AT_CLOSING
-    return _odd(order, "cod", anomaly, order.cod_collected, order.total, desk)
+    return _odd(order, "cod", anomaly, order.cod_collected, order.due, desk)
 
 
 def _odd(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from services.orders.desk import OrdersDesk
@@ -52,7 +53,6 @@ STAGE: dict[type[Event], Fulfillment] = {
     FulfillmentChecked: Fulfillment.CHECKED,
     FulfillmentPacked: Fulfillment.PACKED,
     ShipmentShipped: Fulfillment.SHIPPED,
-    ShipmentReturned: Fulfillment.RETURNING,
 }
 """What the warehouse says, and where the goods then are."""
 
@@ -79,7 +79,7 @@ def told(
 
 def moved(event: Event, order: Order, desk: OrdersDesk) -> Order:
     """The goods are somewhere else now; a first parcel's news does not undo that another was delivered."""
-    if order.fulfillment is Fulfillment.DELIVERED and not isinstance(event, ShipmentReturned):
+    if order.fulfillment is Fulfillment.DELIVERED:
         return order
     if (
         isinstance(event, ShipmentShipped) and not event.last
@@ -125,9 +125,23 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
 def delivered(event: ShipmentDelivered, order: Order, desk: OrdersDesk) -> Order:
     """The buyer has a parcel; with the last one the receipt period begins (O16), and all cash should be there (O3)."""
     order = cash.came(order, event.shipment_id, event.cod_collected, desk)
+    order = replace(order, part_arrived=True)
+    return _arrived(order, event.delivered_at, desk) if event.last else order
+
+
+def returned(event: ShipmentReturned, order: Order, desk: OrdersDesk) -> Order:
+    """The courier turns round with a parcel; others may have reached the buyer, or still will."""
+    order = replace(order, cod_waived=order.cod_waived + event.cod_due)
     if not event.last:
         return order
-    order = replace(order, fulfillment=Fulfillment.DELIVERED, delivered_at=event.delivered_at)
+    if order.part_arrived:
+        return _arrived(order, event.occurred_at, desk)
+    return replace(order, fulfillment=Fulfillment.RETURNING)
+
+
+def _arrived(order: Order, at: datetime, desk: OrdersDesk) -> Order:
+    """The buyer has all that they will get."""
+    order = replace(order, fulfillment=Fulfillment.DELIVERED, delivered_at=order.delivered_at or at)
     order = cash.judge(order, desk)
     _await_completion(order, desk)
     return order
@@ -156,7 +170,7 @@ def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
     order = replace(order, open_cases=tuple(c for c in order.open_cases if c != event.case_id))
     kept = event.case_id in order.kept_cases and event.kind is CaseKind.LATE_CANCEL
     on_its_way_back = order.fulfillment is Fulfillment.RETURNING
-    if event.kind in ENDED_BY_RETURN and (on_its_way_back or not kept):
+    if event.kind in ENDED_BY_RETURN and event.order_ends and (on_its_way_back or not kept):
         return end_canceled(order, event.kind.value, 0, desk)
     _await_completion(order, desk)
     return order

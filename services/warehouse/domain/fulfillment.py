@@ -26,7 +26,7 @@ from shared.events.warehouse import (
     ShipmentShipped,
 )
 from shared.lifecycle import lifecycle
-from shared.values import DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal
+from shared.values import DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal, SkuQuantity
 
 
 class FulfillmentState(StrEnum):
@@ -159,6 +159,26 @@ class Fulfillment:
         """Pieces still to be packed, by SKU."""
         packed = _by_sku(self.packed)
         return {sku: n - packed.get(sku, 0) for sku, n in self.wanted().items() if n > packed.get(sku, 0)}
+
+    def cod_due_with(self, parcel: tuple[SkuQuantity, ...]) -> int:
+        """What the courier collects with the next parcel: the share of its pieces in what is due; the last one brings the rest.
+        A buyer who refuses one of two parcels owes nothing for it."""
+        before = Counter(_by_sku(self.packed))
+        after = Counter(before)
+        for piece in parcel:
+            after[piece.sku] += piece.quantity
+        return self._cod_due(after) - self._cod_due(before)
+
+    def _cod_due(self, pieces: Counter[str]) -> int:
+        if pieces == Counter(self.wanted()):
+            return self.cod_due
+        left, value = Counter(pieces), 0
+        for line in sorted(self.lines, key=lambda one: -one.unit_price):
+            part = min(line.quantity, left[line.sku])
+            left[line.sku] -= part
+            value += part * line.unit_price
+        goods = sum(line.quantity * line.unit_price for line in self.lines)
+        return self.cod_due * value // max(goods, 1)
 
 
 def _by_sku(picks: tuple[Pick, ...]) -> dict[str, int]:

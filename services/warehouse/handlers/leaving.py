@@ -8,7 +8,7 @@ from services.warehouse.domain.fulfillment import FulfillmentState
 from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
 from services.warehouse.domain.stock import STAGING, MoveKind
 from services.warehouse.handlers.scanning import step
-from shared.events.warehouse import CanceledShipmentLeft, ShipmentDelivered, ShipmentShipped
+from shared.events.warehouse import CanceledShipmentLeft, ShipmentDelivered, ShipmentReturned, ShipmentShipped
 
 
 def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
@@ -49,17 +49,36 @@ def deliver(shipment: Shipment, at: datetime, cod_collected: int, desk: Warehous
             shipment_id=shipment.shipment_id,
             delivered_at=at,
             cod_collected=cod_collected,
-            last=_all_delivered(shipment, desk),
+            last=_last(shipment, desk),
         )
     )
     return shipment
 
 
-def _all_delivered(shipment: Shipment, desk: WarehouseDesk) -> bool:
+def bring_back(shipment: Shipment, at: datetime, detail: str, desk: WarehouseDesk) -> Shipment:
+    """The courier turns round with a parcel (W11, A1)."""
+    shipment = replace(shipment, state=SHIPMENT.next(shipment.state, ShipmentReturned) or shipment.state)
+    desk.shipments.put(shipment)
+    desk.publish(
+        ShipmentReturned(
+            order_id=shipment.order_id,
+            shipment_id=shipment.shipment_id,
+            occurred_at=at,
+            detail=detail,
+            lines=shipment.lines,
+            cod_due=shipment.cod_due,
+            last=_last(shipment, desk),
+        )
+    )
+    return shipment
+
+
+def _last(shipment: Shipment, desk: WarehouseDesk) -> bool:
     work = desk.fulfillments[shipment.order_id]
     others = [desk.shipments[s] for s in work.shipments if s != shipment.shipment_id]
-    there = all(s.delivered_at is not None or s.state is ShipmentState.CANCELED for s in others)
-    return there and not work.left_to_pack()
+    return not work.left_to_pack() and not any(
+        s.state in (ShipmentState.READY, ShipmentState.SHIPPED) for s in others
+    )
 
 
 def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> None:

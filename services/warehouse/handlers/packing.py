@@ -110,7 +110,6 @@ def _parcel(
 ) -> Shipment:
     area = courier.area(work.personal.address) if work.personal else None
     days = area.transit_days if area and area.transit_days is not None else courier.transit_days
-    first = not work.shipments
     return Shipment(
         shipment_id=number,
         order_id=work.order_id,
@@ -121,7 +120,7 @@ def _parcel(
         packer=packer,
         packed_at=event.scanned_at,
         lines=lines,
-        cod_due=work.cod_due if first else 0,  # collected once, with the first parcel
+        cod_due=work.cod_due_with(lines),
         transit_days=days,
     )
 

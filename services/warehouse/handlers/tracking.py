@@ -4,14 +4,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.warehouse.desk import Wants, WarehouseDesk, parcel
-from services.warehouse.domain.shipment import SHIPMENT, WITH_COURIER, Shipment, ShipmentState, report
-from services.warehouse.handlers.leaving import deliver, leave, left_although_canceled
+from services.warehouse.domain.shipment import WITH_COURIER, Shipment, ShipmentState, report
+from services.warehouse.handlers.leaving import bring_back, deliver, leave, left_although_canceled
 from services.warehouse.tables import EarlyReport
 from shared.events.inbox import TrackingReported
 from shared.events.warehouse import (
     CodCollected,
     DeliveryFailed,
-    ShipmentReturned,
     TrackingStatus,
     TrackingUpdated,
     WarehouseMessageRefused,
@@ -132,13 +131,7 @@ def _apply(
     if delivered:
         after = deliver(after, at, cash, desk)
     elif newly and status is TrackingStatus.RETURN_TO_SENDER:
-        after = replace(after, state=SHIPMENT.next(after.state, ShipmentReturned) or after.state)
-        desk.shipments.put(after)
-        desk.publish(
-            ShipmentReturned(
-                order_id=after.order_id, shipment_id=after.shipment_id, occurred_at=at, detail=detail
-            )
-        )
+        after = bring_back(after, at, detail, desk)
     elif status is after.tracking_status is TrackingStatus.DELIVERY_ATTEMPTED and at == after.last_report:
         desk.publish(
             DeliveryFailed(
