@@ -196,8 +196,9 @@ def scanned_stock(message: Any, desk: WarehouseDesk) -> Wants:
     yield _received(possible_skus(message.barcode, desk), desk)
 
 
-def _received(skus: list[str], desk: WarehouseDesk) -> tuple[Want, Want]:
-    return desk.levels.want(*skus), desk.speaks_on(*(stream_name(StockReceived, sku) for sku in skus))
+def _received(skus: list[str], desk: WarehouseDesk) -> tuple[Want, Want, Want]:
+    streams = (stream_name(StockReceived, sku) for sku in skus)
+    return desk.levels.want(*skus), desk.skus.want(*skus), desk.speaks_on(*streams)
 
 
 def _news_of(order_id: str, desk: WarehouseDesk) -> Want:

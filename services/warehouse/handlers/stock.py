@@ -14,6 +14,8 @@ from shared.events.warehouse import StockReceived
 from shared.runtime.messages import Command, Refused
 from shared.values import Code, Text
 
+NEW_SKU = "nobody knew this code: it is a SKU of its own now; if it is the barcode of another one, have it registered"
+
 
 class RegisterSku(Command):
     """Make a SKU's name, weight and barcodes known."""
@@ -29,6 +31,8 @@ def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
     desk.scanner()
     judge_time(event.scanned_at, desk)
     sku = desk.sku_of(event.barcode)
+    # nobody registered it, received it or ordered it: a SKU of its own, by a typing error or a barcode that is not known yet
+    new = desk.levels.get(sku) is None and desk.skus.get(sku) is None
     if event.location == STAGING:
         raise Refused("not_a_shelf", f"{STAGING} is where picked goods wait; scan a shelf", field="location")
     desk.move(desk.entry(sku, MoveKind.RECEIVED, event.quantity, event.location))
@@ -37,7 +41,8 @@ def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
         StockReceived(sku=sku, quantity=event.quantity, on_hand=level.on_hand, available=level.available)
     )
     offer(sku, desk)
-    return {"sku": sku, "on_hand": level.on_hand, "available": level.available}
+    answer: dict[str, object] = {"sku": sku, "on_hand": level.on_hand, "available": level.available}
+    return answer | ({"new_sku": True, "hint": NEW_SKU} if new else {})
 
 
 def barcodes_of(command: RegisterSku, desk: WarehouseDesk) -> Wants:
