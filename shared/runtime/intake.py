@@ -21,19 +21,16 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import KafkaAckableMessage
 
-from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock
-from shared.runtime.envelope import Malformed, decode_ours, text_headers, unreadable
-from shared.runtime.inbox import claimed, outside
+from shared.runtime.decoding import Decoding, raw_of
 from shared.runtime.member import end_heartbeats, leave
-from shared.runtime.messages import Incoming, Raw, Refused
+from shared.runtime.messages import Incoming
 from shared.runtime.places import ANSWER_SECONDS, LOOK_SECONDS, Places, without
 from shared.runtime.records import read_all_names
 from shared.runtime.settings import Settings
 from shared.runtime.store import Unavailable
 from shared.runtime.turn import Turns
-from shared.values import Actor
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +59,7 @@ class Intake:
         self, turns: Turns[Any], settings: Settings, tokens: Tokens, clock: DrivenClock | None
     ) -> None:
         self.turns = turns
-        self.tokens = tokens
+        self.decode = Decoding(tokens, turns.service.hears).decode
         self.clock = clock
         self.trouble: str | None = "not connected to Kafka yet"
         self.batches = 0
@@ -231,7 +228,7 @@ class Intake:
         message = self.broker.context.get_local("message")
         records: Sequence[ConsumerRecord] = message.raw_message
         lives, taken = self.places.lives.copy(), self.places.taken
-        messages = [self._decode(r) for r in records]
+        messages = [self.decode(raw_of(r)) for r in records]
         await self._busy.acquire()
         if self.places.taken != taken:  # not ours any more; whoever has them now reads them again
             self._busy.release()
@@ -278,41 +275,6 @@ class Intake:
             else:
                 self.trouble = None
                 return
-
-    def _decode(self, record: ConsumerRecord) -> Incoming:
-        raw = Raw(
-            record.topic,
-            record.partition,
-            record.offset,
-            record.key,
-            tuple(record.headers),
-            record.value or b"",
-            record.timestamp / 1000,
-        )
-        return self.decode(raw)
-
-    def decode(self, raw: Raw, actor: Actor | None = None) -> Incoming:
-        """A record as a message at the door, with its error when it cannot be read. Never raises: that would lose the batch.
-
-        `actor` is who sent it where that was verified before; its token is not judged again.
-        """
-        try:
-            if raw.topic in INBOX_TOPICS:
-                return self._decoded(raw, actor)
-            return decode_ours(raw, self.turns.service.hears)
-        except Exception as error:
-            return unreadable(raw, error)
-
-    def _decoded(self, raw: Raw, actor: Actor | None) -> Incoming:
-        headers: dict[str, str] = {}
-        try:
-            headers = text_headers(raw)
-            actor = actor or self.tokens.actor_of_headers(headers, raw.sent)
-            return outside(headers, raw.body, actor, inbox=raw.topic, raw=raw)
-        except Malformed as error:
-            return unreadable(raw, Refused("malformed", str(error), field="headers", status=422))
-        except Refused as refused:
-            return unreadable(raw, refused, claimed(headers))
 
 
 async def _undecoded(message: KafkaMessage, original: Any) -> Any:

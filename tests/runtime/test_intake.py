@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.runtime.auth import new_key_pair
+from shared.runtime.decoding import raw_of
 from shared.runtime.messages import Incoming, Raw
 from shared.runtime.running import Runtime
 from shared.values import ActorKind
@@ -211,7 +212,7 @@ async def test_a_record_that_waited_longer_than_its_token_was_good_is_taken(
     assert await refusals(writer) == []
     record = SimpleNamespace(topic="orders.inbox", partition=0, offset=9, key=None, headers=later,
                              value=receipt_of("n"), timestamp=(now + 24 * 3600) * 1000)  # fmt: skip
-    await writer.intake._apply([writer.intake._decode(record)])
+    await writer.intake._apply([writer.intake.decode(raw_of(record))])
     assert await refusals(writer) == [("2", "token_expired", None)]
 
 
@@ -228,7 +229,7 @@ async def test_a_turn_that_fails_is_waited_out_and_nothing_is_passed_over(probe:
         value=receipt_of("n"),
         timestamp=0,
     )
-    await writer.intake._apply([writer.intake._decode(record)])
+    await writer.intake._apply([writer.intake.decode(raw_of(record))])
     assert meddled.attempts == 2
     assert await note(writer, "n") == Note("n", 1, (1,))
     assert writer.intake.trouble is None
