@@ -15,7 +15,8 @@ AGENT = Actor(kind=ActorKind.OPERATOR, name="agent.mei")
 BACK_OFFICE = Actor(kind=ActorKind.OPERATOR, name="office.chen", role=Role.BACK_OFFICE)
 PICKER = Actor(kind=ActorKind.OPERATOR, name="li.wei", device="scanner-1")
 CHECKER = Actor(kind=ActorKind.OPERATOR, name="zhao.min", device="scanner-2")
-ACTORS = {a.name: a for a in (SHOP, PAYMENTS, COURIER, AGENT, BACK_OFFICE, PICKER, CHECKER)}
+SECOND_PICKER = Actor(kind=ActorKind.OPERATOR, name="sun.li", device="scanner-3")
+ACTORS = {a.name: a for a in (SHOP, PAYMENTS, COURIER, AGENT, BACK_OFFICE, PICKER, CHECKER, SECOND_PICKER)}
 
 
 class Edges(Protocol):

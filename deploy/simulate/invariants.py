@@ -167,10 +167,9 @@ def stock(world: World) -> Found:
     for move in node.store.ledgers.get("moves", []):
         booked[move.sku] += move.quantity if move.kind == "gone" else 0
     lost = Counter[str]()
-    for entry in node.store.event_log:
-        if entry.type == "warehouse.canceled_shipment_left.v1":
-            for line in orjson.loads(entry.data)["lines"]:
-                lost[line["sku"]] += line["quantity"]
+    for shipment in node.store.rows("shipments"):
+        if shipment.state == "canceled" and shipment.shipped_at:
+            lost.update({line.sku: line.quantity for line in shipment.lines})
     wanted: Counter[str] = Counter()
     for work in node.store.rows("fulfillments"):
         if work.state in ("allocated", "picking", "picked", "checking", "checked", "packed"):
@@ -220,9 +219,27 @@ def parcels(world: World) -> Found:
                     yield entry.stream, f"parcel {data['shipment_id']} left twice"
     packed: dict[str, Counter[str]] = defaultdict(Counter)
     for shipment in _node(world, "warehouse").store.rows("shipments"):
+        under_way = shipment.tracking_status not in (
+            "pre_transit",
+            "exception",
+            "unknown",
+            "available_for_pickup",
+        )
+        if under_way and not left[shipment.shipment_id]:
+            yield (
+                shipment.shipment_id,
+                f"its courier says {shipment.tracking_status}, and nobody was told that it left",
+            )
+        if bool(shipment.shipped_at) != bool(left[shipment.shipment_id]):
+            yield (
+                shipment.shipment_id,
+                f"left at {shipment.shipped_at}, told {left[shipment.shipment_id]} times",
+            )
         if shipment.state != "canceled":
             packed[shipment.order_id].update({line.sku: line.quantity for line in shipment.lines})
     for work in _node(world, "warehouse").store.rows("fulfillments"):
+        if work.checker in work.pickers:
+            yield work.order_id, f"{work.checker} checked what they had picked a part of"
         if work.state == "shipped" and packed[work.order_id] != Counter(work.wanted()):
             yield work.order_id, f"wants {work.wanted()}, got {dict(packed[work.order_id])}"
 
@@ -244,6 +261,12 @@ def money(world: World) -> Found:
     told: Counter[str] = Counter()
     for shipment in _node(world, "warehouse").store.rows("shipments"):
         told[shipment.order_id] += shipment.cod_collected
+        said = world.stories[shipment.order_id].cash.get(shipment.shipment_id, 0)
+        if shipment.courier != "pickup" and shipment.cod_collected != said:
+            yield (
+                shipment.shipment_id,
+                f"its courier told of {said} in cash, the warehouse knows {shipment.cod_collected}",
+            )
     brought: dict[str, Counter[str]] = defaultdict(Counter)
     for shipment in _node(world, "warehouse").store.rows("shipments"):
         if shipment.state == "returned":

@@ -10,7 +10,18 @@ from typing import Any
 
 import orjson
 
-from deploy.simulate.edges import AGENT, BACK_OFFICE, CHECKER, COURIER, PAYMENTS, PICKER, SHOP, Edges
+from deploy.simulate.edges import (
+    ACTORS,
+    AGENT,
+    BACK_OFFICE,
+    CHECKER,
+    COURIER,
+    PAYMENTS,
+    PICKER,
+    SECOND_PICKER,
+    SHOP,
+    Edges,
+)
 from services.aftersales.handlers.asked import ApproveCase, RejectCase
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder
@@ -18,6 +29,7 @@ from services.orders.handlers.release import LiftHold
 from services.warehouse.domain.dock import DockState
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.fulfillment import FulfillmentState as S
+from services.warehouse.handlers.taking_back import TakeBack
 from shared.events import inbox
 from shared.events.aftersales import ReturnReason
 from shared.events.base import Event
@@ -30,6 +42,7 @@ from shared.values import (
     Actor,
     Address,
     Contact,
+    DeliveryMethod,
     Money,
     OrderLine,
     PaymentMethod,
@@ -57,6 +70,10 @@ class Story:
         self.left: dict[str, int] = {}
         """What was still to be picked at the last look."""
         self.scans = 0
+        self.labels: list[Mapping[str, Any]] = []
+        self.last_label = edges.now()
+        self.cash: dict[str, int] = {}
+        """What the courier said that it has collected, by parcel."""
         self.submission = self._submission()
 
     def begin(self) -> None:
@@ -81,8 +98,11 @@ class Story:
             if dice.random() < 0.02:
                 self._after(start + 2 * HOURS, self._payment(9, total, "EUR"))
         if dice.random() < 0.15:
-            cancel = inbox.CancelAsked(source=SOURCE, external_number=self.number, reason="changed my mind")
-            self._after(start + dice.uniform(0, 6) * DAYS, lambda: self._send(cancel, SHOP, "cancel"))
+            self._after(start + dice.uniform(0, 6) * DAYS, lambda: self._cancel("cancel"))
+
+    def _cancel(self, name: str) -> None:
+        cancel = inbox.CancelAsked(source=SOURCE, external_number=self.number, reason="changed my mind")
+        self._send(cancel, SHOP, name)
 
     def hear(self, kind: str, entry: Entry) -> None:
         """The system said something about the order."""
@@ -108,6 +128,7 @@ class Story:
             lines=lines,
             currency="CNY",
             total=sum(line.quantity * line.unit_price for line in lines),
+            delivery_method=DeliveryMethod.SELF_PICKUP if dice.random() < 0.1 else DeliveryMethod.COURIER,
             payment_method=PaymentMethod.COD if dice.random() < 0.15 else PaymentMethod.PREPAID,
             address_confirmed=dice.random() < 0.3,
             personal=_personal("999078" if far else "310000"),
@@ -205,9 +226,14 @@ class Story:
         if work is None or self.looks > LOOKS or work.state in (S.SHIPPED, S.CANCELED, S.BACKORDERED):
             return
         of = {"order_id": self.order_id}
+        picker, checker = ACTORS.get(work.picker, PICKER), ACTORS.get(work.checker, CHECKER)
+        if work.state in (S.PICKING, S.CHECKING) and self.dice.random() < 0.04:  # the shift is over
+            taken = TakeBack(order_id=self.order_id, reason="the shift is over")
+            self._ask("warehouse", taken, BACK_OFFICE if self.dice.random() < 0.5 else picker)
         match work.state:
             case S.ALLOCATED:
-                self._scan(inbox.PickStartScanned, PICKER, **of)
+                who = PICKER if self.dice.random() < 0.7 else SECOND_PICKER
+                self._scan(inbox.PickStartScanned, who, **of)
             case S.PICKING:
                 left = work.left_to_pick()
                 one_by_one = left == self.left  # no shelf holds so many, it may be
@@ -215,25 +241,29 @@ class Story:
                 for sku, pieces in left.items():
                     take = pieces if self.dice.random() < 0.9 else self.dice.randint(1, pieces + 1)
                     take = 1 if one_by_one else take
-                    self._scan(inbox.PickScanned, PICKER, barcode=sku, quantity=take, **of)
+                    self._scan(inbox.PickScanned, picker, barcode=sku, quantity=take, **of)
                 if self.dice.random() < 0.05:
-                    self._scan(inbox.PickScanned, PICKER, barcode="NOT-HERE", quantity=1, **of)
+                    self._scan(inbox.PickScanned, picker, barcode="NOT-HERE", quantity=1, **of)
                 if not left:
-                    self._scan(inbox.PickStartScanned, PICKER, **of)
+                    self._scan(inbox.PickStartScanned, picker, **of)
             case S.PICKED:
-                who = PICKER if self.dice.random() < 0.1 else CHECKER
+                who = self.dice.choice((PICKER, SECOND_PICKER)) if self.dice.random() < 0.1 else CHECKER
                 self._scan(inbox.CheckStartScanned, who, **of)
+            case S.CHECKING if self.dice.random() < 0.05:  # lost count
+                self._scan(inbox.CheckStartScanned, checker, anew=True, **of)
             case S.CHECKING:
                 seen = {c.sku: c.good for c in work.counted}
                 for sku, pieces in work.wanted().items():
                     if pieces > seen.get(sku, 0):
                         self._scan(
-                            inbox.CheckScanned, CHECKER, barcode=sku, quantity=pieces - seen.get(sku, 0), **of
+                            inbox.CheckScanned, checker, barcode=sku, quantity=pieces - seen.get(sku, 0), **of
                         )
-                self._scan(inbox.CheckFinishScanned, CHECKER, **of)
+                self._scan(inbox.CheckFinishScanned, checker, **of)
             case S.CHECKED:
                 self._pack(work)
             case S.PACKED:
+                if self.dice.random() < 0.04:
+                    self._cancel(f"cancel-{self.looks}")
                 for shipment in work.shipments:
                     self._scan(inbox.HandOverScanned, PICKER, tracking_number=shipment)
         self._after(self.dice.uniform(2, 50) * MINUTES, self._work)
@@ -279,10 +309,33 @@ class Story:
     # --- the courier --------------------------------------------------------------------------------------
 
     def _on_label_created(self, data: Any) -> None:
+        self.labels.append(data)
+        self.last_label = self.edges.now()
         if self.dice.random() < 0.05:  # the courier is faster than the scanner
             self._after(3 * HOURS, lambda: self._report(data, "in_transit"))
 
+    def _on_fulfillment_canceled(self, data: Any) -> None:
+        """Now and then the parcel has gone all the same: scanned offline before that, or as its courier knows."""
+        way = self.dice.random()
+        for parcel in self.labels:
+            delay = self.dice.uniform(0.1, 20) * HOURS
+            if way < 0.35:
+                late: dict[str, Any] = {
+                    "tracking_number": parcel["tracking_number"],
+                    "scanned_at": self.last_label,
+                }
+                self._after(delay, lambda s=late: self._scan(inbox.HandOverScanned, PICKER, **s))  # type: ignore[misc]
+            if 0.25 < way < 0.6:
+                self._after(delay, lambda p=parcel: self._report(p, "in_transit"))  # type: ignore[misc]
+
     def _on_shipment_shipped(self, data: Any) -> None:
+        if self.submission.delivery_method is DeliveryMethod.SELF_PICKUP:
+            # mostly it was just taken over the counter; one that was brought to another is taken there
+            taken = {"tracking_number": data["tracking_number"]}
+            self._after(
+                self.dice.uniform(1, 30) * HOURS, lambda: self._scan(inbox.HandOverScanned, PICKER, **taken)
+            )
+            return
         end = "return_to_sender" if self.dice.random() < 0.06 else "delivered"
         for status, hours in (("in_transit", 3), ("out_for_delivery", 20), (end, 40)):
             for _ in range(2 if self.dice.random() < 0.1 else 1):
@@ -303,6 +356,7 @@ class Story:
         courier, number = parcel["courier"], parcel["tracking_number"]
         if cash is None:
             cash = self._cash(parcel) if status == "delivered" else 0
+        self.cash[number] = max(cash, self.cash.get(number, 0))
         report = inbox.TrackingReported(
             courier=courier,
             tracking_number=number,

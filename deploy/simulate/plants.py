@@ -16,7 +16,9 @@ from deploy.simulate.steps import Step
 from deploy.simulate.store import SimStore, SimTransaction
 from services.aftersales.domain.case import KnownOrder
 from services.notify.sending import LEASE, Claim
-from services.warehouse.handlers import allocation, picking
+from services.warehouse.desk import WarehouseDesk
+from services.warehouse.domain.fulfillment import Fulfillment
+from services.warehouse.handlers import allocation, picking, tracking
 from shared.events.warehouse import FulfillmentCanceled
 from shared.runtime import attempt
 from shared.runtime.attempt import Attempt
@@ -217,16 +219,25 @@ _BOOK = Sender.book
 
 def _check_by_anyone(event: Any, desk: Any) -> Any:
     work = desk.work(event.order_id)
-    desk.fulfillments.put(replace(work, picker=None))
+    desk.fulfillments.put(replace(work, picker=None, pickers=()))
     answer = _START_CHECK(event, desk)
-    desk.fulfillments.put(replace(desk.work(event.order_id), picker=work.picker))
+    after = desk.work(event.order_id)
+    desk.fulfillments.put(replace(after, picker=work.picker, pickers=work.pickers))
     return answer
 
 
 _START_CHECK = picking.start_check
 
 
-def _keeps_stock(work: Any, desk: Any) -> None:
+def _check_by_former_picker(event: Any, desk: Any) -> Any:
+    work = desk.work(event.order_id)
+    desk.fulfillments.put(replace(work, pickers=()))
+    answer = _START_CHECK(event, desk)
+    desk.fulfillments.put(replace(desk.work(event.order_id), pickers=work.pickers))
+    return answer
+
+
+def _keeps_stock(work: Any, desk: Any, *scrapped: Any) -> None:
     return None
 
 
@@ -283,6 +294,16 @@ PLANTS: dict[str, Plant] = {
     "lease-unseen": Plant("a sender that was frozen for longer than its lease sends what it had left", (
         (Sender, "too_late", lambda self, lease: False),), within=10_000),
     "check-by-picker": Plant("whoever picked may check", _handlers("warehouse", CheckStartScanned=_check_by_anyone)),
+    "check-by-former-picker": Plant("who picked a part before the order was taken back may check", _handlers(
+        "warehouse", CheckStartScanned=_check_by_former_picker), within=10_000),
+    "gone-in-books": Plant("pieces of a canceled parcel that left stay in the books", (
+        (WarehouseDesk, "lose", lambda self, sku, quantity, order_id: None),)),
+    "left-unsaid": Plant("nobody is told that a canceled parcel left", (
+        (tracking, "left_although_canceled", lambda shipment, desk: None),)),
+    "counter-not-delivery": Plant("what was taken over the counter is not delivered", (
+        (Fulfillment, "fetched_by_buyer", False),)),
+    "cash-dropped": Plant("cash that is told of later is dropped", (
+        (tracking, "_collected", lambda shipment, cash, at, desk: shipment),)),
     "stock-kept": Plant("a canceled order keeps its stock", ((allocation, "give_back", _keeps_stock),)),
     "canceled-though-gone": Plant("an order is called canceled after its parcel left", _handlers(
         "warehouse", CancelRequested=_canceled_although_gone)),
