@@ -261,7 +261,7 @@ def money(world: World) -> Found:
     told: Counter[str] = Counter()
     for shipment in _node(world, "warehouse").store.rows("shipments"):
         told[shipment.order_id] += shipment.cod_collected
-        said = world.stories[shipment.order_id].cash.get(shipment.shipment_id, 0)
+        said = world.people[shipment.order_id].couriers.cash.get(shipment.shipment_id, 0)
         if shipment.courier != "pickup" and shipment.cod_collected != said:
             yield (
                 shipment.shipment_id,
@@ -309,11 +309,11 @@ def money(world: World) -> Found:
 
 def ends(world: World) -> Found:
     """O14: every order comes to an end, and the services agree on it"""
-    for order_id, story in world.stories.items():
+    for order_id, people in world.people.items():
         order = world.row("orders", "orders", order_id)
         work = world.row("warehouse", "fulfillments", order_id)
         if order is None:
-            yield order_id, f"{story.number} was lost"
+            yield order_id, f"{people.story.number} was lost"
         elif order.status not in CLOSED:
             where = (
                 f"{order.fulfillment}, holds {order.standing()}, warehouse: {work.state if work else None}"

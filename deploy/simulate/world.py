@@ -14,7 +14,7 @@ from deploy.simulate.host import Host, Node, Ticket
 from deploy.simulate.kafka import Group, Topics
 from deploy.simulate.ledger import recorded
 from deploy.simulate.mail import Mail, Sender
-from deploy.simulate.people import Story
+from deploy.simulate.people import People
 from deploy.simulate.store import SimStore
 from services.aftersales.handlers import service as aftersales
 from services.notify.handlers import service as notify
@@ -73,7 +73,7 @@ class World:
             for service in (orders(), warehouse_handlers.service(COURIERS), aftersales(), notify())
         ]
         self.hosts = [host for node in self.nodes for host in node.hosts]
-        self.stories = {story.order_id: story for n in orders_ for story in [Story(self, seed, n)]}
+        self.people = {one.story.order_id: one for n in orders_ for one in [People(self, seed, n)]}
         self.rounds = 0
         self.unanswered: list[str] = []
         """Requests over HTTP that were given up."""
@@ -106,8 +106,8 @@ class World:
         """Until everybody's story is told and nothing moves any more."""
         for node in self.nodes:
             node.rebalance()
-        for story in self.stories.values():
-            story.begin()
+        for one in self.people.values():
+            one.buyers.begin()
         while self.rounds < MOST_ROUNDS:
             self.rounds += 1
             self.chaos.tick()
@@ -192,9 +192,9 @@ class World:
             kind, _, number = entry.stream.partition("/")
             if self.trace is not None:
                 self.note("committed", f"{entry.stream}/{entry.sequence} {entry.type} {entry.data[:160]}")
-            if kind == "order" and number in self.stories:
-                story, name = self.stories[number], entry.type.split(".")[1]
-                self.later(timedelta(), lambda s=story, n=name, e=entry: s.hear(n, e))  # type: ignore[misc]
+            if kind == "order" and number in self.people:
+                people, name = self.people[number], entry.type.split(".")[1]
+                self.later(timedelta(), lambda p=people, n=name, e=entry: p.hear(n, e))  # type: ignore[misc]
 
     # --- what people need ---------------------------------------------------------------------------------
 

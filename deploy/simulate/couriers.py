@@ -1,0 +1,83 @@
+"""The couriers of the simulated town, and the counter where buyers fetch their parcels."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deploy.simulate.edges import COURIER, PICKER
+from deploy.simulate.story import DAYS, HOURS, Story
+from shared.events import inbox
+from shared.events.warehouse import TrackingStatus
+from shared.values import DeliveryMethod
+
+
+class Couriers:
+    """They carry parcels, report late and twice, bring some back, and tell of the cash in their own time."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.labels: list[Mapping[str, Any]] = []
+        self.last_label = story.edges.now()
+        self.cash: dict[str, int] = {}
+        """What was said to be collected, by parcel."""
+
+    def _on_label_created(self, data: Any) -> None:
+        self.labels.append(data)
+        self.last_label = self.story.edges.now()
+        if self.story.dice.random() < 0.05:  # the courier is faster than the scanner
+            self.story.after(3 * HOURS, lambda: self._report(data, "in_transit"))
+
+    def _on_fulfillment_canceled(self, data: Any) -> None:
+        """Now and then the parcel has gone all the same: scanned offline before that, or as its courier knows."""
+        way = self.story.dice.random()
+        for parcel in self.labels:
+            delay = self.story.dice.uniform(0.1, 20) * HOURS
+            if way < 0.35:
+                late: dict[str, Any] = {
+                    "tracking_number": parcel["tracking_number"],
+                    "scanned_at": self.last_label,
+                }
+                self.story.after(delay, lambda s=late: self.story.scan(inbox.HandOverScanned, PICKER, **s))  # type: ignore[misc]
+            if 0.25 < way < 0.6:
+                self.story.after(delay, lambda p=parcel: self._report(p, "in_transit"))  # type: ignore[misc]
+
+    def _on_shipment_shipped(self, data: Any) -> None:
+        if self.story.submission.delivery_method is DeliveryMethod.SELF_PICKUP:
+            # mostly it was just taken over the counter; one that was brought to another is taken there
+            taken = {"tracking_number": data["tracking_number"]}
+            self.story.after(
+                self.story.dice.uniform(1, 30) * HOURS,
+                lambda: self.story.scan(inbox.HandOverScanned, PICKER, **taken),
+            )
+            return
+        end = "return_to_sender" if self.story.dice.random() < 0.06 else "delivered"
+        for status, hours in (("in_transit", 3), ("out_for_delivery", 20), (end, 40)):
+            for _ in range(2 if self.story.dice.random() < 0.1 else 1):
+                delay = (hours + self.story.dice.uniform(0, 30)) * HOURS
+                self.story.after(delay, lambda s=status: self._report(data, s))  # type: ignore[misc]
+
+    def _cash(self, parcel: Mapping[str, Any]) -> int:
+        """What the courier says that it has collected: now and then less than is due, or nothing until later."""
+        shipment = self.story.edges.row("warehouse", "shipments", parcel["shipment_id"])
+        if shipment is None or not shipment.cod_due:
+            return 0
+        way, due = self.story.dice.random(), shipment.cod_due
+        if way < 0.15:
+            self.story.after(
+                self.story.dice.uniform(1, 5) * DAYS, lambda: self._report(parcel, "delivered", due)
+            )
+        return 0 if way < 0.18 else due // 2 if way < 0.24 else due
+
+    def _report(self, parcel: Mapping[str, Any], status: str, cash: int | None = None) -> None:
+        courier, number = parcel["courier"], parcel["tracking_number"]
+        if cash is None:
+            cash = self._cash(parcel) if status == "delivered" else 0
+        self.cash[number] = max(cash, self.cash.get(number, 0))
+        report = inbox.TrackingReported(
+            courier=courier,
+            tracking_number=number,
+            status=TrackingStatus(status),
+            occurred_at=self.story.edges.now(),
+            cod_collected=cash,
+        )
+        self.story.scans += 1
+        self.story.send(report, COURIER, f"track-{self.story.scans}")

@@ -1,0 +1,132 @@
+"""The people in the simulated warehouse."""
+
+from typing import Any
+
+from deploy.simulate.edges import ACTORS, BACK_OFFICE, CHECKER, PICKER, SECOND_PICKER
+from deploy.simulate.story import DAYS, HOURS, LOOKS, MINUTES, Story
+from services.warehouse.domain.dock import DockState
+from services.warehouse.domain.fulfillment import Fulfillment
+from services.warehouse.domain.fulfillment import FulfillmentState as S
+from services.warehouse.handlers.taking_back import TakeBack
+from shared.events import inbox
+from shared.events.warehouse import Condition
+
+
+class Floor:
+    """They bring goods, pick, check, pack, hand over, and take back what returns."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.left: dict[str, int] = {}
+        """What was still to be picked at the last look."""
+
+    def _on_fulfillment_allocated(self, data: Any) -> None:
+        self.story.after(self.story.dice.uniform(0.1, 20) * HOURS, self._work)
+
+    def _on_fulfillment_backordered(self, data: Any) -> None:
+        short = {missing["sku"]: missing["quantity"] for missing in data["missing"]}
+        self.story.after(self.story.dice.uniform(1, 30) * HOURS, lambda: self._restock(short))
+
+    def _restock(self, short: dict[str, int]) -> None:
+        """Bring what an order waits for; look again later, for others may have come before it."""
+        work = self.story.edges.row("warehouse", "fulfillments", self.story.order_id)
+        self.story.looks += 1
+        if work is None or self.story.looks > LOOKS or work.state is not S.BACKORDERED:
+            return
+        for sku, pieces in short.items():
+            shelf, more = f"A-{self.story.dice.randint(1, 3)}", self.story.dice.randint(0, 12)
+            self.story.scan(inbox.StockScanned, PICKER, barcode=sku, quantity=pieces + more, location=shelf)
+        self.story.after(2 * DAYS, lambda: self._restock(work.wanted()))
+
+    def _work(self) -> None:
+        """Look at the screen, and scan what comes next; then look again until the parcel has left."""
+        work = self.story.edges.row("warehouse", "fulfillments", self.story.order_id)
+        self.story.looks += 1
+        if work is None or self.story.looks > LOOKS or work.state in (S.SHIPPED, S.CANCELED, S.BACKORDERED):
+            return
+        of = {"order_id": self.story.order_id}
+        picker, checker = ACTORS.get(work.picker, PICKER), ACTORS.get(work.checker, CHECKER)
+        if work.state in (S.PICKING, S.CHECKING) and self.story.dice.random() < 0.04:  # the shift is over
+            taken = TakeBack(order_id=self.story.order_id, reason="the shift is over")
+            self.story.ask("warehouse", taken, BACK_OFFICE if self.story.dice.random() < 0.5 else picker)
+        match work.state:
+            case S.ALLOCATED:
+                who = PICKER if self.story.dice.random() < 0.7 else SECOND_PICKER
+                self.story.scan(inbox.PickStartScanned, who, **of)
+            case S.PICKING:
+                left = work.left_to_pick()
+                one_by_one = left == self.left  # no shelf holds so many, it may be
+                self.left = left
+                for sku, pieces in left.items():
+                    take = (
+                        pieces if self.story.dice.random() < 0.9 else self.story.dice.randint(1, pieces + 1)
+                    )
+                    take = 1 if one_by_one else take
+                    self.story.scan(inbox.PickScanned, picker, barcode=sku, quantity=take, **of)
+                if self.story.dice.random() < 0.05:
+                    self.story.scan(inbox.PickScanned, picker, barcode="NOT-HERE", quantity=1, **of)
+                if not left:
+                    self.story.scan(inbox.PickStartScanned, picker, **of)
+            case S.PICKED:
+                who = (
+                    self.story.dice.choice((PICKER, SECOND_PICKER))
+                    if self.story.dice.random() < 0.1
+                    else CHECKER
+                )
+                self.story.scan(inbox.CheckStartScanned, who, **of)
+            case S.CHECKING if self.story.dice.random() < 0.05:  # lost count
+                self.story.scan(inbox.CheckStartScanned, checker, anew=True, **of)
+            case S.CHECKING:
+                seen = {c.sku: c.good for c in work.counted}
+                for sku, pieces in work.wanted().items():
+                    if pieces > seen.get(sku, 0):
+                        self.story.scan(
+                            inbox.CheckScanned, checker, barcode=sku, quantity=pieces - seen.get(sku, 0), **of
+                        )
+                self.story.scan(inbox.CheckFinishScanned, checker, **of)
+            case S.CHECKED:
+                self._pack(work)
+            case S.PACKED:
+                if self.story.dice.random() < 0.04:
+                    self.story.cancel(f"cancel-{self.story.looks}")
+                for shipment in work.shipments:
+                    self.story.scan(inbox.HandOverScanned, PICKER, tracking_number=shipment)
+        self.story.after(self.story.dice.uniform(2, 50) * MINUTES, self._work)
+
+    def _pack(self, work: Fulfillment) -> None:
+        """Into one parcel, or a piece by itself first."""
+        left = work.left_to_pack()
+        alone = [{"sku": sku, "quantity": 1} for sku in left][:1]
+        split = sum(left.values()) > 1 and not work.shipments and self.story.dice.random() < 0.15
+        self.story.scan(
+            inbox.PackScanned,
+            PICKER,
+            order_id=self.story.order_id,
+            weight_grams=self.story.dice.randint(200, 3000),
+            lines=alone if split else [],
+        )
+
+    def _on_return_authorized(self, data: Any) -> None:
+        if self.story.dice.random() > 0.85:
+            return
+        found = tuple(
+            inbox.DockLine(
+                sku=line["sku"],
+                quantity=line["quantity"],
+                condition=self.story.dice.choice((Condition.AS_NEW, Condition.DAMAGED)),
+            )
+            for line in data["lines"]
+        )
+        self.story.after(self.story.dice.uniform(1, 6) * DAYS, lambda: self._unpack(data["case_id"], found))
+
+    def _unpack(self, case_id: str, found: tuple[inbox.DockLine, ...]) -> None:
+        """Scan what came back, and look again until the dock has it."""
+        back = self.story.edges.row("warehouse", "dock", case_id)
+        self.story.looks += 1
+        if self.story.looks > LOOKS or (back is not None and back.state is DockState.INSPECTED):
+            return
+        if back is None or back.state is DockState.EXPECTED:
+            self.story.scan(inbox.ReturnReceivedScanned, PICKER, case_id=case_id)
+        else:
+            self.story.scan(inbox.ReturnInspectedScanned, CHECKER, case_id=case_id, lines=found)
+        self.story.after(2 * HOURS, lambda: self._unpack(case_id, found))

@@ -1,0 +1,92 @@
+"""One order as those around it see it, and how they reach the system. What one does next follows from what the system said,
+from a look at its screens, and from dice of its own order, so that an order can be left out of a run without changing what the
+others do.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from deploy.simulate.edges import SHOP, Edges
+from shared.events.base import Event
+from shared.events.identity import order_id as id_of
+from shared.events.inbox import CancelAsked, OrderSubmitted
+from shared.runtime.messages import Command
+from shared.values import Actor, Address, Contact, DeliveryMethod, OrderLine, PaymentMethod, Personal
+
+SOURCE = "shop"
+SKUS = tuple(f"SKU-{n}" for n in range(12))
+HOURS, DAYS, MINUTES = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
+
+LOOKS = 1000
+"""How often somebody looks after an order in the warehouse before giving it up; far more than any needs."""
+
+
+class Story:
+    """What those around one order share."""
+
+    def __init__(self, edges: Edges, seed: str, number: int) -> None:
+        self.edges = edges
+        self.dice = Random(f"{seed}/{number}")  # noqa: S311
+        self.number = f"O-{number}"
+        self.order_id = id_of(SOURCE, self.number)
+        self.looks = 0
+        self.scans = 0
+        self.submission = self._submission()
+
+    def after(self, delay: timedelta, act: Callable[[], None]) -> None:
+        """Do something later."""
+        self.edges.later(delay, act)
+
+    def send(self, event: Event, actor: Actor, name: str) -> None:
+        """Hand in an event under a name of its own."""
+        self.edges.send(event, actor, f"{self.number}-{name}")
+
+    def scan(self, scan: type[Event], actor: Actor, **parts: Any) -> None:
+        """Scan, now if `parts` does not say when."""
+        self.scans += 1
+        event = scan.model_validate({"scanned_at": self.edges.now(), **parts})
+        self.send(event, actor, f"scan-{self.scans}")
+
+    def ask(self, service: str, command: Command, actor: Actor) -> None:
+        """Give a service a command."""
+        self.scans += 1
+        self.edges.ask(service, command, actor, f"{self.number}-ask-{self.scans}")
+
+    def cancel(self, name: str) -> None:
+        """The buyer wants out."""
+        cancel = CancelAsked(source=SOURCE, external_number=self.number, reason="changed my mind")
+        self.send(cancel, SHOP, name)
+
+    def _submission(self) -> OrderSubmitted:
+        dice = self.dice
+        skus = dice.sample(SKUS[: 3 if dice.random() < 0.5 else len(SKUS)], dice.randint(1, 3))
+        lines = tuple(
+            OrderLine(line=n, sku=sku, quantity=dice.randint(1, 3), unit_price=dice.randint(1, 9) * 1000)
+            for n, sku in enumerate(skus, 1)
+        )
+        far = dice.random() < 0.03
+        return OrderSubmitted(
+            source=SOURCE,
+            external_number=self.number,
+            placed_at=self.edges.now() + dice.uniform(0, 1) * DAYS,
+            buyer_id=f"B-{dice.randint(1, 40)}",
+            lines=lines,
+            currency="CNY",
+            total=sum(line.quantity * line.unit_price for line in lines),
+            delivery_method=DeliveryMethod.SELF_PICKUP if dice.random() < 0.1 else DeliveryMethod.COURIER,
+            payment_method=PaymentMethod.COD if dice.random() < 0.15 else PaymentMethod.PREPAID,
+            address_confirmed=dice.random() < 0.3,
+            personal=personal_at("999078" if far else "310000"),
+        )
+
+
+def personal_at(postcode: str) -> Personal:
+    """The buyer at another address."""
+    return Personal(
+        contact=Contact(name="王芳", phone="+8613800000000", email="wang@example.org"),
+        address=Address(
+            country="CN", region="浙江省", city="杭州市", street="文三路 1 号", postcode=postcode
+        ),
+    )
