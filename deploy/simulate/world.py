@@ -207,10 +207,13 @@ class World:
         least = timedelta(milliseconds=1)
         heappush(self._plans, (self.now() + max(delay, least), next(self._numbers), act))
 
+    def node(self, service: str) -> Node:
+        """A service and its database."""
+        return next(node for node in self.nodes if node.name == service)
+
     def row(self, service: str, table: str, key: str) -> Any:
         """See `Edges`."""
-        node = next(n for n in self.nodes if n.name == service)
-        found = node.store.tables.get(table, {}).get(key)
+        found = self.node(service).store.tables.get(table, {}).get(key)
         return found[0] if found else None
 
     def send(self, event: Event, actor: Actor, message_id: str) -> None:

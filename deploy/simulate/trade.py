@@ -1,0 +1,184 @@
+"""What must hold of goods, parcels, money and orders when all is quiet; see `invariants.py`."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import orjson
+
+from deploy.simulate.world import World
+
+CLOSED = ("completed", "canceled", "expired")
+
+Found = Iterator[tuple[str, str]]
+
+
+def stock(world: World) -> Found:
+    """W1: stock is the sum of its moves, never below zero, and allocated is what open orders want"""
+    node = world.node("warehouse")
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for move in node.store.ledgers.get("moves", []):
+        sums[move.sku][0] += move.on_hand
+        sums[move.sku][1] += move.allocated
+        if not 0 <= sums[move.sku][1] <= sums[move.sku][0]:
+            yield (
+                move.sku,
+                f"after a move for {move.order_id}: on hand {sums[move.sku][0]}, allocated {sums[move.sku][1]}",
+            )
+    booked = Counter[str]()
+    for move in node.store.ledgers.get("moves", []):
+        booked[move.sku] += move.quantity if move.kind == "gone" else 0
+    lost = Counter[str]()
+    for shipment in node.store.rows("shipments"):
+        if shipment.state == "canceled" and shipment.shipped_at:
+            lost.update({line.sku: line.quantity for line in shipment.lines})
+    wanted: Counter[str] = Counter()
+    for work in node.store.rows("fulfillments"):
+        if work.state in ("allocated", "picking", "picked", "checking", "checked", "packed"):
+            wanted.update(work.wanted())
+    for level in node.store.rows("levels"):
+        if [level.on_hand, level.allocated] != sums[level.sku]:
+            yield level.sku, f"levels {level.on_hand}, {level.allocated}; moves {sums[level.sku]}"
+        if sum(level.locations.values()) != level.on_hand:
+            yield level.sku, f"on hand {level.on_hand}, in its places {dict(level.locations)}"
+        if level.gone and level.available:
+            yield level.sku, f"{level.available} are free, and {level.gone} that are gone are in the books"
+        if lost[level.sku] != level.gone + booked[level.sku]:
+            yield (
+                level.sku,
+                f"{lost[level.sku]} left in canceled parcels; booked {booked[level.sku]}, to book {level.gone}",
+            )
+        if level.allocated != wanted[level.sku]:
+            yield level.sku, f"allocated {level.allocated}, open orders want {wanted[level.sku]}"
+
+
+def parcels(world: World) -> Found:
+    """W4, W7: two people, and a parcel leaves once, whole, never for a canceled order"""
+    left: Counter[str] = Counter()
+    gone: set[str] = set()
+    canceled: set[str] = set()
+    for entry in world.node("warehouse").store.event_log:
+        data = orjson.loads(entry.data)
+        match entry.type.split(".")[1]:
+            case "fulfillment_checked" if data["picker"] == data["checker"]:
+                yield entry.stream, f"{data['picker']} picked and checked"
+            case "fulfillment_canceled":
+                canceled.add(entry.stream)
+                if entry.stream in gone:
+                    yield entry.stream, "the order is called canceled, but its parcel has left"
+            case "fulfillment_allocated":
+                canceled.discard(entry.stream)
+            case "shipment_shipped":
+                left[data["shipment_id"]] += 1
+                gone.add(entry.stream)
+                if left[data["shipment_id"]] > 1:
+                    yield entry.stream, f"parcel {data['shipment_id']} left twice"
+                if entry.stream in canceled:
+                    yield entry.stream, "a parcel left for a canceled order"
+            case "canceled_shipment_left":
+                left[data["shipment_id"]] += 1
+                if left[data["shipment_id"]] > 1:
+                    yield entry.stream, f"parcel {data['shipment_id']} left twice"
+    packed: dict[str, Counter[str]] = defaultdict(Counter)
+    for shipment in world.node("warehouse").store.rows("shipments"):
+        under_way = shipment.tracking_status not in (
+            "pre_transit",
+            "exception",
+            "unknown",
+            "available_for_pickup",
+        )
+        if under_way and not left[shipment.shipment_id]:
+            yield (
+                shipment.shipment_id,
+                f"its courier says {shipment.tracking_status}, and nobody was told that it left",
+            )
+        if bool(shipment.shipped_at) != bool(left[shipment.shipment_id]):
+            yield (
+                shipment.shipment_id,
+                f"left at {shipment.shipped_at}, told {left[shipment.shipment_id]} times",
+            )
+        if shipment.state != "canceled":
+            packed[shipment.order_id].update({line.sku: line.quantity for line in shipment.lines})
+    for work in world.node("warehouse").store.rows("fulfillments"):
+        if work.checker in work.pickers:
+            yield work.order_id, f"{work.checker} checked what they had picked a part of"
+        if work.state == "shipped" and packed[work.order_id] != Counter(work.wanted()):
+            yield work.order_id, f"wants {work.wanted()}, got {dict(packed[work.order_id])}"
+
+
+def money(world: World) -> Found:
+    """O3: money counts once, and whoever is owed it gets it back once"""
+    asked: Counter[str] = Counter()
+    for entry in world.node("aftersales").store.event_log:
+        if entry.type == "aftersales.refund_requested.v1":
+            data = orjson.loads(entry.data)
+            asked[data["order_id"]] += data["amount"]["amount"]
+    cash: Counter[str] = Counter()
+    for entry in world.node("warehouse").store.event_log:
+        data = orjson.loads(entry.data)
+        if entry.type == "warehouse.shipment_delivered.v1":
+            cash[data["order_id"]] += data["cod_collected"]
+        elif entry.type == "warehouse.cod_collected.v1":
+            cash[data["order_id"]] += data["amount"]
+    told: Counter[str] = Counter()
+    for shipment in world.node("warehouse").store.rows("shipments"):
+        told[shipment.order_id] += shipment.cod_collected
+        said = world.people[shipment.order_id].couriers.cash.get(shipment.shipment_id, 0)
+        if shipment.courier != "pickup" and shipment.cod_collected != said:
+            yield (
+                shipment.shipment_id,
+                f"its courier told of {said} in cash, the warehouse knows {shipment.cod_collected}",
+            )
+    brought: dict[str, Counter[str]] = defaultdict(Counter)
+    for shipment in world.node("warehouse").store.rows("shipments"):
+        if shipment.state == "returned":
+            brought[shipment.order_id].update({line.sku: line.quantity for line in shipment.lines})
+    for order in world.node("orders").store.rows("orders"):
+        odd = sum(p.amount for p in order.payments if p.payment_id.startswith("cod:"))
+        if not order.cod_collected + odd == cash[order.order_id] == told[order.order_id]:
+            yield (
+                order.order_id,
+                f"couriers told of {told[order.order_id]} in cash, orders has {order.cod_collected} and {odd}",
+            )
+        short = order.is_cod and order.status == "completed" and order.cod_collected < order.due
+        if short and not any(h.hold == "payment_anomaly" for h in order.holds):
+            yield order.order_id, f"{order.cod_collected} of {order.due} in cash, and nobody was told"
+        captured: Counter[str] = Counter(p.payment_id for p in order.payments)
+        if twice := [name for name, n in captured.items() if n > 1]:
+            yield order.order_id, f"payments {twice} count twice"
+        paid = sum(p.amount for p in order.payments if p.counts)
+        if paid > order.total:
+            yield order.order_id, f"{paid} counts towards a total of {order.total}"
+        if order.refunded != asked[order.order_id]:
+            yield (
+                order.order_id,
+                f"orders knows of {order.refunded} refunded, after-sales asked for {asked[order.order_id]}",
+            )
+        back = brought.get(order.order_id, Counter())
+        price = {line.sku: line.unit_price for line in order.lines}
+        goods = sum(line.quantity * line.unit_price for line in order.lines)
+        owed = order.total * sum(n * price[sku] for sku, n in back.items()) // max(goods, 1)
+        if order.refunded < owed and not order.is_cod and not order.open_cases:
+            yield (
+                order.order_id,
+                f"{dict(back)} came back with the courier, {order.refunded} of {owed} refunded",
+            )
+        if order.status in ("canceled", "expired") and not order.open_cases and not order.kept_cases:
+            owed = paid + order.cod_collected
+            if order.refunded != owed and order.fulfillment in ("none", "canceled"):
+                yield order.order_id, f"{order.status}, {owed} paid, {order.refunded} refunded"
+
+
+def ends(world: World) -> Found:
+    """O14: every order comes to an end, and the services agree on it"""
+    for order_id, people in world.people.items():
+        order = world.row("orders", "orders", order_id)
+        work = world.row("warehouse", "fulfillments", order_id)
+        if order is None:
+            yield order_id, f"{people.story.number} was lost"
+        elif order.status not in CLOSED:
+            where = (
+                f"{order.fulfillment}, holds {order.standing()}, warehouse: {work.state if work else None}"
+            )
+            yield order_id, f"{order.status}, {where}"
+        elif order.status == "canceled" and work and work.state not in ("canceled", "shipped"):
+            yield order_id, f"canceled, but the warehouse has it {work.state}"
