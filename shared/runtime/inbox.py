@@ -84,9 +84,8 @@ def outside(
         correlation_id=attributes.get("correlationid"),
         trace=known_trace(attributes.get("traceparent")) or known_trace(headers.get("traceparent")),
     )
-    if (
-        raw is None
-    ):  # as Kafka would have brought it: it may have to wait behind another, and is read again then
+    if raw is None:
+        # as Kafka would have brought it: it may have to wait behind another, and is read again then
         said = [("id", envelope.id), ("source", envelope.source), ("type", type_name),
                 ("correlationid", envelope.correlation_id), ("traceparent", envelope.trace)]  # fmt: skip
         headers_kept = tuple((f"ce_{name}", value.encode()) for name, value in said if value is not None)

@@ -163,8 +163,7 @@ class Intake:
             await self.broker.stop()
 
     async def drain(self, seconds: float | None = None) -> None:
-        """Let the turn in progress end, offsets and all. One that takes more `seconds`, else more than a rebalance has, is not
-        waited for."""
+        """Let the turn in progress end, offsets and all. It is waited for as long as a rebalance can wait, or for `seconds`."""
         self.places.taken += 1
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._busy.acquire(), seconds or self._rebalance_seconds)

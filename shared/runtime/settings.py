@@ -60,7 +60,8 @@ class Settings(BaseSettings):
         10_000,
         ge=1000,
         le=300_000,
-        description="After so long without a sign of life a replica's partitions go to another.",
+        description="After so long without a sign of life a replica's partitions go to another. A rebalance waits for "
+        "half of it for a turn in progress.",
     )
     kafka_batch: int = Field(500, ge=1, le=5000, description="Most messages that one turn takes from Kafka.")
     ids_kept_for: timedelta = Field(

@@ -78,6 +78,8 @@ async def test_a_retry_tells_what_was_refused_and_why(probe: Probe, monkeypatch:
     async with answering(writer, monkeypatch):
         _, listed = await run("list", "--service", "orders", "--state", "failed")
         first = listed.splitlines()[-1].removeprefix("1 ")
+        _, shown = await run("show", "orders", first)
+        assert json.loads(shown)["actor"]["name"] == "shop"
         probe.broken.clear()
         probe.forbidden.add("n")
         assert await run("retry", "orders", first) == (
