@@ -68,11 +68,8 @@ class Floor:
                 if not left:
                     self.story.scan(inbox.PickStartScanned, picker, **of)
             case S.PICKED:
-                who = (
-                    self.story.dice.choice((PICKER, SECOND_PICKER))
-                    if self.story.dice.random() < 0.1
-                    else CHECKER
-                )
+                picked = sorted(work.by_all_who_picked())
+                who = ACTORS[self.story.dice.choice(picked)] if self.story.dice.random() < 0.1 else CHECKER
                 self.story.scan(inbox.CheckStartScanned, who, **of)
             case S.CHECKING if self.story.dice.random() < 0.05:  # lost count
                 self.story.scan(inbox.CheckStartScanned, checker, anew=True, **of)
