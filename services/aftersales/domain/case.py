@@ -15,6 +15,7 @@ from shared.events.aftersales import (
     ReturnReason,
 )
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived
+from shared.goods import price, without
 from shared.lifecycle import lifecycle
 from shared.values import Actor, ActorKind, OrderLine, Role, SkuQuantity
 
@@ -161,19 +162,12 @@ class KnownOrder:
 
     def without(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
         """The order as if these pieces had not been bought: what they would have cost was not collected either."""
-        lines, left = [], _by_sku(pieces)
-        goods, value = sum(line.quantity * line.unit_price for line in self.lines), 0
-        for line in sorted(self.lines, key=lambda one: -one.unit_price):
-            gone = min(line.quantity, left[line.sku])
-            left[line.sku] -= gone
-            value += gone * line.unit_price
-            if gone < line.quantity:
-                lines.append(line.model_copy(update={"quantity": line.quantity - gone}))
+        lines, goods = without(self.lines, _by_sku(pieces)), price(self.lines)
         claimed = _by_sku(self.claimed) - _by_sku(pieces)
         return replace(
             self,
-            lines=tuple(lines),
-            total=self.total - self.total * value // goods if goods and lines else 0,
+            lines=lines,
+            total=self.total - self.total * (goods - price(lines)) // max(goods, 1) if lines else 0,
             claimed=tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in claimed.items()),
         )
 
@@ -183,18 +177,11 @@ class KnownOrder:
 
     def _share(self, lines: tuple[SkuQuantity, ...]) -> int:
         """The share of these pieces in what was paid, dearest first where prices differ."""
-        goods = sum(line.quantity * line.unit_price for line in self.lines)
-        wanted = _by_sku(lines)
-        value, whole = 0, True
-        for line in sorted(self.lines, key=lambda one: -one.unit_price):
-            part = min(line.quantity, wanted[line.sku])
-            wanted[line.sku] -= part
-            value += part * line.unit_price
-            whole = whole and part == line.quantity
-        if whole:
+        rest, goods = without(self.lines, _by_sku(lines)), price(self.lines)
+        if not rest:
             return min(self.paid, self.total)
         # a discount is shared by all pieces; fees for delivery go back only with everything
-        return min(value * min(self.total, goods) // max(goods, 1), self.paid)
+        return min((goods - price(rest)) * min(self.total, goods) // max(goods, 1), self.paid)
 
     def refundable(self, amount: int) -> int:
         """At most what was paid and not yet given back."""

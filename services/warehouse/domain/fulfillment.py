@@ -25,6 +25,7 @@ from shared.events.warehouse import (
     FulfillmentPickStopped,
     ShipmentShipped,
 )
+from shared.goods import price, without
 from shared.lifecycle import lifecycle
 from shared.values import DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal, SkuQuantity
 
@@ -170,15 +171,8 @@ class Fulfillment:
         return self._cod_due(after) - self._cod_due(before)
 
     def _cod_due(self, pieces: Counter[str]) -> int:
-        if pieces == Counter(self.wanted()):
-            return self.cod_due
-        left, value = Counter(pieces), 0
-        for line in sorted(self.lines, key=lambda one: -one.unit_price):
-            part = min(line.quantity, left[line.sku])
-            left[line.sku] -= part
-            value += part * line.unit_price
-        goods = sum(line.quantity * line.unit_price for line in self.lines)
-        return self.cod_due * value // max(goods, 1)
+        rest, goods = without(self.lines, pieces), price(self.lines)
+        return self.cod_due * (goods - price(rest)) // max(goods, 1) if rest else self.cod_due
 
 
 def _by_sku(picks: tuple[Pick, ...]) -> dict[str, int]:
