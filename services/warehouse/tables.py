@@ -200,6 +200,9 @@ class EarlyReport:
     occurred_at: datetime
     cod_collected: int
     detail: str
+    message_id: str = ""
+    message_source: str = ""
+    """What its sender is told of, should it be refused; empty where the report is older than these fields."""
 
 
 early_reports = Table(

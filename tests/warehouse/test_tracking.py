@@ -1,12 +1,19 @@
 """What couriers report, against what the house did (W11)."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from services.warehouse.handlers.tracking import KEPT_FOR
 from shared.events import inbox
-from shared.events.warehouse import DeliveryFailed, FulfillmentCanceled, ShipmentDelivered
-from tests.town import COURIERS
+from shared.events.warehouse import (
+    DeliveryFailed,
+    FulfillmentCanceled,
+    ShipmentDelivered,
+    WarehouseMessageRefused,
+)
+from tests.town import COURIER, COURIERS
 from tests.warehouse.floor import Floor
 
 
@@ -61,6 +68,31 @@ async def test_an_early_report_never_stops_the_packing(floor: Floor) -> None:
     await floor.track(sf.number(sf.number_first), "delivered")
     half = [{"sku": "TEA", "quantity": 1}]
     assert await floor.code(inbox.PackScanned, order_id="o-1", weight_grams=100, lines=half) == "ok"
+
+
+@pytest.mark.requirement("W11")
+@pytest.mark.parametrize(("courier", "code"), [("ems", "wrong_courier"), ("sf", "unknown_parcel")])
+async def test_whoever_sent_a_report_that_came_too_early_is_told_when_it_is_refused(
+    floor: Floor, courier: str, code: str
+) -> None:
+    sf = COURIERS.by_code("sf")
+    assert sf is not None
+    number = sf.number(sf.number_first)
+    told: dict[str, Any] = {
+        "courier": courier,
+        "tracking_number": number,
+        "status": "in_transit",
+        "occurred_at": floor.now,
+    }
+    await floor.bench.outside(inbox.TrackingReported(**told), id="r-1", source="courier", actor=COURIER)
+    if code == "wrong_courier":
+        await floor.stock()
+        assert await floor.packed(await floor.release()) == number
+        assert floor.parcel_row(number).state == "ready"
+    else:
+        await floor.bench.pass_time(KEPT_FOR)
+    said = floor.bench.said_of(WarehouseMessageRefused)
+    assert [(e.refused, e.refused_source, e.code) for e in said] == [("r-1", "courier", code)]
 
 
 @pytest.mark.requirement("W11")

@@ -39,14 +39,14 @@ def reported(event: TrackingReported, desk: WarehouseDesk) -> dict[str, str]:
     if label is None:
         early = EarlyReport(
             _key(event), event.tracking_number, event.courier, event.status, event.occurred_at,
-            event.cod_collected, event.detail,
+            event.cod_collected, event.detail, desk.envelope.id, desk.envelope.source,
         )  # fmt: skip
         desk.early_reports.put(early)
         desk.timers.set(EarlyReportDue(report_key=early.report_key), desk.now + KEPT_FOR)
         return {"status": "kept until the parcel is known"}
     shipment = desk.shipments[label.shipment_id]
     if shipment.courier != event.courier:
-        raise Refused("wrong_courier", "another courier has this parcel", field="courier")
+        raise _wrong_courier()
     after = _apply(shipment, event.status, event.occurred_at, event.cod_collected, event.detail, desk)
     return {"status": after.tracking_status}
 
@@ -54,12 +54,33 @@ def reported(event: TrackingReported, desk: WarehouseDesk) -> dict[str, str]:
 def apply_early(shipment: Shipment, desk: WarehouseDesk) -> None:
     """Apply the reports that came before the label."""
     for early in desk.early_reports.group("tracking_number", shipment.tracking_number):
-        if early.courier == shipment.courier:
-            shipment = _apply(
-                shipment, early.status, early.occurred_at, early.cod_collected, early.detail, desk
-            )
-        desk.early_reports.remove(early.report_key)
+        shipment = _judge(early, shipment, desk)
         desk.timers.cancel(EarlyReportDue(report_key=early.report_key))
+
+
+def _judge(early: EarlyReport, shipment: Shipment, desk: WarehouseDesk) -> Shipment:
+    desk.early_reports.remove(early.report_key)
+    if early.courier != shipment.courier:
+        _refuse(early, _wrong_courier(), desk)
+        return shipment
+    return _apply(shipment, early.status, early.occurred_at, early.cod_collected, early.detail, desk)
+
+
+def _wrong_courier() -> Refused:
+    return Refused("wrong_courier", "another courier has this parcel", field="courier")
+
+
+def _refuse(early: EarlyReport, why: Refused, desk: WarehouseDesk) -> None:
+    desk.publish(
+        WarehouseMessageRefused(
+            refused=early.message_id or early.tracking_number,
+            refused_source=early.message_source or "tracking.inbox",
+            refused_type=TrackingReported.wire_type,
+            code=why.code,
+            detail=why.detail,
+            field=why.field,
+        )
+    )
 
 
 def waiting(timer: EarlyReportDue, desk: WarehouseDesk) -> Wants:
@@ -75,22 +96,13 @@ def give_up(timer: EarlyReportDue, desk: WarehouseDesk) -> None:
     early = desk.early_reports.get(timer.report_key)
     if early is None:
         return
-    desk.early_reports.remove(early.report_key)
     label = desk.labels.get(early.tracking_number)
     if label is not None:
-        shipment = desk.shipments[label.shipment_id]
-        _apply(shipment, early.status, early.occurred_at, early.cod_collected, early.detail, desk)
+        _judge(early, desk.shipments[label.shipment_id], desk)
         return
-    desk.publish(
-        WarehouseMessageRefused(
-            refused=early.tracking_number,
-            refused_source="tracking.inbox",
-            refused_type=TrackingReported.wire_type,
-            code="unknown_parcel",
-            detail="no parcel with this tracking number became known",
-            field="tracking_number",
-        )
-    )
+    desk.early_reports.remove(early.report_key)
+    detail = "no parcel with this tracking number became known"
+    _refuse(early, Refused("unknown_parcel", detail, field="tracking_number"), desk)
 
 
 def _apply(
