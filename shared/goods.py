@@ -1,9 +1,32 @@
-"""What the goods of an order cost, piece by piece."""
+"""Goods piece by piece: how many of each SKU, and what they cost."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
-from shared.values import OrderLine
+from shared.values import OrderLine, SkuQuantity
+
+
+class Pieces(Protocol):
+    """Anything that is so many pieces of a SKU: lines, picks, moves."""
+
+    @property
+    def sku(self) -> str: ...
+    @property
+    def quantity(self) -> int: ...
+
+
+def by_sku(pieces: Iterable[Pieces]) -> Counter[str]:
+    """How many of each SKU."""
+    total: Counter[str] = Counter()
+    for piece in pieces:
+        total[piece.sku] += piece.quantity
+    return total
+
+
+def as_pieces(quantities: Mapping[str, int]) -> tuple[SkuQuantity, ...]:
+    """The same as events tell it."""
+    return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in quantities.items())
 
 
 def price(lines: Iterable[OrderLine]) -> int:

@@ -16,17 +16,16 @@ def stock(world: World) -> Found:
     """W1: stock is the sum of its moves, never below zero, and allocated is what open orders want"""
     node = world.node("warehouse")
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    booked = Counter[str]()
     for move in node.store.ledgers.get("moves", []):
         sums[move.sku][0] += move.on_hand
         sums[move.sku][1] += move.allocated
+        booked[move.sku] += move.quantity if move.kind == "gone" else 0
         if not 0 <= sums[move.sku][1] <= sums[move.sku][0]:
             yield (
                 move.sku,
                 f"after a move for {move.order_id}: on hand {sums[move.sku][0]}, allocated {sums[move.sku][1]}",
             )
-    booked = Counter[str]()
-    for move in node.store.ledgers.get("moves", []):
-        booked[move.sku] += move.quantity if move.kind == "gone" else 0
     lost = Counter[str]()
     for shipment in node.store.rows("shipments"):
         if shipment.state == "canceled" and shipment.shipped_at:
@@ -120,6 +119,7 @@ def money(world: World) -> Found:
         elif entry.type == "warehouse.cod_collected.v1":
             cash[data["order_id"]] += data["amount"]
     told: Counter[str] = Counter()
+    brought: dict[str, Counter[str]] = defaultdict(Counter)
     for shipment in world.node("warehouse").store.rows("shipments"):
         told[shipment.order_id] += shipment.cod_collected
         said = world.people[shipment.order_id].couriers.cash.get(shipment.shipment_id, 0)
@@ -128,8 +128,6 @@ def money(world: World) -> Found:
                 shipment.shipment_id,
                 f"its courier told of {said} in cash, the warehouse knows {shipment.cod_collected}",
             )
-    brought: dict[str, Counter[str]] = defaultdict(Counter)
-    for shipment in world.node("warehouse").store.rows("shipments"):
         if shipment.state == "returned":
             brought[shipment.order_id].update({line.sku: line.quantity for line in shipment.lines})
     for order in world.node("orders").store.rows("orders"):

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from services.orders import queries
@@ -13,13 +13,10 @@ from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
 from services.orders.handlers.release import LiftHold, PlaceHold, Reason
 from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
-from shared.runtime.access import Anyone, Asked, allow
+from shared.runtime.access import Anyone, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
 from shared.values import Actor, ActorKind, Code, DeliveryMethod, Flag, Personal
-
-Person = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR}))]
-"""Commands are for people of the shop; systems and buyers have the inbox, scanners their own."""
 
 
 class Confirmation(BaseModel):

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
@@ -16,10 +16,10 @@ from services.warehouse.domain.stock import shelves_for
 from services.warehouse.handlers.stock import RegisterSku
 from services.warehouse.handlers.taking_back import TakeBack
 from shared.events.inbox import Barcode
-from shared.runtime.access import Anyone, Asked, BackOffice, allow
+from shared.runtime.access import Anyone, BackOffice, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import ActorKind, Code, Reason, Text
+from shared.values import Code, Reason, Text
 
 
 class SkuDetails(BaseModel):
@@ -35,9 +35,6 @@ class Because(BaseModel):
 
     reason: Reason
 
-
-Person = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR}))]
-"""People of the shop, whether at a scanner or at a desk."""
 
 TO_PICK = (FulfillmentState.ALLOCATED, FulfillmentState.PICKING)
 

@@ -66,5 +66,7 @@ def allow(
 
 
 Anyone = Annotated[Asked, Depends(allow())]
+Person = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR}))]
+"""People of the shop, whether at a desk or at a scanner; systems and buyers have the inbox."""
 BackOffice = Annotated[Asked, Depends(allow(Role.BACK_OFFICE))]
 Administrator = Annotated[Asked, Depends(allow(Role.ADMINISTRATOR))]

@@ -17,14 +17,6 @@ pytestmark = pytest.mark.containers
 
 
 @pytest.fixture
-def kafka() -> Iterator[ContainerKafka]:
-    kafka = ContainerKafka(free_port())
-    kafka.start()
-    yield kafka
-    kafka.stop()
-
-
-@pytest.fixture
 def postgres() -> Iterator[ContainerPostgres]:
     postgres = ContainerPostgres(free_port())
     postgres.start()

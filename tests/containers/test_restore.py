@@ -11,6 +11,7 @@ import pytest
 from deploy.commands.demo import play
 from deploy.embedded.stack import Stack
 from deploy.play.checks import Check, check_all
+from deploy.play.edges import OWNER
 from deploy.play.targets import embedded
 from deploy.provision import SERVICES, database_of
 from deploy.topics import OWNERS, create_topics
@@ -18,13 +19,6 @@ from services.warehouse.app import DEFAULT_COURIERS
 from tests.containers.parts import ContainerKafka, ContainerPostgres, on_containers
 
 pytestmark = pytest.mark.containers
-
-INBOXES = {
-    "orders": ("orders.inbox",),
-    "aftersales": ("aftersales.inbox",),
-    "warehouse": ("scans.inbox", "tracking.inbox"),
-}
-"""What the group of each service reads from outside."""
 
 
 @pytest.mark.timeout(600)
@@ -52,10 +46,10 @@ def test_restored_databases_hear_again_what_came_over_kafka_after_the_backup(tmp
         stack.republish()
         asyncio.run(create_topics(kafka.bootstrap, partitions=stack.partitions))
         at = moment.strftime("%Y-%m-%dT%H:%M:%S.000")
-        for service, inboxes in INBOXES.items():
+        for service in {*OWNER.values()}:
             kafka.run(
                 f"{_BIN}/kafka-consumer-groups.sh", *_server(kafka), "--group", f"handover-{service}",
-                *(part for inbox in inboxes for part in ("--topic", inbox)),
+                *(part for inbox, owner in OWNER.items() if owner == service for part in ("--topic", inbox)),
                 "--reset-offsets", "--to-datetime", at, "--execute",
             )  # fmt: skip
         stack.settings["HANDOVER_COURIERS_FILE"] = str(_numbers_from(1000, tmp_path / "couriers.toml"))
@@ -107,8 +101,7 @@ def _settled(stack: Stack, patience: float = 120) -> list[Check]:
     """What does not hold once all is heard: nothing, or what still did not after `patience` seconds."""
     deadline = time.monotonic() + patience
     while True:
-        databases = {service: stack.database_url(service, owner=True) for service in SERVICES}
-        against = [check for check in asyncio.run(check_all(databases)) if check.against]
+        against = [check for check in asyncio.run(check_all(embedded(stack).databases)) if check.against]
         if not against or time.monotonic() > deadline:
             return against
         time.sleep(1)

@@ -1,13 +1,12 @@
 """Other systems may hand in by transactions of Kafka: what they took back is not taken, nor waited for (O1, X6)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from deploy.embedded.child import free_port
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.topics import create_topics
 from shared.runtime import standstill
@@ -19,14 +18,6 @@ from tests.runtime.probe import Note, Probe, note, outside, parked, receipt_of, 
 __all__ = ["folder", "server"]
 
 pytestmark = [pytest.mark.containers, pytest.mark.requirement("O1"), pytest.mark.requirement("X6")]
-
-
-@pytest.fixture
-def kafka() -> Iterator[ContainerKafka]:
-    kafka = ContainerKafka(free_port())
-    kafka.start()
-    yield kafka
-    kafka.stop()
 
 
 async def hand_in(kafka: ContainerKafka, ids: Sequence[str], *, take_back: bool) -> None:

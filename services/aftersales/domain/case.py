@@ -1,7 +1,6 @@
 """A case: what is asked, where the goods are, what happens to the money (A1, A2, A3). Three axes, kept apart."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,7 +14,7 @@ from shared.events.aftersales import (
     ReturnReason,
 )
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived
-from shared.goods import price, without
+from shared.goods import as_pieces, by_sku, price, without
 from shared.lifecycle import lifecycle
 from shared.values import Actor, ActorKind, OrderLine, Role, SkuQuantity
 
@@ -146,14 +145,14 @@ class KnownOrder:
 
     def still_returnable(self) -> dict[str, int]:
         """Pieces by SKU that no case has claimed."""
-        return dict(_by_sku(self.lines) - _by_sku(self.claimed))
+        return dict(by_sku(self.lines) - by_sku(self.claimed))
 
     def unclaimed(self, pieces: tuple[SkuQuantity, ...] = ()) -> tuple[SkuQuantity, ...]:
         """What no case has claimed, of these pieces or of everything, as lines."""
         left = self.still_returnable()
         if pieces:
-            left = {sku: min(n, left[sku]) for sku, n in _by_sku(pieces).items() if sku in left}
-        return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in left.items())
+            left = {sku: min(n, left[sku]) for sku, n in by_sku(pieces).items() if sku in left}
+        return as_pieces(left)
 
     @property
     def ended_by_return(self) -> bool:
@@ -162,13 +161,13 @@ class KnownOrder:
 
     def without(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
         """The order as if these pieces had not been bought: what they would have cost was not collected either."""
-        lines, goods = without(self.lines, _by_sku(pieces)), price(self.lines)
-        claimed = _by_sku(self.claimed) - _by_sku(pieces)
+        lines, goods = without(self.lines, by_sku(pieces)), price(self.lines)
+        claimed = by_sku(self.claimed) - by_sku(pieces)
         return replace(
             self,
             lines=lines,
             total=self.total - self.total * (goods - price(lines)) // max(goods, 1) if lines else 0,
-            claimed=tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in claimed.items()),
+            claimed=as_pieces(claimed),
         )
 
     def worth(self, lines: tuple[SkuQuantity, ...]) -> int:
@@ -177,7 +176,7 @@ class KnownOrder:
 
     def _share(self, lines: tuple[SkuQuantity, ...]) -> int:
         """The share of these pieces in what was paid, dearest first where prices differ."""
-        rest, goods = without(self.lines, _by_sku(lines)), price(self.lines)
+        rest, goods = without(self.lines, by_sku(lines)), price(self.lines)
         if not rest:
             return min(self.paid, self.total)
         # a discount is shared by all pieces; fees for delivery go back only with everything
@@ -186,13 +185,6 @@ class KnownOrder:
     def refundable(self, amount: int) -> int:
         """At most what was paid and not yet given back."""
         return max(min(amount, self.paid - self.refunded), 0)
-
-
-def _by_sku(pieces: Iterable[SkuQuantity | OrderLine]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for piece in pieces:
-        total[piece.sku] += piece.quantity
-    return total
 
 
 def unplaced(order_id: str) -> KnownOrder:
@@ -233,7 +225,7 @@ def came_back_as_agreed(case: Case, found: tuple[InspectedLine, ...]) -> tuple[S
         good.add(Condition.DAMAGED)
     if case.reason == ReturnReason.WRONG_ITEM:
         good.add(Condition.WRONG_ITEM)
-    asked = _by_sku(case.lines)
+    asked = by_sku(case.lines)
     came: Counter[str] = Counter()
     in_their_place = 0
     for one in found:
@@ -251,11 +243,15 @@ def came_back_as_agreed(case: Case, found: tuple[InspectedLine, ...]) -> tuple[S
     return tuple(back)
 
 
+BY_COURIER = (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
+"""Cases of parcels that turned round on their way."""
+
+
 def brought_by_courier(case: Case, known: KnownOrder) -> bool:
     """True when the courier, and not the buyer, brings the goods of the case back."""
     if case.kind is CaseKind.LATE_CANCEL:
         return known.brought_back
-    return case.kind in (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
+    return case.kind in BY_COURIER
 
 
 def never_had(case: Case, known: KnownOrder, found: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
@@ -263,8 +259,8 @@ def never_had(case: Case, known: KnownOrder, found: tuple[SkuQuantity, ...]) -> 
     order may have reached the buyer in part, by another parcel."""
     if case.kind is not CaseKind.LATE_CANCEL or not known.brought:
         return case.lines
-    gone = _by_sku(case.lines) & (_by_sku(found) | _by_sku(known.brought))
-    return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in gone.items())
+    gone = by_sku(case.lines) & (by_sku(found) | by_sku(known.brought))
+    return as_pieces(gone)
 
 
 def noted(case: Case, now: datetime, actor: Actor, what: str) -> Case:

@@ -8,6 +8,7 @@ from services.aftersales.handlers.cases import authorize, open_case, reject
 from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import ReturnAsked
+from shared.goods import as_pieces, by_sku
 from shared.runtime.messages import Command, Refused
 from shared.values import Minor, SkuQuantity, Text
 
@@ -60,7 +61,7 @@ def _return(
         raise Refused("unknown_order", "there is no such order", field="external_number", status=404)
     if known.delivered_at is None:
         raise Refused("not_delivered", "the order has not been delivered; cancel it instead")
-    lines = _merged(lines)
+    lines = as_pieces(by_sku(lines))
     left = known.still_returnable()
     for place, line in enumerate(lines):
         if line.quantity > left.get(line.sku, 0):
@@ -77,13 +78,6 @@ def _return(
     elif not missing and _at_stake(case, desk) <= desk.policy.authorized_up_to:
         case = authorize(case, desk, by_rule=True)
     return {"case_id": case.case_id, "state": case.state}
-
-
-def _merged(lines: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
-    total: dict[str, int] = {}
-    for line in lines:
-        total[line.sku] = total.get(line.sku, 0) + line.quantity
-    return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in total.items())
 
 
 def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:

@@ -3,7 +3,16 @@
 from dataclasses import replace
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import CASE, Case, CaseState, Custody, KnownOrder, Refund, noted
+from services.aftersales.domain.case import (
+    BY_COURIER,
+    CASE,
+    Case,
+    CaseState,
+    Custody,
+    KnownOrder,
+    Refund,
+    noted,
+)
 from shared.events.aftersales import (
     CaseApproved,
     CaseClosed,
@@ -48,7 +57,7 @@ def open_case(
     )
     case = noted(case, desk.now, desk.actor, f"opened: {reason}")
     whole = kind not in (CaseKind.RETURN, CaseKind.REFUND_ONLY) and lines == known.unclaimed()
-    coming = (case.case_id,) if kind in (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD) else ()
+    coming = (case.case_id,) if kind in BY_COURIER else ()
     desk.orders.put(
         replace(
             known,

@@ -34,23 +34,23 @@ from shared.events.warehouse import (
 from shared.values import PaymentMethod, SkuQuantity
 
 
+def _known(order_id: str, desk: AftersalesDesk) -> KnownOrder:
+    return desk.orders.get(order_id) or unplaced(order_id)
+
+
 def placed(event: OrderPlaced, desk: AftersalesDesk) -> None:
     """Remember what was bought, and catch up with what the warehouse told before."""
-    before = desk.orders.get(event.order_id) or unplaced(event.order_id)
-    known = KnownOrder(
-        order_id=event.order_id,
+    before = _known(event.order_id, desk)
+    known = replace(
+        before,
         source=event.source,
         external_number=event.external_number,
         lines=event.lines,
         total=event.total,
         currency=event.currency,
         cod=event.payment_method is PaymentMethod.COD,
-        paid=before.paid,
-        delivered_at=before.delivered_at,
-        brought_back=before.brought_back,
-        brought=before.brought,
-        part_arrived=before.part_arrived,
-        nothing_arrives=before.nothing_arrives,
+        placed=True,
+        returned_early=None,
     )
     if before.delivered_at is not None or before.returned_early is not None:
         known = known.paid_in_full()
@@ -67,7 +67,7 @@ def paid(event: PaymentRecorded, desk: AftersalesDesk) -> None:
 
 def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
     """The buyer has a parcel: what the courier collected is paid, and with the last parcel the return window begins."""
-    known = (desk.orders.get(event.order_id) or unplaced(event.order_id)).paid_in_full()
+    known = _known(event.order_id, desk).paid_in_full()
     known = replace(known, paid=known.paid + event.cod_collected, part_arrived=True)
     if event.last:
         known = replace(known, delivered_at=event.delivered_at)
@@ -76,7 +76,7 @@ def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
 
 def cash(event: CodCollected, desk: AftersalesDesk) -> None:
     """What the courier tells of beside the delivery is paid too."""
-    known = desk.orders.get(event.order_id) or unplaced(event.order_id)
+    known = _known(event.order_id, desk)
     desk.orders.put(replace(known, paid=known.paid + event.amount))
 
 
@@ -107,7 +107,7 @@ def late_cancel(event: CancelRefused, desk: AftersalesDesk) -> None:
 
 def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     """The courier brings the parcel back: refused or not deliverable (A1)."""
-    known = (desk.orders.get(event.order_id) or unplaced(event.order_id)).paid_in_full()
+    known = _known(event.order_id, desk).paid_in_full()
     known = replace(known, brought_back=True, brought=known.brought + event.lines)
     if event.last:  # the buyer has all that they will get
         arrived = known.part_arrived

@@ -5,8 +5,8 @@ from dataclasses import replace
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import Order, OrderStatus, Payment
 from services.orders.domain.payment import collect, status_of
-from services.orders.handlers.release import stop
-from shared.events.orders import Hold, PaymentAnomaly, PaymentAnomalyFound
+from services.orders.handlers.payments import odd
+from shared.events.orders import PaymentAnomaly
 from shared.runtime.messages import Timer
 from shared.values import Money
 
@@ -26,10 +26,10 @@ def came(order: Order, shipment_id: str, amount: int, desk: OrdersDesk) -> Order
     if not amount:
         return order
     if not order.is_cod or order.status in OVER:
-        odd = PaymentAnomaly.AFTER_CLOSING if order.status in OVER else PaymentAnomaly.NOT_DUE
+        anomaly = PaymentAnomaly.AFTER_CLOSING if order.status in OVER else PaymentAnomaly.NOT_DUE
         name = f"cod:{shipment_id}:{len(order.payments) + 1}"
-        payment = Payment(name, amount, order.currency, desk.now, counts=False, anomaly=odd.value)
-        return _odd(replace(order, payments=(*order.payments, payment)), name, odd, amount, 0, desk)
+        payment = Payment(name, amount, order.currency, desk.now, counts=False, anomaly=anomaly.value)
+        return _odd(replace(order, payments=(*order.payments, payment)), name, anomaly, amount, 0, desk)
     due = max(order.due - order.paid, 0)
     order = collect(order, amount)
     if order.paid_in_full:
@@ -67,14 +67,6 @@ def _short(order: Order, desk: OrdersDesk) -> Order:
 def _odd(
     order: Order, name: str, anomaly: PaymentAnomaly, amount: int, expected: int, desk: OrdersDesk
 ) -> Order:
-    desk.publish(
-        PaymentAnomalyFound(
-            order_id=order.order_id,
-            payment_id=name,
-            anomaly=anomaly,
-            amount=Money(amount=amount, currency=order.currency),
-            expected=Money(amount=expected, currency=order.currency),
-        )
-    )
-    order = stop(order, Hold.PAYMENT_ANOMALY, f"cash of the courier is {anomaly}", desk)
+    money, why = Money(amount=amount, currency=order.currency), f"cash of the courier is {anomaly}"
+    order = odd(order, name, anomaly, money, expected, why, desk)
     return order if order.closed else replace(order, payment_status=status_of(order))

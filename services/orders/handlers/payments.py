@@ -13,6 +13,7 @@ from shared.events.inbox import PaymentCaptured
 from shared.events.orders import (
     Hold,
     OrderMessageRefused,
+    PaymentAnomaly,
     PaymentAnomalyFound,
     PaymentRecorded,
 )
@@ -96,6 +97,28 @@ def look_again(timer: EarlyPaymentDue, desk: OrdersDesk) -> None:
     )
 
 
+def odd(
+    order: Order,
+    payment_id: str,
+    anomaly: PaymentAnomaly,
+    amount: Money,
+    expected: int,
+    why: str,
+    desk: OrdersDesk,
+) -> Order:
+    """Tell of money that does not match, and hold the order until somebody has looked (O3)."""
+    desk.publish(
+        PaymentAnomalyFound(
+            order_id=order.order_id,
+            payment_id=payment_id,
+            anomaly=anomaly,
+            amount=amount,
+            expected=Money(amount=expected, currency=order.currency),
+        )
+    )
+    return stop(order, Hold.PAYMENT_ANOMALY, why, desk)
+
+
 def _book(order: Order, payment_id: str, amount: Money, captured_at: datetime, desk: OrdersDesk) -> Order:
     match book(order, payment_id, amount.amount, amount.currency, captured_at):
         case Known():
@@ -109,16 +132,10 @@ def _book(order: Order, payment_id: str, amount: Money, captured_at: datetime, d
                     )
                 )
                 watch(after, desk)
-            desk.publish(
-                PaymentAnomalyFound(
-                    order_id=order.order_id,
-                    payment_id=payment_id,
-                    anomaly=anomaly,
-                    amount=amount,
-                    expected=Money(amount=max(order.total - order.paid, 0), currency=order.currency),
-                )
+            expected = max(order.total - order.paid, 0)
+            return odd(
+                after, payment_id, anomaly, amount, expected, f"payment {payment_id} is {anomaly}", desk
             )
-            return stop(after, Hold.PAYMENT_ANOMALY, f"payment {payment_id} is {anomaly}", desk)
         case Booked(after, complete):
             due = after.total - after.paid
             desk.publish(

@@ -25,7 +25,7 @@ from shared.events.warehouse import (
     FulfillmentPickStopped,
     ShipmentShipped,
 )
-from shared.goods import price, without
+from shared.goods import by_sku, price, without
 from shared.lifecycle import lifecycle
 from shared.values import DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal, SkuQuantity
 
@@ -142,14 +142,11 @@ class Fulfillment:
 
     def wanted(self) -> dict[str, int]:
         """Pieces by SKU over all lines."""
-        total: Counter[str] = Counter()
-        for line in self.lines:
-            total[line.sku] += line.quantity
-        return dict(total)
+        return dict(by_sku(self.lines))
 
     def picked(self) -> dict[str, int]:
         """Pieces picked so far, by SKU."""
-        return _by_sku(self.picks)
+        return dict(by_sku(self.picks))
 
     def left_to_pick(self) -> dict[str, int]:
         """Pieces still to be picked, by SKU."""
@@ -158,28 +155,18 @@ class Fulfillment:
 
     def left_to_pack(self) -> dict[str, int]:
         """Pieces still to be packed, by SKU."""
-        packed = _by_sku(self.packed)
+        packed = by_sku(self.packed)
         return {sku: n - packed.get(sku, 0) for sku, n in self.wanted().items() if n > packed.get(sku, 0)}
 
     def cod_due_with(self, parcel: tuple[SkuQuantity, ...]) -> int:
         """What the courier collects with the next parcel: the share of its pieces in what is due; the last one brings the rest.
         A buyer who refuses one of two parcels owes nothing for it."""
-        before = Counter(_by_sku(self.packed))
-        after = Counter(before)
-        for piece in parcel:
-            after[piece.sku] += piece.quantity
-        return self._cod_due(after) - self._cod_due(before)
+        before = by_sku(self.packed)
+        return self._cod_due(before + by_sku(parcel)) - self._cod_due(before)
 
     def _cod_due(self, pieces: Counter[str]) -> int:
         rest, goods = without(self.lines, pieces), price(self.lines)
         return self.cod_due * (goods - price(rest)) // max(goods, 1) if rest else self.cod_due
-
-
-def _by_sku(picks: tuple[Pick, ...]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for pick in picks:
-        total[pick.sku] += pick.quantity
-    return dict(total)
 
 
 def opened(event: OrderReleased, now: datetime) -> Fulfillment:

@@ -71,6 +71,11 @@ class Shipment:
     canceled_at: datetime | None = None
     """When it was to stay here. One that left all the same has both this and `shipped_at`."""
 
+    @property
+    def kept_back(self) -> bool:
+        """True when it is to stay here, and nothing says that it left."""
+        return self.state is ShipmentState.CANCELED and self.shipped_at is None
+
 
 _RANK = {
     TrackingStatus.UNKNOWN: 0,

@@ -23,6 +23,7 @@ from shared.events.warehouse import (
     FulfillmentRefusal,
     FulfillmentRefused,
 )
+from shared.goods import as_pieces
 from shared.runtime.messages import Timer
 from shared.values import PaymentMethod, SkuQuantity
 
@@ -70,8 +71,7 @@ def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: str | None = None)
             after = FULFILLMENT.next(work.state, FulfillmentAllocated)
             assert after is not None
             desk.fulfillments.put(replace(work, state=after))
-            lines = tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in wanted.items())
-            desk.publish(FulfillmentAllocated(order_id=work.order_id, lines=lines))
+            desk.publish(FulfillmentAllocated(order_id=work.order_id, lines=as_pieces(wanted)))
             return True
         case Short(short):
             if work.state is FulfillmentState.BACKORDERED:
@@ -103,9 +103,8 @@ def wait_elsewhere(work: Fulfillment, desk: WarehouseDesk) -> None:
     rows = {sku: row for sku in wanted if (row := desk.backorders.get(f"{work.order_id}/{sku}")) is not None}
     short = missing(wanted, {sku: desk.level(sku).available for sku in wanted})
     lacks = {piece.sku for piece in short}
-    if (
-        not lacks
-    ):  # all is there, and some of it is being offered to others just now: its turn comes with them
+    if not lacks:
+        # all is there, and some of it is being offered to others just now: its turn comes with them
         lacks = rows.keys() | {sku for sku in wanted if desk.level(sku).offering}
     since = min(row.since for row in rows.values())
     for sku in sorted(lacks - rows.keys()):
@@ -158,9 +157,8 @@ def reallocate(timer: Reallocate, desk: WarehouseDesk) -> None:
         desk.levels.put(replace(level, offering=again))
     if again:
         desk.timers.set(timer, desk.now)
-    for sku in sorted(
-        elsewhere - {timer.sku}
-    ):  # who was served stood there too, before others that may have it now
+    # who was served stood there too, before others that may have it now
+    for sku in sorted(elsewhere - {timer.sku}):
         if desk.level(sku).available:
             offer(sku, desk)
 

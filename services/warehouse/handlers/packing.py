@@ -13,6 +13,7 @@ from services.warehouse.handlers.tracking import apply_early
 from services.warehouse.tables import Label, NumberRange
 from shared.events.inbox import HandOverScanned, PackScanned
 from shared.events.warehouse import FulfillmentPacked, LabelCreated, ShipmentShipped, TrackingStatus
+from shared.goods import as_pieces
 from shared.runtime.messages import Refused
 from shared.values import PaymentMethod, SkuQuantity
 
@@ -77,7 +78,7 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
 def _contents(event: PackScanned, work: Fulfillment) -> tuple[SkuQuantity, ...]:
     left = work.left_to_pack()
     if not event.lines:
-        return tuple(SkuQuantity(sku=sku, quantity=n) for sku, n in left.items())
+        return as_pieces(left)
     for place, line in enumerate(event.lines):
         if line.quantity > left.get(line.sku, 0):
             detail = f"{left.get(line.sku, 0)} of {line.sku} are left to pack, not {line.quantity}"
@@ -134,7 +135,7 @@ def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
         detail = "no parcel has this number; scan the tracking number on its label"
         raise Refused("unknown_parcel", detail, field="tracking_number", status=404)
     shipment, work = desk.shipments[label.shipment_id], desk.fulfillments[label.order_id]
-    if shipment.state is ShipmentState.CANCELED and shipment.shipped_at is None:
+    if shipment.kept_back:
         return _left_before_the_cancel(event, shipment, desk)
     if work.fetched_by_buyer and shipment.state is ShipmentState.SHIPPED:  # brought to another counter first
         return _fetched(event, shipment, desk)

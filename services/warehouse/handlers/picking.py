@@ -32,6 +32,7 @@ from shared.events.warehouse import (
     FulfillmentPickStarted,
     StockScrapped,
 )
+from shared.goods import by_sku
 from shared.runtime.messages import Refused
 from shared.values import MAX_PIECES
 
@@ -203,10 +204,7 @@ def _put_back(work: Fulfillment, found: tuple[CheckDifference, ...], desk: Wareh
             ]
             quantity = sum(pick.quantity for pick in gone)
             desk.publish(StockScrapped(sku=one.sku, quantity=quantity, reason=reason))
-    lost: Counter[str] = Counter()
-    for move in scrapped:
-        lost[move.sku] += move.quantity
-    if any(desk.level(sku).available < n for sku, n in lost.items()):
+    if any(desk.level(sku).available < n for sku, n in by_sku(scrapped).items()):
         return fall_short(had, desk, *scrapped)
     for pick in _gone(had.picks, work.picks):
         desk.move(desk.entry(pick.sku, MoveKind.PUT_BACK, pick.quantity, pick.location, work.order_id))

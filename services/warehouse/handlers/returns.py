@@ -12,6 +12,7 @@ from services.warehouse.handlers.scanning import judge_time
 from shared.events.aftersales import ReturnAuthorized
 from shared.events.inbox import ReturnInspectedScanned, ReturnReceivedScanned
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived, StockScrapped
+from shared.goods import by_sku
 from shared.lifecycle import NotAllowed
 from shared.runtime.messages import Refused
 
@@ -94,9 +95,7 @@ def _step(back: DockReturn, event: type) -> DockState:
 
 def _adds_up(event: ReturnInspectedScanned, back: DockReturn) -> None:
     """Every expected piece is accounted for; a wrong item stands for the piece that it came instead of."""
-    expected: Counter[str] = Counter()
-    for piece in back.lines:
-        expected[piece.sku] += piece.quantity
+    expected = by_sku(back.lines)
     found: Counter[str] = Counter()
     wrong = 0
     for line in event.lines:

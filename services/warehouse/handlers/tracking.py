@@ -115,14 +115,10 @@ def _apply(
     delivered = newly and status is TrackingStatus.DELIVERED and after.state is not ShipmentState.CANCELED
     if delivered:
         after = replace(after, cod_collected=shipment.cod_collected + cash)
-    if after.state is ShipmentState.READY and status in proof_of_leaving(after, desk):
+    if after.state is ShipmentState.READY and status in _proof_of_leaving(after, desk):
         after = replace(after, state=ShipmentState.SHIPPED, shipped_at=min(at, desk.now))
         leave(after, desk)
-    elif (
-        after.state is ShipmentState.CANCELED
-        and after.shipped_at is None
-        and status in proof_of_leaving(after, desk)
-    ):
+    elif after.kept_back and status in _proof_of_leaving(after, desk):
         after = replace(after, shipped_at=min(at, desk.now))
         left_although_canceled(after, desk)
     desk.shipments.put(after)
@@ -169,7 +165,7 @@ def _collected(shipment: Shipment, cash: int, at: datetime, desk: WarehouseDesk)
     return shipment
 
 
-def proof_of_leaving(shipment: Shipment, desk: WarehouseDesk) -> frozenset[TrackingStatus]:
+def _proof_of_leaving(shipment: Shipment, desk: WarehouseDesk) -> frozenset[TrackingStatus]:
     """Reports after which a parcel cannot be here any more; one that waits for its buyer at our counter is."""
     work = desk.fulfillments[shipment.order_id]
     at_counter = {TrackingStatus.AVAILABLE_FOR_PICKUP} if work.fetched_by_buyer else set[TrackingStatus]()
