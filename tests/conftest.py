@@ -10,6 +10,11 @@ import subprocess
 import pytest
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait, for what is away to be missed and for what is back to be found."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what is marked `planted` unless it is asked for, and `containers` unless it is asked for and can run."""
     for item in items:

@@ -21,12 +21,13 @@ from tests.poison.scene import Rows, logs, personal, settled, stored, unwell
 
 pytestmark = [pytest.mark.requirement("O1"), pytest.mark.timeout(240)]
 
-AT_ONCE = 16
+AT_ONCE = 4
+"""More make httpx slow, which looks at every connection for every request."""
 EVERY = 25
 """After so many requests a good order is handed in."""
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio.run makes one, which takes seconds for that many megabytes
 class Aftermath:
     """What the requests did."""
 

@@ -39,7 +39,7 @@ _ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.timeout(240)]
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio.run makes one, which takes seconds for that many megabytes
 class Aftermath:
     """What the poison did."""
 
