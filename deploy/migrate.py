@@ -1,7 +1,5 @@
 """Migrations of one service's database, and the protection that every version of it must have."""
 
-import asyncio
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,15 +9,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from deploy.waiting import Told, patiently
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-async def migrate(
-    service: str, url: str, *, patience: float = 60, waiting: Callable[[str, float], None] | None = None
-) -> None:
+async def migrate(service: str, url: str, *, patience: float = 60, waiting: Told | None = None) -> None:
     """Bring the database to the newest version, then protect it: append-only tables refuse UPDATE, DELETE and TRUNCATE from
     everyone, the service's user may not change tables (O12).
 
@@ -60,28 +57,19 @@ async def new_migration(service: str, url: str, message: str) -> None:
     await _run(url, lambda c: command.revision(_config(service, c), message=message, autogenerate=True), 5)
 
 
-async def _run(
-    url: str, work: Any, patience: float, waiting: Callable[[str, float], None] | None = None
-) -> None:
+async def _run(url: str, work: Any, patience: float, waiting: Told | None = None) -> None:
     # a host that swallows packets must leave time for another try
     engine = create_async_engine(
         f"postgresql+asyncpg://{url.partition('://')[2]}", connect_args={"timeout": 10}
     )
-    deadline = asyncio.get_running_loop().time() + patience
+
+    async def attempt() -> None:
+        async with engine.connect() as connection:
+            await connection.run_sync(work)
+            await connection.commit()
+
     try:
-        while True:
-            try:
-                async with engine.connect() as connection:
-                    await connection.run_sync(work)
-                    await connection.commit()
-                    return
-            except (OSError, DBAPIError) as error:
-                why, left = awaited(error), deadline - asyncio.get_running_loop().time()
-                if why is None or left < 0:
-                    raise
-                if waiting:
-                    waiting(why, left)
-                await asyncio.sleep(0.5)
+        await patiently(attempt, awaited, patience, waiting)
     finally:
         await engine.dispose()
 

@@ -3,10 +3,11 @@
 The one place that creates them, for the embedded stack, for the containers and for a database server that ops run.
 """
 
-import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import asyncpg
+
+from deploy.waiting import Told, patiently
 
 SERVICES = ("orders", "warehouse", "aftersales", "notify")
 
@@ -44,7 +45,7 @@ async def provision(
     passwords: Mapping[str, str],
     *,
     patience: float = 60,
-    waiting: Callable[[str, float], None] | None = None,
+    waiting: Told | None = None,
 ) -> None:
     """Create the roles and databases of all services, or give the roles new passwords; harmless to repeat.
 
@@ -87,19 +88,12 @@ async def _database(
 
 
 async def connect(
-    url: str, patience: float, waiting: Callable[[str, float], None] | None = None
+    url: str, patience: float, waiting: Told | None = None
 ) -> "asyncpg.Connection[asyncpg.Record]":
     """A connection, waiting up to `patience` seconds for a server that is starting."""
-    deadline = asyncio.get_running_loop().time() + patience
-    pause = 0.1
-    while True:
-        try:
-            return await asyncpg.connect(url, timeout=10)
-        except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
-            left = deadline - asyncio.get_running_loop().time()
-            if left < pause:
-                raise
-            if waiting:
-                waiting("it cannot be reached", left)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 3)
+    return await patiently(lambda: asyncpg.connect(url, timeout=10), _awaited, patience, waiting)
+
+
+def _awaited(error: Exception) -> str | None:
+    starting = (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
+    return "it cannot be reached" if isinstance(error, starting) else None

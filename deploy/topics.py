@@ -1,7 +1,5 @@
 """The topics: names, partitions and retention, in this one place."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -13,6 +11,8 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
+
+from deploy.waiting import Told, patiently
 
 DAY = 24 * 3600 * 1000
 PARTITIONS = 12
@@ -54,7 +54,7 @@ async def create_topics(
     partitions: int = PARTITIONS,
     replication: int = 1,
     patience: float = 60,
-    waiting: Callable[[str, float], None] | None = None,
+    waiting: Told | None = None,
 ) -> list[str]:
     """Create the topics that are missing; returns their names. Topics that exist stay as they are.
 
@@ -62,25 +62,19 @@ async def create_topics(
     is starting register one by one; `waiting` is told each time why, and how many seconds are left. Raises KafkaError when
     they do not come or refuse a topic.
     """
-    deadline, pause = asyncio.get_running_loop().time() + patience, 0.1
-    while True:
+
+    async def attempt() -> list[str]:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
         try:
             await admin.start()
             return await _create_missing(admin, topics(partitions), replication)
-        except (KafkaError, OSError) as error:
-            why, left = awaited(error), deadline - asyncio.get_running_loop().time()
-            if why is None or left < pause:
-                raise
-            if waiting:
-                waiting(why, left)
         finally:
             await admin.close()
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, 3)
+
+    return await patiently(attempt, awaited, patience, waiting)
 
 
-def awaited(error: BaseException) -> str | None:
+def awaited(error: Exception) -> str | None:
     """What is waited for after this error of a starting cluster, or one of whose nodes has just gone; None for any other."""
     if isinstance(error, OSError | KafkaConnectionError):
         return "it cannot be reached"

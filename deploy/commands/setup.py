@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
 import asyncpg
@@ -17,6 +17,7 @@ from deploy import topics as kafka
 from deploy.provision import SERVICES
 from deploy.provision import provision as run_provision
 from deploy.settings import MigrateSettings, ProvisionSettings, TopicSettings
+from deploy.waiting import Told
 from shared.runtime.settings import load
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ def _database(url: str) -> str:
     return f"the database at {where.host or 'localhost'}:{where.port or 5432}"
 
 
-def _telling(part: str) -> Callable[[str, float], None]:
+def _telling(part: str) -> Told:
     """Says that a part is waited for, once for each reason."""
     told = set()
 
