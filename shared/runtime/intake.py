@@ -6,7 +6,6 @@ the turn's commit. No exception leaves the subscriber: a database that is away i
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from itertools import chain
@@ -16,7 +15,7 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import KafkaAckableMessage
@@ -24,9 +23,10 @@ from faststream.kafka.message import KafkaAckableMessage
 from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock
 from shared.runtime.decoding import Decoding, raw_of
+from shared.runtime.gathering import BREATH, Gathering, Read
 from shared.runtime.member import end_heartbeats, leave
 from shared.runtime.messages import Incoming
-from shared.runtime.places import ANSWER_SECONDS, LOOK_SECONDS, Places, without
+from shared.runtime.places import ANSWER_SECONDS, Places, without
 from shared.runtime.records import read_all_names
 from shared.runtime.settings import Settings
 from shared.runtime.store import Unavailable
@@ -35,13 +35,8 @@ from shared.runtime.turn import Turns
 log = structlog.get_logger(__name__)
 
 CLOCK_TOPIC = "clock"
-WAIT_MS = 1000
-"""Of one look for records; it ends when there are some."""
-BREATH = 0.03
-"""Seconds after a small turn before the next may begin: what comes meanwhile shares it, and a turn costs as much as many
-events. The first event after a rest is not kept waiting."""
 SMALL = 50
-"""Messages of a turn that others might as well have shared."""
+"""Messages of a turn that others might as well have shared: the next begins a breath later."""
 STOP_SECONDS = 20
 """How long a stop waits for the turn in progress."""
 AGAIN_SECONDS = 2.0
@@ -70,7 +65,6 @@ class Intake:
         """How long a rebalance waits for the turn in progress. The group waits for us as long as a session lasts, and up to a
         quarter of that is over when we hear of it; whoever comes too late is left out and joins anew."""
         self._kafka = settings.kafka
-        self._batch = settings.kafka_batch
         service = turns.service
         read_all_names()
         end_heartbeats()
@@ -100,6 +94,9 @@ class Intake:
         self.subscriber = subscriber(self._take)
         self._consumer_of = subscriber
         self.places = Places(service.name, service.topics, lambda: self.consumer)
+        self._gathering = Gathering(self.places, service.hears, settings.kafka_batch)
+        self._reads: list[Read] = []
+        """What the batch in hand was gathered from."""
         if (
             clock is not None
         ):  # without a group: every replica follows every tick, from the first on after a restart
@@ -193,21 +190,9 @@ class Intake:
             return f"Kafka does not answer: {type(error).__name__}"
         return None
 
-    async def _next(self, consumer: Any) -> tuple[Any, ...]:
-        """The next records, as soon as there are any. FastStream's own way sleeps as long after a look that found nothing as it
-        looked, deaf to what comes."""
-        try:
-            found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._batch)
-        except (KafkaError, ConsumerStoppedError):
-            raise  # FastStream knows what to do
-        except (
-            Exception
-        ):  # it would begin a new loop at once, say nothing, and count the old one as stopped for ever
-            log.exception("reading failed", service=self.turns.service.name)
-            await asyncio.sleep(LOOK_SECONDS)
-            return ()
-        self.places.given.update({(p.topic, p.partition): r[-1].offset + 1 for p, r in found.items()})
-        return tuple(chain(*found.values()))
+    async def _next(self, consumer: Any) -> tuple[ConsumerRecord, ...]:
+        self._reads = await self._gathering.next(consumer)
+        return tuple(chain.from_iterable(read.records for read in self._reads))
 
     async def _parse(self, records: Any, original: Callable[..., Awaitable[KafkaMessage]]) -> KafkaMessage:
         """Never looks into headers: a null or binary one would fail the whole batch."""
@@ -224,29 +209,27 @@ class Intake:
 
     async def _take(self, body: list[bytes]) -> None:
         """Decode a batch while the turn before is still with the database, then begin its own: one at a time, in order."""
-        message = self.broker.context.get_local("message")
-        records: Sequence[ConsumerRecord] = message.raw_message
-        lives, taken = self.places.lives.copy(), self.places.taken
-        messages = [self.decode(raw_of(r)) for r in records]
+        decoded = [(read, [self.decode(raw_of(r)) for r in read.records]) for read in self._reads]
         await self._busy.acquire()
-        if self.places.taken != taken:  # not ours any more; whoever has them now reads them again
+        # of what was taken away meanwhile nothing is ours any more; whoever has it now reads it again
+        ours = [(read, messages) for read, messages in decoded if read.taken == self.places.taken]
+        if not ours:
             self._busy.release()
             return
         self.batches += 1
-        self._turn = asyncio.create_task(self._finish(records, messages, lives), name="intake turn")
+        self._turn = asyncio.create_task(self._finish(ours), name="intake turn")
 
-    async def _finish(
-        self, records: Sequence[ConsumerRecord], messages: list[Incoming], lives: Counter[str]
-    ) -> None:
+    async def _finish(self, batch: list[tuple[Read, list[Incoming]]]) -> None:
         """The turn of a batch, then its offsets."""
         try:
-            await self._apply(messages)
+            await self._apply([message for _, messages in batch for message in messages])
         except asyncio.CancelledError:
             self._busy.release()
             raise  # whatever else would end it: a batch that was not applied is not passed over by the next
         try:
-            await self.places.commit(records, lives)
-            if len(records) < SMALL:
+            for read, _ in batch:
+                await self.places.commit(read.records, read.lives)
+            if sum(len(messages) for _, messages in batch) < SMALL:
                 await asyncio.sleep(BREATH)
         finally:
             self._busy.release()
