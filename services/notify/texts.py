@@ -24,8 +24,8 @@ from shared.values import Locale
 TEMPLATES = Path(__file__).parent / "templates"
 
 BUYER = (
-    "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "return_received",
-    "refund_requested", "case_rejected",
+    "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "returned_parcel",
+    "return_received", "refund_requested", "case_rejected",
 )  # fmt: skip
 STAFF = ("escalated", "payment_anomaly", "canceled_left", "event_parked")
 TIMES = frozenset(

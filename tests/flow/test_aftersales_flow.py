@@ -238,6 +238,36 @@ async def test_an_order_of_two_parcels_that_both_come_back_is_canceled_with_the_
     assert refunds(town) == [5000, 5000]
 
 
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_buyer_whose_prepaid_parcel_turned_round_hears_each_step_of_it_once(
+    town: Town, lost: bool
+) -> None:
+    number = await town.ship(await town.release())
+    before = town.letters()
+    await town.track(number, "return_to_sender")
+    await town.track(number, "return_to_sender")
+    told = ["returned_parcel"]
+    assert town.letters() == sorted(before + told)
+    if lost:
+        await town.pass_time(timedelta(days=15))
+    else:
+        await dock(town, town.said(CaseOpened)[0].case_id)
+        told.append("return_received")
+    assert town.letters() == sorted([*before, *told, "refund_requested", "canceled"])
+
+
+@pytest.mark.requirement("N1")
+async def test_who_canceled_or_has_not_paid_hears_nothing_new_when_the_parcel_turns_round(town: Town) -> None:
+    for number, parts in (("T-1", {}), ("T-2", {"payment_method": PaymentMethod.COD})):
+        tracking = await town.ship(await town.release(number, **parts))
+        if not parts:
+            await town.outside(cancel())
+        before = town.letters()
+        await town.track(tracking, "return_to_sender")
+        assert town.letters() == before
+
+
 @pytest.mark.requirement("A1")
 async def test_a_refused_cod_parcel_comes_back_and_costs_the_buyer_nothing(town: Town) -> None:
     order = await town.release(payment_method=PaymentMethod.COD)

@@ -91,6 +91,7 @@ def for_buyers() -> dict[str, Event]:
         "canceled": canceled(),
         "expired": orders.OrderExpired(order_id=ORDER, refund=MONEY),
         "return_authorized": authorized(),
+        "returned_parcel": authorized(aftersales.CaseKind.RETURNED_PARCEL),
         "return_received": warehouse.ReturnReceived(order_id=ORDER, case_id="c-1"),
         "refund_requested": aftersales.RefundRequested(
             order_id=ORDER, case_id="c-1", amount=MONEY, reason="return"
