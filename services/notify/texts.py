@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
+from services.notify.words import in_words
 from shared.money import in_units
 from shared.values import Locale
 
@@ -89,7 +90,8 @@ class Texts:
     def render(self, template: str, locale: Locale, facts: Mapping[str, Any]) -> Text:
         """Subject and body. Raises TemplateError when a fact is missing."""
         values = {name: self._shown(name, value, locale) for name, value in facts.items()} | {
-            "shop": self.shop
+            "shop": self.shop,
+            "said": in_words(facts, locale),
         }
         whole = self.environment.get_template(f"{locale.value}/{template}.txt").render(values)
         subject, _, body = whole.partition("\n")

@@ -74,7 +74,7 @@ def parked(kind: Any = orders.OrderEventParked, service: str = "orders") -> Any:
 def escalated() -> orders.OrderEscalated:
     """A deadline was missed."""
     return orders.OrderEscalated(
-        order_id=ORDER, overdue=orders.Overdue.SHIP_BY, due=START, held_by="warehouse"
+        order_id=ORDER, overdue=orders.Overdue.SHIP_BY, due=START, held_by="warehouse: picking"
     )
 
 
