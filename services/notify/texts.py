@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale as Language
-from babel.dates import format_datetime
+from babel.dates import format_date, format_time
 from babel.numbers import format_currency
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.exceptions import TemplateError
@@ -29,10 +29,10 @@ BUYER = (
     "return_received", "refund_requested", "case_rejected",
 )  # fmt: skip
 STAFF = ("escalated", "payment_anomaly", "canceled_left", "event_parked")
-TIMES = frozenset(
-    {"answer_by", "return_by", "delivered_at", "shipped_at", "expected_at", "due", "left_at", "canceled_at"}
-)
+TIMES = frozenset({"answer_by", "return_by", "delivered_at", "shipped_at", "due", "left_at", "canceled_at"})
 """Facts that are instants. By name, one by one: `held_by` and `overdue` sound like times and are none."""
+DAYS = frozenset({"expected_at"})
+"""Of these only the day is told (N1): nobody expects a parcel at a second."""
 
 LOCALES = {locale: Language.parse(locale.value, sep="-") for locale in Locale}
 """Babel's, parsed once: it would do so for every date otherwise."""
@@ -107,10 +107,13 @@ class Texts:
         if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
             amount = in_units(value["amount"], value["currency"])
             return format_currency(amount, value["currency"], locale=LOCALES[locale])
-        if isinstance(value, str) and name in TIMES:
-            return format_datetime(
-                datetime.fromisoformat(value), "medium", tzinfo=self.zone, locale=LOCALES[locale]
-            )
+        if isinstance(value, str) and (name in TIMES or name in DAYS):
+            at, language = datetime.fromisoformat(value).astimezone(self.zone), LOCALES[locale]
+            day = format_date(at, "medium", locale=language)
+            if name in DAYS:
+                return day
+            time = format_time(at, "short", tzinfo=self.zone, locale=language)
+            return str(language.datetime_formats["medium"]).format(time, day)
         return value
 
 

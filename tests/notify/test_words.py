@@ -92,3 +92,52 @@ def test_cash_of_the_courier_is_called_cash(locale: Locale, payment_id: str) -> 
     told = facts | {"number": "T-1", "name": ""}
     body = Texts("Tea House", "Asia/Shanghai").render("payment_anomaly", locale, told).body
     assert body.startswith(("Cash on delivery: CN¥120.00", "货到付款金额"))
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("template", ["shipped", "delivered"])
+def test_of_several_parcels_no_letter_says_that_one_is_the_whole_order(template: str) -> None:
+    texts, facts = Texts("Tea House", "Asia/Shanghai"), for_buyers()[template].model_dump(mode="json")
+    for last, subject in ((False, "A parcel of order T-1 "), (True, "Order T-1 ")):
+        told = facts | {"last": last, "number": "T-1", "name": "Wang Fang"}
+        text = texts.render(template, Locale.EN, told)
+        assert text.subject.startswith(subject)
+        assert ("review" in text.body) == (last and template == "delivered")
+
+
+@pytest.mark.requirement("N1")
+def test_a_buyer_is_told_the_day_on_which_a_parcel_is_expected_and_no_seconds() -> None:
+    facts = for_buyers()["shipped"].model_dump(mode="json") | {"number": "T-1", "name": "Wang Fang"}
+    bodies = [Texts("Tea House", "Asia/Shanghai").render("shipped", locale, facts).body for locale in Locale]
+    assert "2026年3月5日前后" in bodies[0]
+    assert "around Mar 5, 2026." in bodies[1]
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize(
+    ("locale", "why"), [(Locale.EN, "since its parcel was returned"), (Locale.ZH_CN, "因包裹已退回")]
+)
+def test_a_buyer_who_canceled_nothing_is_told_why_the_order_ends(locale: Locale, why: str) -> None:
+    facts = for_buyers()["canceled"].model_dump(mode="json") | {
+        "number": "T-1",
+        "name": "",
+        "refund_due": False,
+    }
+    texts = Texts("Tea House", "Asia/Shanghai")
+    for reason, told in (
+        ("returned_parcel", True),
+        ("refused_cod", True),
+        ("late_cancel", False),
+        ("no need", False),
+    ):
+        assert (why in texts.render("canceled", locale, facts | {"reason": reason}).body) == told
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize(("locale", "finance"), [(Locale.EN, "finance"), (Locale.ZH_CN, "财务")])
+def test_only_the_letter_about_a_refund_says_that_finance_has_it(locale: Locale, finance: str) -> None:
+    texts = Texts("Tea House", "Asia/Shanghai")
+    for template, event in for_buyers().items():
+        facts = event.model_dump(mode="json", exclude={"personal"})
+        told = facts | {"number": "T-1", "name": "Wang Fang", "refund_due": "refund" in facts}
+        assert (finance in texts.render(template, locale, told).body) == (template == "refund_requested")
