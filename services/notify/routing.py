@@ -42,6 +42,7 @@ PLANS: dict[type[Event], Plan] = {
     orders.OrderEscalated: Plan("escalated", "staff"),
     orders.PaymentAnomalyFound: Plan("payment_anomaly", "staff"),
     warehouse.CanceledShipmentLeft: Plan("canceled_left", "staff"),
+    aftersales.ApprovalRequested: Plan("approval_requested", "staff"),
     orders.OrderEventParked: Plan("event_parked", "staff"),
     warehouse.WarehouseEventParked: Plan("event_parked", "staff"),
     aftersales.AftersalesEventParked: Plan("event_parked", "staff"),

@@ -28,7 +28,7 @@ BUYER = (
     "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "returned_parcel",
     "return_received", "refund_requested", "case_rejected",
 )  # fmt: skip
-STAFF = ("escalated", "payment_anomaly", "canceled_left", "event_parked")
+STAFF = ("escalated", "payment_anomaly", "canceled_left", "approval_requested", "event_parked")
 TIMES = frozenset({"answer_by", "return_by", "delivered_at", "shipped_at", "due", "left_at", "canceled_at"})
 """Facts that are instants. By name, one by one: `held_by` and `overdue` sound like times and are none."""
 DAYS = frozenset({"expected_at"})

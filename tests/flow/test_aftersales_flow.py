@@ -8,6 +8,7 @@ import pytest
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from shared.events import inbox
 from shared.events.aftersales import (
+    ApprovalRequested,
     CaseApproved,
     CaseClosed,
     CaseKind,
@@ -320,3 +321,16 @@ async def test_after_sales_that_was_away_reads_the_topics_in_any_order(town: Tow
     await dock(town, case.case_id)
     assert refunds(town) == [10000]
     assert town.parked() == []
+
+
+@pytest.mark.requirement("N2")
+async def test_staff_hear_once_of_each_case_that_waits_for_a_person(town: Town) -> None:
+    order = await delivered(town, lines=lines(("TEA", 2, 80000)))
+    assert "approval_requested" not in town.letters("staff")
+    case_id = (await town.outside(asks(), actor=SHOP)).answer["case_id"]
+    assert town.letters("staff").count("approval_requested") == 1
+    await town.ask("aftersales", ApproveCase(case_id=case_id), SUPERVISOR)
+    await town.ask("aftersales", OpenRefund(order_id=order, amount=2000, reason="a dent"), AGENT)
+    assert town.letters("staff").count("approval_requested") == 2
+    heard = [h.type for h in town.benches["orders"].store.ledgers["heard"]]
+    assert heard.count(ApprovalRequested.wire_type) == 2

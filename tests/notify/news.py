@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.events import aftersales, orders, warehouse
 from shared.events.base import Event
-from shared.values import DeliveryMethod, Locale, Money, PaymentMethod, SkuQuantity
+from shared.values import DeliveryMethod, Locale, Money, PaymentMethod, Role, SkuQuantity
 from tests.builders import PERSONAL, lines
 from tests.harness import START
 
@@ -119,11 +119,21 @@ def left_although_canceled() -> warehouse.CanceledShipmentLeft:
     )
 
 
+def approval_requested(**parts: Any) -> aftersales.ApprovalRequested:
+    """A case of it waits for a person."""
+    known: dict[str, Any] = {
+        "order_id": ORDER, "case_id": "c-2", "kind": aftersales.CaseKind.REFUND_ONLY, "amount": MONEY,
+        "needs": Role.BACK_OFFICE, "reason": aftersales.MoneyQuestion.CAME_BACK_LATE, "earlier_case": "c-1",
+    }  # fmt: skip
+    return aftersales.ApprovalRequested(**(known | parts))
+
+
 def for_staff() -> dict[str, Event]:
     """Every event that staff are told of, by its template (N2)."""
     return {
         "escalated": escalated(),
         "payment_anomaly": anomaly(),
         "canceled_left": left_although_canceled(),
+        "approval_requested": approval_requested(),
         "event_parked": parked(),
     }

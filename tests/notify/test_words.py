@@ -11,18 +11,20 @@ from services.notify.texts import Text, Texts
 from services.notify.words import WORDS, in_words
 from services.orders.domain.order import Fulfillment, HoldEntry, Order, OrderStatus
 from services.orders.handlers import service as orders
-from shared.events.aftersales import RejectReason
+from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason, ReturnReason
 from shared.events.base import EVENT_TYPES
 from shared.events.orders import Hold, Overdue, PaymentAnomaly
-from shared.values import Locale
+from shared.values import Locale, Role
 from tests.builders import oid, submitted
 from tests.harness import START, Bench
-from tests.notify.news import ORDER, for_buyers, for_staff
+from tests.notify.news import ORDER, approval_requested, for_buyers, for_staff
 
 CODES: dict[str, set[str]] = {
     "overdue": set(Overdue),
     "anomaly": set(PaymentAnomaly),
-    "reason": set(RejectReason),
+    "reason": {*RejectReason, *ReturnReason, *MoneyQuestion},
+    "kind": set(CaseKind),
+    "needs": set(Role),
     "service": {name.split(".")[0] for name in EVENT_TYPES if name.endswith(".event_parked.v1")},
 }
 """What each fact that has words can hold; of who has an order, see below."""
@@ -141,3 +143,24 @@ def test_only_the_letter_about_a_refund_says_that_finance_has_it(locale: Locale,
         facts = event.model_dump(mode="json", exclude={"personal"})
         told = facts | {"number": "T-1", "name": "Wang Fang", "refund_due": "refund" in facts}
         assert (finance in texts.render(template, locale, told).body) == (template == "refund_requested")
+
+
+@pytest.mark.requirement("N2")
+@pytest.mark.parametrize(
+    ("reason", "earlier", "told"),
+    [
+        ("came_back_late", "c-1", " Reason: the goods came back after their time was up (see case c-1)."),
+        ("a dent in the tin", None, " Reason: a dent in the tin."),
+        ("", None, ""),
+    ],
+)
+def test_who_approves_reads_for_whom_a_case_waits_and_why(
+    reason: str, earlier: str | None, told: str
+) -> None:
+    event = approval_requested(reason=reason, earlier_case=earlier)
+    facts = event.model_dump(mode="json") | {"number": "T-1", "name": ""}
+    text = Texts("Tea House", "Asia/Shanghai").render("approval_requested", Locale.EN, facts)
+    assert text.subject == "[Approval] order T-1: a refund without goods, CN¥100.00"
+    begin, _, end = text.body.partition(told or " for the buyer.")
+    assert begin.startswith("Case c-2 of order T-1 waits for the back office: ")
+    assert end == " Please approve or reject it; nobody decides about their own request."
