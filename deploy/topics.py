@@ -35,16 +35,19 @@ class Topic:
     name: str
     partitions: int
     retention_ms: int
+    stamped: bool = False
+    """True where the time of a record is when Kafka took it, not what its sender says."""
 
 
 def topics(partitions: int = PARTITIONS) -> list[Topic]:
     """All topics.
 
     Kafka need not keep records for ever: the event logs do. Retention is long enough for a service that was away over a long
-    weekend and holidays, and is how personal data leaves Kafka (X4).
+    weekend and holidays, and is how personal data leaves Kafka (X4). Whether a token was good when its record was sent is told
+    by the record's time: no stranger's clock says how long a token counts, or how long a record is kept.
     """
     owners = [Topic(name, partitions, 14 * DAY) for name in OWNERS]
-    inboxes = [Topic(name, partitions, 7 * DAY) for name in INBOXES]
+    inboxes = [Topic(name, partitions, 7 * DAY, stamped=True) for name in INBOXES]
     return [*owners, *inboxes, Topic(CLOCK, 1, 7 * DAY)]
 
 
@@ -102,6 +105,8 @@ async def _create_missing(admin: AIOKafkaAdminClient, wanted: list[Topic], repli
 
 def _new(topic: Topic, replication: int) -> NewTopic:
     config = {"retention.ms": str(topic.retention_ms)}
+    if topic.stamped:  # the embedded broker takes the setting and goes on with the senders' times
+        config["message.timestamp.type"] = "LogAppendTime"
     if replication >= 3:  # what is acknowledged outlives the loss of a node
         config["min.insync.replicas"] = "2"
     return NewTopic(topic.name, topic.partitions, replication, topic_configs=config)

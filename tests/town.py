@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from services.aftersales.handlers import service as aftersales
+from services.notify.handlers import service as notify
 from services.orders.handlers import service as orders
 from services.warehouse.domain.courier import load_couriers
 from services.warehouse.handlers import service as warehouse
@@ -31,6 +32,7 @@ class Town:
             "orders": Bench(orders(), start),
             "warehouse": Bench(warehouse(COURIERS), start),
             "aftersales": Bench(aftersales(), start),
+            "notify": Bench(notify(), start),
         }
         self._sent: dict[str, int] = dict.fromkeys(self.benches, 0)
         self._scans = 0
@@ -173,6 +175,11 @@ class Town:
     def said(self, kind: type[Event]) -> list[Any]:
         """All published events of a class."""
         return [e for b in self.benches.values() for e in b.said_of(kind)]
+
+    def letters(self, audience: str = "buyer") -> list[str]:
+        """The templates of what people are written."""
+        letters = self.benches["notify"].store.rows("messages")
+        return sorted(m.template for m in letters if m.audience == audience)
 
     def parked(self) -> list[Any]:
         """Everything that any service set aside."""

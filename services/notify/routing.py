@@ -14,6 +14,7 @@ NECESSARY = (
     "canceled",
     "expired",
     "return_authorized",
+    "returned_parcel",
     "refund_requested",
     "case_rejected",
 )
@@ -41,6 +42,7 @@ PLANS: dict[type[Event], Plan] = {
     orders.OrderEscalated: Plan("escalated", "staff"),
     orders.PaymentAnomalyFound: Plan("payment_anomaly", "staff"),
     warehouse.CanceledShipmentLeft: Plan("canceled_left", "staff"),
+    aftersales.ApprovalRequested: Plan("approval_requested", "staff"),
     orders.OrderEventParked: Plan("event_parked", "staff"),
     warehouse.WarehouseEventParked: Plan("event_parked", "staff"),
     aftersales.AftersalesEventParked: Plan("event_parked", "staff"),
@@ -51,8 +53,10 @@ PLANS: dict[type[Event], Plan] = {
 def plan_for(event: Event) -> Plan | None:
     """What an event calls for. Nothing where it asks the buyer for what they cannot do, or tells what they just did."""
     match event:
-        case aftersales.ReturnAuthorized(kind=CaseKind.RETURNED_PARCEL | CaseKind.REFUSED_COD):
-            return None  # the courier brings the goods; the buyer never had them
+        case aftersales.ReturnAuthorized(kind=CaseKind.RETURNED_PARCEL):
+            return Plan("returned_parcel", "buyer")  # the courier brings the goods; the buyer never had them
+        case aftersales.ReturnAuthorized(kind=CaseKind.REFUSED_COD):
+            return None  # nor paid for them
         case warehouse.ShipmentShipped(delivery_method=DeliveryMethod.SELF_PICKUP):
             return None  # the buyer takes it over the counter at this moment
     return PLANS.get(type(event))

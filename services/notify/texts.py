@@ -12,26 +12,27 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale as Language
-from babel.dates import format_datetime
+from babel.dates import format_date, format_time
 from babel.numbers import format_currency
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
+from services.notify.words import in_words
 from shared.money import in_units
 from shared.values import Locale
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 BUYER = (
-    "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "return_received",
-    "refund_requested", "case_rejected",
+    "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "returned_parcel",
+    "return_received", "refund_requested", "case_rejected",
 )  # fmt: skip
-STAFF = ("escalated", "payment_anomaly", "canceled_left", "event_parked")
-TIMES = frozenset(
-    {"answer_by", "return_by", "delivered_at", "shipped_at", "expected_at", "due", "left_at", "canceled_at"}
-)
+STAFF = ("escalated", "payment_anomaly", "canceled_left", "approval_requested", "event_parked")
+TIMES = frozenset({"answer_by", "return_by", "delivered_at", "shipped_at", "due", "left_at", "canceled_at"})
 """Facts that are instants. By name, one by one: `held_by` and `overdue` sound like times and are none."""
+DAYS = frozenset({"expected_at"})
+"""Of these only the day is told (N1): nobody expects a parcel at a second."""
 
 LOCALES = {locale: Language.parse(locale.value, sep="-") for locale in Locale}
 """Babel's, parsed once: it would do so for every date otherwise."""
@@ -89,7 +90,8 @@ class Texts:
     def render(self, template: str, locale: Locale, facts: Mapping[str, Any]) -> Text:
         """Subject and body. Raises TemplateError when a fact is missing."""
         values = {name: self._shown(name, value, locale) for name, value in facts.items()} | {
-            "shop": self.shop
+            "shop": self.shop,
+            "said": in_words(facts, locale),
         }
         whole = self.environment.get_template(f"{locale.value}/{template}.txt").render(values)
         subject, _, body = whole.partition("\n")
@@ -105,10 +107,13 @@ class Texts:
         if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
             amount = in_units(value["amount"], value["currency"])
             return format_currency(amount, value["currency"], locale=LOCALES[locale])
-        if isinstance(value, str) and name in TIMES:
-            return format_datetime(
-                datetime.fromisoformat(value), "medium", tzinfo=self.zone, locale=LOCALES[locale]
-            )
+        if isinstance(value, str) and (name in TIMES or name in DAYS):
+            at, language = datetime.fromisoformat(value).astimezone(self.zone), LOCALES[locale]
+            day = format_date(at, "medium", locale=language)
+            if name in DAYS:
+                return day
+            time = format_time(at, "short", tzinfo=self.zone, locale=language)
+            return str(language.datetime_formats["medium"]).format(time, day)
         return value
 
 

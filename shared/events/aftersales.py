@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from shared.events.base import Event, EventParked, MessageRefused
-from shared.values import Code, Money, SkuQuantity, Text, Time
+from shared.values import Code, Money, Role, SkuQuantity, Text, Time
 
 
 class CaseKind(StrEnum):
@@ -39,6 +39,14 @@ class ReturnReason(StrEnum):
     OTHER = "other"
 
 
+class MoneyQuestion(StrEnum):
+    """Why after-sales itself asks a person whether the buyer gets money back (A2, A6)."""
+
+    CAME_BACK_LATE = "came_back_late"
+    CASH_COLLECTED = "cash_collected"
+    NOT_IN_PARCEL = "not_in_parcel"
+
+
 class CaseOpened(Event, type="aftersales.case_opened.v1", subject="order_id"):
     """A case was opened for the order (A1)."""
 
@@ -46,6 +54,22 @@ class CaseOpened(Event, type="aftersales.case_opened.v1", subject="order_id"):
     case_id: Code
     kind: CaseKind
     reason: Text
+
+
+class ApprovalRequested(Event, type="aftersales.approval_requested.v1", subject="order_id"):
+    """A case waits until a person grants or refuses it, for no rule may (A3); said once for each such case."""
+
+    order_id: Code
+    case_id: Code
+    kind: CaseKind
+    amount: Money
+    """What the buyer would get back."""
+    needs: Role
+    """The lowest role that may decide; nobody does about their own request."""
+    reason: Text
+    """A `ReturnReason`, a `MoneyQuestion`, or an agent's own words."""
+    earlier_case: Code | None
+    """The case that left the question open."""
 
 
 class CaseApproved(Event, type="aftersales.case_approved.v1", subject="order_id"):

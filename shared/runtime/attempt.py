@@ -30,7 +30,7 @@ _STRAIGHT = {_KAFKA, _HTTP}
 _Needing = tuple[Incoming, Iterator[Want | tuple[Want, ...]]]
 _REUSED = Refused(
     "id_reused",
-    "this id was used before for another message, done or refused; send this one with an id of its own",
+    "this id was used before for another message; send this one with an id of its own",
     field="id",
 )
 
@@ -168,6 +168,9 @@ class Attempt(Generic[D]):
         if cursor.state is _FAILED or (sequence is None and cursor.state is not _FLOWING):
             if sequence is None:  # its id may have been forgotten since it was parked and skipped
                 self._there(self.books.parked.want(parked_key(incoming)))
+                there = self.books.parked.known.get(parked_key(incoming))
+                if there and there.queue and there.digest and there.digest != incoming.digest.hex():
+                    return self._reused(incoming)
             return self.keeper.park(
                 incoming, ParkedState.QUEUED, "an earlier message of its stream is parked"
             )
@@ -181,15 +184,19 @@ class Attempt(Generic[D]):
         if seen is None:
             return None
         if seen.digest and seen.digest != incoming.digest:
-            second = f"{seen_key(incoming)}#{incoming.digest.hex()[:16]}"
-            self._there(self.books.inbox.want(second))
-            if self.books.inbox.get(second) is None:
-                self.books.inbox.put(Seen(second, incoming.digest, self.now, Status.REFUSED, None))
-                return self.keeper.refuse(incoming, _REUSED, remember=False)
-            return Outcome(Status.DUPLICATE, refusal=_REUSED)
+            return self._reused(incoming)
         if seen.status == Status.REFUSED:
             return Outcome(Status.DUPLICATE, refusal=Refused(**seen.answer))
         return Outcome(Status.DUPLICATE, answer=seen.answer)
+
+    def _reused(self, incoming: Incoming) -> Outcome:
+        """Its id is that of another message, done, refused or parked: its sender is told, of each such body once."""
+        second = f"{seen_key(incoming)}#{incoming.digest.hex()[:16]}"
+        self._there(self.books.inbox.want(second))
+        if self.books.inbox.get(second) is None:
+            self.books.inbox.put(Seen(second, incoming.digest, self.now, Status.REFUSED, None))
+            return self.keeper.refuse(incoming, _REUSED, remember=False)
+        return Outcome(Status.DUPLICATE, refusal=_REUSED)
 
     def _handle(self, incoming: Incoming) -> Outcome:
         try:

@@ -62,7 +62,7 @@ class Tokens:
         """Whose token it is. Raises Refused (401) with `token_invalid` or `token_expired`.
 
         `sent` is when the record was sent that holds it: it may have waited for us (X1), and its token was good then. That time
-        is its sender's word, so it is believed for no longer than a record can wait.
+        is its sender's word where a topic was not made as we make them, so it is believed for no longer than a record can wait.
         """
         actor, expires = self._known.get(token) or self._read(token)
         now, until = time.time(), expires + LEEWAY

@@ -4,10 +4,10 @@ import pytest
 
 from services.aftersales.domain.case import CASE, CaseState
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, OpenReturn, RejectCase
-from shared.events.aftersales import RejectReason, ReturnReason
+from shared.events.aftersales import ApprovalRequested, RejectReason, ReturnReason
 from shared.runtime.messages import Outcome
 from shared.values import Actor, ActorKind, Role
-from tests.aftersales.desk import Shop, goods
+from tests.aftersales.desk import DAY, Shop, goods
 from tests.builders import lines
 from tests.harness import AGENT, SUPERVISOR
 
@@ -150,3 +150,29 @@ async def test_cases_and_orders_that_do_not_exist_are_not_found(shop: Shop) -> N
 def test_every_case_state_but_the_last_leads_on() -> None:
     leads = {state for state, _ in CASE.moves}
     assert leads == set(CaseState) - {CaseState.CLOSED}
+
+
+@pytest.mark.requirement("A3")
+@pytest.mark.parametrize(("amount", "needs"), [(100_000, Role.ORDINARY), (100_001, Role.BACK_OFFICE)])
+async def test_that_a_case_waits_is_said_once_with_who_may_decide(
+    shop: Shop, amount: int, needs: Role
+) -> None:
+    case_id = await refund(shop, amount)
+    said = shop.bench.said_of(ApprovalRequested)
+    assert [(e.case_id, e.amount.amount, e.needs, e.reason) for e in said] == [
+        (case_id, amount, needs, "a dent")
+    ]
+    await shop.bench.ask(ApproveCase(case_id=case_id), actor=SUPERVISOR)
+    assert len(shop.bench.said_of(ApprovalRequested)) == 1
+
+
+@pytest.mark.requirement("A3")
+async def test_of_a_case_that_a_rule_decides_nobody_is_asked() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.delivered()
+    await shop.asks(TEA=1)
+    await shop.bench.pass_time(30 * DAY)
+    await shop.asks(TEA=1)
+    assert [shop.case(n).state for n in (1, 2)] == ["closed", "closed"]
+    assert shop.bench.said_of(ApprovalRequested) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from services.aftersales.handlers.asked import ApproveCase, RejectCase
-from shared.events.aftersales import CaseKind, CaseRejected, RejectReason
+from shared.events.aftersales import ApprovalRequested, CaseKind, CaseRejected, MoneyQuestion, RejectReason
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived
 from tests.aftersales.desk import DAY, Shop
 from tests.harness import SUPERVISOR
@@ -29,6 +29,9 @@ async def test_late_goods_are_a_case_that_waits_for_a_person(first: str) -> None
     late = shop.case(2)
     assert (late.kind, late.state, late.amount) == (CaseKind.REFUND_ONLY, "awaiting_approval", 10000)
     assert late.reason == f"came back late, see {shop.case().case_id}"
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert (asked.case_id, asked.earlier_case) == (late.case_id, shop.case().case_id)
+    assert asked.reason == MoneyQuestion.CAME_BACK_LATE
     assert shop.refunds == []
     await shop.bench.ask(ApproveCase(case_id=late.case_id), actor=SUPERVISOR)
     assert shop.refunds == [10000]

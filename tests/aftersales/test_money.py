@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.aftersales.domain.case import KnownOrder
 from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
-from shared.events.aftersales import CaseClosed, CaseOpened, RefundRequested
+from shared.events.aftersales import ApprovalRequested, CaseApproved, CaseClosed, CaseOpened, RefundRequested
 from shared.events.orders import OrderCanceled, OrderExpired
 from shared.events.warehouse import Condition
 from tests.aftersales.desk import DAY, Shop, goods, money
@@ -96,6 +96,12 @@ def test_refunds_never_exceed_what_was_paid(
         assert known.refunded == sum(shop.refunds)
         assert all(n >= 0 for n in known.still_returnable().values())
         assert shop.parked == []
+        asked = [e.case_id for e in shop.bench.said_of(ApprovalRequested)]
+        by_rule = {e.case_id for e in shop.bench.said_of(CaseApproved) if e.by_rule}
+        waiting = {c.case_id for c in shop.bench.store.rows("cases") if c.state == "awaiting_approval"}
+        assert len(asked) == len(set(asked))
+        assert waiting <= set(asked)
+        assert not by_rule & set(asked)
         closed = shop.bench.said_of(CaseClosed)
         assert len({e.case_id for e in closed}) == len(closed) <= len(shop.bench.said_of(CaseOpened))
         by_case = {e.case_id: e.amount.amount for e in shop.bench.said_of(RefundRequested)}

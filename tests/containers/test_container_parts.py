@@ -1,5 +1,6 @@
 """The real Kafka and PostgreSQL take what the embedded ones take: the same provisioning, the same topics."""
 
+import time
 from collections.abc import Iterator
 
 import asyncpg
@@ -40,20 +41,36 @@ async def test_provisioning(postgres: ContainerPostgres) -> None:
         await connection.close()
 
 
-async def test_topics_with_their_retention(kafka: ContainerKafka) -> None:
+async def test_topics_with_their_settings(kafka: ContainerKafka) -> None:
     assert len(await create_topics(kafka.bootstrap, partitions=3)) == len(topics())
     assert await create_topics(kafka.bootstrap, partitions=3) == []
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
-    wanted = {topic.name: topic.retention_ms for topic in topics()}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": ""}) for name in wanted]
+    clock = {True: "LogAppendTime", False: "CreateTime"}
+    wanted = {
+        topic.name: {"retention.ms": str(topic.retention_ms), "message.timestamp.type": clock[topic.stamped]}
+        for topic in topics()
+    }
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, asked) for name, asked in wanted.items()]
     found = {
-        name: int(entries[0][1])
+        name: {entry[0]: entry[1] for entry in entries}
         for answer in await admin.describe_configs(resources)
         for _, _, _, name, entries in answer.resources
     }
     await admin.close()
     assert found == wanted
+
+
+@pytest.mark.requirement("X4")
+async def test_no_sender_says_when_its_record_came(kafka: ContainerKafka) -> None:
+    await create_topics(kafka.bootstrap)
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+        await producer.send_and_wait("orders.inbox", b"submitted", timestamp_ms=1)
+    consumer = AIOKafkaConsumer(
+        "orders.inbox", bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest"
+    )
+    async with consumer:
+        assert abs((await consumer.getone()).timestamp / 1000 - time.time()) < 600
 
 
 async def test_an_idempotent_producer(kafka: ContainerKafka) -> None:

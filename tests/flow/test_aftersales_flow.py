@@ -8,6 +8,7 @@ import pytest
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from shared.events import inbox
 from shared.events.aftersales import (
+    ApprovalRequested,
     CaseApproved,
     CaseClosed,
     CaseKind,
@@ -238,6 +239,36 @@ async def test_an_order_of_two_parcels_that_both_come_back_is_canceled_with_the_
     assert refunds(town) == [5000, 5000]
 
 
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_buyer_whose_prepaid_parcel_turned_round_hears_each_step_of_it_once(
+    town: Town, lost: bool
+) -> None:
+    number = await town.ship(await town.release())
+    before = town.letters()
+    await town.track(number, "return_to_sender")
+    await town.track(number, "return_to_sender")
+    told = ["returned_parcel"]
+    assert town.letters() == sorted(before + told)
+    if lost:
+        await town.pass_time(timedelta(days=15))
+    else:
+        await dock(town, town.said(CaseOpened)[0].case_id)
+        told.append("return_received")
+    assert town.letters() == sorted([*before, *told, "refund_requested", "canceled"])
+
+
+@pytest.mark.requirement("N1")
+async def test_who_canceled_or_has_not_paid_hears_nothing_new_when_the_parcel_turns_round(town: Town) -> None:
+    for number, parts in (("T-1", {}), ("T-2", {"payment_method": PaymentMethod.COD})):
+        tracking = await town.ship(await town.release(number, **parts))
+        if not parts:
+            await town.outside(cancel())
+        before = town.letters()
+        await town.track(tracking, "return_to_sender")
+        assert town.letters() == before
+
+
 @pytest.mark.requirement("A1")
 async def test_a_refused_cod_parcel_comes_back_and_costs_the_buyer_nothing(town: Town) -> None:
     order = await town.release(payment_method=PaymentMethod.COD)
@@ -290,3 +321,16 @@ async def test_after_sales_that_was_away_reads_the_topics_in_any_order(town: Tow
     await dock(town, case.case_id)
     assert refunds(town) == [10000]
     assert town.parked() == []
+
+
+@pytest.mark.requirement("N2")
+async def test_staff_hear_once_of_each_case_that_waits_for_a_person(town: Town) -> None:
+    order = await delivered(town, lines=lines(("TEA", 2, 80000)))
+    assert "approval_requested" not in town.letters("staff")
+    case_id = (await town.outside(asks(), actor=SHOP)).answer["case_id"]
+    assert town.letters("staff").count("approval_requested") == 1
+    await town.ask("aftersales", ApproveCase(case_id=case_id), SUPERVISOR)
+    await town.ask("aftersales", OpenRefund(order_id=order, amount=2000, reason="a dent"), AGENT)
+    assert town.letters("staff").count("approval_requested") == 2
+    heard = [h.type for h in town.benches["orders"].store.ledgers["heard"]]
+    assert heard.count(ApprovalRequested.wire_type) == 2

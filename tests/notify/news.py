@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.events import aftersales, orders, warehouse
 from shared.events.base import Event
-from shared.values import DeliveryMethod, Locale, Money, PaymentMethod, SkuQuantity
+from shared.values import DeliveryMethod, Locale, Money, PaymentMethod, Role, SkuQuantity
 from tests.builders import PERSONAL, lines
 from tests.harness import START
 
@@ -74,7 +74,7 @@ def parked(kind: Any = orders.OrderEventParked, service: str = "orders") -> Any:
 def escalated() -> orders.OrderEscalated:
     """A deadline was missed."""
     return orders.OrderEscalated(
-        order_id=ORDER, overdue=orders.Overdue.SHIP_BY, due=START, held_by="warehouse"
+        order_id=ORDER, overdue=orders.Overdue.SHIP_BY, due=START, held_by="warehouse: picking"
     )
 
 
@@ -91,6 +91,7 @@ def for_buyers() -> dict[str, Event]:
         "canceled": canceled(),
         "expired": orders.OrderExpired(order_id=ORDER, refund=MONEY),
         "return_authorized": authorized(),
+        "returned_parcel": authorized(aftersales.CaseKind.RETURNED_PARCEL),
         "return_received": warehouse.ReturnReceived(order_id=ORDER, case_id="c-1"),
         "refund_requested": aftersales.RefundRequested(
             order_id=ORDER, case_id="c-1", amount=MONEY, reason="return"
@@ -118,11 +119,21 @@ def left_although_canceled() -> warehouse.CanceledShipmentLeft:
     )
 
 
+def approval_requested(**parts: Any) -> aftersales.ApprovalRequested:
+    """A case of it waits for a person."""
+    known: dict[str, Any] = {
+        "order_id": ORDER, "case_id": "c-2", "kind": aftersales.CaseKind.REFUND_ONLY, "amount": MONEY,
+        "needs": Role.BACK_OFFICE, "reason": aftersales.MoneyQuestion.CAME_BACK_LATE, "earlier_case": "c-1",
+    }  # fmt: skip
+    return aftersales.ApprovalRequested(**(known | parts))
+
+
 def for_staff() -> dict[str, Event]:
     """Every event that staff are told of, by its template (N2)."""
     return {
         "escalated": escalated(),
         "payment_anomaly": anomaly(),
         "canceled_left": left_although_canceled(),
+        "approval_requested": approval_requested(),
         "event_parked": parked(),
     }

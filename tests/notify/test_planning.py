@@ -8,7 +8,7 @@ import pytest
 from services.notify.handlers import service
 from services.notify.routing import PLANS, Routing, Webhook
 from services.notify.tables import Message
-from services.notify.texts import STAFF
+from services.notify.texts import BUYER, STAFF
 from shared.events.aftersales import CaseKind
 from shared.events.orders import AddressConfirmed
 from shared.events.warehouse import ShipmentShipped, StockDepleted
@@ -59,7 +59,7 @@ async def test_only_a_buyer_who_has_or_gets_the_goods_is_asked_to_send_them_back
 ) -> None:
     bench = Bench(service())
     await bench.hear(placed(), authorized(kind))
-    assert [m.template for m in planned(bench)] == ["return_authorized"] * told
+    assert ("return_authorized" in [m.template for m in planned(bench)]) == told
 
 
 @pytest.mark.requirement("N1")
@@ -82,8 +82,9 @@ async def test_staff_are_told_of_what_somebody_must_look_into() -> None:
 
 
 def test_every_plan_has_a_template_test() -> None:
-    assert {p.template for p in PLANS.values() if p.audience == "buyer"} == set(for_buyers())
-    assert {p.template for p in PLANS.values() if p.audience == "staff"} == set(for_staff()) == set(STAFF)
+    for audience, events, templates in (("buyer", for_buyers(), BUYER), ("staff", for_staff(), STAFF)):
+        assert set(events) == set(templates)
+        assert {p.template for p in PLANS.values() if p.audience == audience} <= set(templates)
 
 
 @pytest.mark.requirement("N3")

@@ -19,7 +19,7 @@ from tests.town import Town
 MONEY = {"amount": 100, "currency": "CNY"}
 FACTS = {
     "number": "1001", "refund_due": True, "refund": MONEY, "amount": MONEY, "reason_text": "", "detail": "", "courier": "sf",
-    "tracking_number": "SF1", "case_id": "C-1", "lines": [], "return_address": "",
+    "reason": "x", "last": True, "tracking_number": "SF1", "case_id": "C-1", "lines": [], "return_address": "",
 }  # fmt: skip
 
 

@@ -114,6 +114,12 @@ def test_a_record_can_wait_for_as_long_as_kafka_keeps_inboxes():
     assert kept == {UNREAD * 1000}
 
 
+@pytest.mark.requirement("X4")
+def test_when_a_record_was_sent_is_said_by_kafka_and_not_by_its_sender():
+    stamped = {topic.name for topic in topics(1) if topic.stamped}
+    assert stamped == set(INBOX_TOPICS)
+
+
 def test_a_token_that_had_expired_at_its_first_use_is_refused():
     text = create_token(PRIVATE, MEI, timedelta(seconds=-1 - LEEWAY))
     assert refused(Tokens(PUBLIC), text) == "token_expired"

@@ -32,10 +32,10 @@ async def arrive(writer: Runtime, *records: Raw) -> list[Status]:
     return [o.status for o in await writer.turns.run(decoded(writer, *records))]
 
 
-async def over_http(writer: Runtime, id: str) -> Outcome:
+async def over_http(writer: Runtime, id: str, body: bytes = receipt_of("n")) -> Outcome:
     """What becomes of a receipt of order n over HTTP."""
     attributes = {"ce-id": id, "ce-source": "shop", "ce-type": ReceiptConfirmed.wire_type}
-    incoming = http_event(attributes, receipt_of("n"), SHOP, inboxes=("orders.inbox",))
+    incoming = http_event(attributes, body, SHOP, inboxes=("orders.inbox",))
     return (await writer.turns.run([incoming]))[0]
 
 
@@ -191,3 +191,27 @@ async def test_a_mended_message_is_still_the_one_that_came(probe: Probe):
     assert await retried(writer) == ["done"]
     assert await note(writer, "m") == Note("m", 1, (1,))
     assert await arrive(writer, receipt("1")) == ["duplicate"]
+
+
+@pytest.mark.requirement("O1")
+async def test_another_body_under_the_id_of_a_parked_message_is_refused_and_the_parked_one_stays(
+    probe: Probe,
+):
+    writer = await probe.writer()
+    probe.broken.add("n")
+    assert await arrive(writer, receipt("1"), receipt("2", 1)) == ["parked", "queued"]
+    before = await writer.parking.list_()
+    other = ReceiptConfirmed(source="other", external_number="n").model_dump_json().encode()
+    for again, status in ((2, "refused"), (3, "duplicate")):  # told once, however often it is sent
+        assert await arrive(writer, *(replace(receipt(id, again), body=other) for id in "12")) == [status] * 2
+        assert await refusals(writer) == [("1", "id_reused", "id"), ("2", "id_reused", "id")]
+    refusal = (await over_http(writer, "1", other)).refusal
+    assert refusal is not None
+    assert refusal.code == "id_reused"
+    assert await arrive(writer, receipt("1"), receipt("2", 1)) == ["duplicate"] * 2
+    assert (await over_http(writer, "1")).status == "queued"
+    assert await writer.parking.list_() == before
+    probe.broken.clear()
+    assert await retried(writer) == ["done", "done"]
+    assert await arrive(writer, replace(receipt("1", 4), body=other)) == ["duplicate"]
+    assert len(await refusals(writer)) == 2

@@ -202,13 +202,18 @@ def at_stake(known: KnownOrder, cases: list[Case]) -> int:
     return known.refunded + sum(case.amount for case in cases if not case.over)
 
 
+def needed(stake: int, limit: int) -> Role:
+    """The lowest role that may decide about so much (A3)."""
+    return Role.BACK_OFFICE if stake > limit else Role.ORDINARY
+
+
 def may_approve(case: Case, actor: Actor, stake: int, limit: int) -> str | None:
     """Why this actor may not approve the case, or None (A3): only people, nobody their own, above the limit the back office."""
     if actor.kind is not ActorKind.OPERATOR:
         return "only a person of the shop grants or refuses a case"
     if case.opened_by == str(actor):
         return "nobody approves their own request; ask a colleague"
-    if stake > limit and not actor.role.includes(Role.BACK_OFFICE):
+    if not actor.role.includes(needed(stake, limit)):
         return "the order's refunds and open cases are above an agent's limit; ask the back office"
     return None
 

@@ -3,8 +3,8 @@
 from pydantic import Field
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import Case, CaseState, KnownOrder, at_stake, may_approve, within_window
-from services.aftersales.handlers.cases import authorize, open_case, reject
+from services.aftersales.domain.case import Case, CaseState, KnownOrder, may_approve, within_window
+from services.aftersales.handlers.cases import ask_for_approval, authorize, open_case, reject, stake_of
 from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import ReturnAsked
@@ -75,8 +75,10 @@ def _return(
     if not within_window(known, desk.now, desk.policy.return_window):
         days = desk.policy.return_window.days
         case = reject(case, RejectReason.OUTSIDE_WINDOW, f"asked more than {days} days after delivery", desk)
-    elif not missing and _at_stake(case, desk) <= desk.policy.authorized_up_to:
+    elif not missing and stake_of(case, desk) <= desk.policy.authorized_up_to:
         case = authorize(case, desk, by_rule=True)
+    else:
+        ask_for_approval(case, desk)
     return {"case_id": case.case_id, "state": case.state}
 
 
@@ -89,6 +91,7 @@ def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
     if not 0 < command.amount <= most:
         raise Refused("amount", f"between 1 and {most} minor units can be refunded", field="amount")
     case = open_case(known, CaseKind.REFUND_ONLY, command.reason, (), command.amount, desk)
+    ask_for_approval(case, desk)
     return {"case_id": case.case_id, "state": case.state}
 
 
@@ -107,11 +110,6 @@ def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
 def _decidable(case: Case, desk: AftersalesDesk) -> Case:
     if case.state is not CaseState.AWAITING_APPROVAL:
         raise Refused("not_awaiting_approval", f"the case is {case.state}")
-    if why := may_approve(case, desk.actor, _at_stake(case, desk), desk.policy.agent_limit):
+    if why := may_approve(case, desk.actor, stake_of(case, desk), desk.policy.agent_limit):
         raise Refused("no_authority", why, status=403)
     return case
-
-
-def _at_stake(case: Case, desk: AftersalesDesk) -> int:
-    known = desk.orders[case.order_id]
-    return at_stake(known, desk.cases_of(known))

@@ -11,14 +11,18 @@ from services.aftersales.domain.case import (
     Custody,
     KnownOrder,
     Refund,
+    at_stake,
+    needed,
     noted,
 )
 from shared.events.aftersales import (
+    ApprovalRequested,
     CaseApproved,
     CaseClosed,
     CaseKind,
     CaseOpened,
     CaseRejected,
+    MoneyQuestion,
     RefundRequested,
     RejectReason,
     ReturnAuthorized,
@@ -70,6 +74,29 @@ def open_case(
     desk.cases.put(case)
     desk.publish(CaseOpened(order_id=case.order_id, case_id=case.case_id, kind=kind, reason=reason))
     return case
+
+
+def stake_of(case: Case, desk: AftersalesDesk) -> int:
+    """What the buyer of the case's order got back and would get by its open cases (A3)."""
+    known = desk.orders[case.order_id]
+    return at_stake(known, desk.cases_of(known))
+
+
+def ask_for_approval(
+    case: Case, desk: AftersalesDesk, question: MoneyQuestion | None = None, earlier: Case | None = None
+) -> None:
+    """Say that the case waits for a person, and for whom (A3)."""
+    desk.publish(
+        ApprovalRequested(
+            order_id=case.order_id,
+            case_id=case.case_id,
+            kind=case.kind,
+            amount=Money(amount=case.amount, currency=case.currency),
+            needs=needed(stake_of(case, desk), desk.policy.agent_limit),
+            reason=question or case.reason,
+            earlier_case=earlier.case_id if earlier else None,
+        )
+    )
 
 
 def authorize(case: Case, desk: AftersalesDesk, *, by_rule: bool) -> Case:

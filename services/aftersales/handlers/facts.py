@@ -14,8 +14,16 @@ from services.aftersales.domain.case import (
     never_had,
     unplaced,
 )
-from services.aftersales.handlers.cases import ReturnDue, authorize, close, open_case, reject, settle
-from shared.events.aftersales import CaseKind, RejectReason
+from services.aftersales.handlers.cases import (
+    ReturnDue,
+    ask_for_approval,
+    authorize,
+    close,
+    open_case,
+    reject,
+    settle,
+)
+from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason
 from shared.events.orders import (
     CancelRefused,
     OrderCanceled,
@@ -177,7 +185,9 @@ def _came_too_late(case: Case, good: tuple[SkuQuantity, ...], desk: AftersalesDe
         return
     reason = f"came back late, see {case.case_id}"
     late = open_case(known, CaseKind.REFUND_ONLY, reason, good, known.worth(good), desk)
-    if not good:
+    if good:
+        ask_for_approval(late, desk, MoneyQuestion.CAME_BACK_LATE, case)
+    else:
         reject(late, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
 
 
@@ -201,11 +211,14 @@ def _settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: After
         known = known.without(case.lines)
         desk.orders.put(known)
         rest, why = known.paid - known.total, "cash was collected for a parcel that came back"
+        question = MoneyQuestion.CASH_COLLECTED
         close(case, desk)
     else:
         pieces = never_had(case, known, found)
         rest, why = known.worth(case.lines) - known.worth(pieces), "not in the parcel that came back"
+        question = MoneyQuestion.NOT_IN_PARCEL
         settle(case, pieces, desk)
     known = desk.orders[case.order_id]
     if rest := known.refundable(rest):
-        open_case(known, CaseKind.REFUND_ONLY, f"{why}, see {case.case_id}", (), rest, desk)
+        late = open_case(known, CaseKind.REFUND_ONLY, f"{why}, see {case.case_id}", (), rest, desk)
+        ask_for_approval(late, desk, question, case)
