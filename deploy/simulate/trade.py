@@ -146,11 +146,15 @@ def money(world: World) -> Found:
         paid = sum(p.amount for p in order.payments if p.counts)
         if paid > order.total:
             yield order.order_id, f"{paid} counts towards a total of {order.total}"
-        if order.refunded != asked[order.order_id]:
+        refunded = order.refunded + order.excess_refunded
+        if refunded != asked[order.order_id]:
             yield (
                 order.order_id,
-                f"orders knows of {order.refunded} refunded, after-sales asked for {asked[order.order_id]}",
+                f"orders knows of {refunded} refunded, after-sales asked for {asked[order.order_id]}",
             )
+        whole = sum(p.whole for p in order.payments if p.currency == order.currency) + order.cod_collected
+        if asked[order.order_id] > whole:
+            yield order.order_id, f"{whole} was paid, {asked[order.order_id]} refunded"
         back = brought.get(order.order_id, Counter())
         price = {line.sku: line.unit_price for line in order.lines}
         goods = sum(line.quantity * line.unit_price for line in order.lines)

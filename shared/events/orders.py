@@ -95,6 +95,9 @@ class PaymentAnomalyFound(Event, type="orders.payment_anomaly_found.v1", subject
     anomaly: PaymentAnomaly
     amount: Money
     expected: Money
+    excess: Minor = 0
+    """What of the payment was captured beyond the price, in the currency of the order. 0 for cash of couriers, which stands in
+    what the warehouse says, and when the event is older than this field."""
 
 
 class HoldPlaced(Event, type="orders.hold_placed.v1", subject="order_id"):

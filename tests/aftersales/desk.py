@@ -64,6 +64,14 @@ class Shop:
         )
         await self.bench.hear(event)
 
+    async def overpaid(self, excess: int) -> None:
+        """So much was captured beyond the price."""
+        event = orders.PaymentAnomalyFound(
+            order_id=self.order_id, payment_id="p2", anomaly=orders.PaymentAnomaly.DUPLICATE,
+            amount=money(excess), expected=money(0), excess=excess,
+        )  # fmt: skip
+        await self.bench.hear(event)
+
     async def delivered(
         self, *, cod_collected: int = 0, at: datetime | None = None, last: bool = True
     ) -> None:

@@ -111,8 +111,10 @@ def case_opened(kind: CaseKind, case: str = "C-1") -> CaseOpened:
     return CaseOpened(order_id=ORDER, case_id=case, kind=kind, reason="so it is")
 
 
-def refund(amount: int, case: str = "C-1") -> RefundRequested:
-    return RefundRequested(order_id=ORDER, case_id=case, amount=money(amount), reason="so it is")
+def refund(amount: int, case: str = "C-1", *, excess: int = 0) -> RefundRequested:
+    return RefundRequested(
+        order_id=ORDER, case_id=case, amount=money(amount), reason="so it is", excess=excess
+    )
 
 
 def case_rejected(reason: RejectReason = RejectReason.NOT_RETURNED, case: str = "C-1") -> CaseRejected:

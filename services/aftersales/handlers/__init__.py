@@ -16,6 +16,7 @@ CONSUMES = (
     # from orders
     on(orders.OrderPlaced, facts.placed, order),
     on(orders.PaymentRecorded, facts.paid, order),
+    on(orders.PaymentAnomalyFound, facts.odd_payment, order),
     on(orders.OrderCanceled, facts.owed, order),
     on(orders.OrderExpired, facts.owed, order),
     on(orders.OrderCompleted, facts.completed, order),

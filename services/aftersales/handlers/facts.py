@@ -22,6 +22,7 @@ from shared.events.orders import (
     OrderCompleted,
     OrderExpired,
     OrderPlaced,
+    PaymentAnomalyFound,
     PaymentRecorded,
 )
 from shared.events.warehouse import (
@@ -63,6 +64,12 @@ def paid(event: PaymentRecorded, desk: AftersalesDesk) -> None:
     """Remember what was paid."""
     known = desk.orders[event.order_id]
     desk.orders.put(replace(known, paid=max(known.paid, event.paid)))
+
+
+def odd_payment(event: PaymentAnomalyFound, desk: AftersalesDesk) -> None:
+    """Remember what was captured beyond the price: it can be given back, and is no part of what goods bring (O3)."""
+    known = desk.orders[event.order_id]
+    desk.orders.put(replace(known, excess=known.excess + event.excess))
 
 
 def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:

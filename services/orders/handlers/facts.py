@@ -178,7 +178,7 @@ def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
 
 def refund_requested(event: RefundRequested, order: Order, desk: OrdersDesk) -> Order:
     """Money goes back to the buyer."""
-    return _no_present(refund(order, event.amount.amount), desk)
+    return _no_present(refund(order, event.amount.amount, event.excess), desk)
 
 
 def _no_present(order: Order, desk: OrdersDesk) -> Order:
