@@ -15,6 +15,7 @@ from shared.values import (
     OrderLine,
     PaymentMethod,
     Personal,
+    SkuQuantity,
     Text,
     Time,
 )
@@ -172,11 +173,13 @@ class CancelRequested(Event, type="orders.cancel_requested.v1", subject="order_i
 
 
 class CancelRefused(Event, type="orders.cancel_refused.v1", subject="order_id"):
-    """The order had left the warehouse when the cancel arrived; after-sales takes it from here (O10, A1)."""
+    """The order, or a parcel of it, had left the warehouse when the cancel arrived; after-sales takes over (O10, A1)."""
 
     order_id: Code
     reason: Text
     paid: Money
+    kept_back: tuple[SkuQuantity, ...] = ()
+    """What had not left, and stays in the warehouse: its price is paid back. Empty when all had left."""
 
 
 class OrderCanceled(Event, type="orders.order_canceled.v1", subject="order_id"):

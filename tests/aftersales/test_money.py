@@ -32,6 +32,7 @@ STEPS = st.one_of(
     st.tuples(st.just("inspected"), CASES, st.sampled_from(list(Condition)), st.integers(1, 3)),
     st.tuples(st.sampled_from(["delivered", "returned", "late_cancel"])),
     st.tuples(st.just("parcel_back"), st.integers(1, 2), st.booleans()),
+    st.tuples(st.just("kept_back"), st.integers(1, 2), st.booleans()),
     st.tuples(st.sampled_from(["canceled", "expired"]), st.integers(0, 3)),
     st.tuples(st.just("wait"), st.integers(1, 20)),
 )
@@ -64,6 +65,9 @@ async def play(shop: Shop, step: tuple[Any, ...], cod: int, captured: int) -> No
             await shop.returned()
         case ("parcel_back", n, last):
             await shop.returned(TEA=n, last=last)
+        case ("kept_back", n, last):
+            await shop.kept_back(TEA=n, last=last)
+            await shop.cancel_refused(TEA=n)
         case ("late_cancel",):
             await shop.cancel_refused()
         case ("canceled" | "expired" as how, heard):

@@ -22,6 +22,7 @@ CONSUMES = (
     on(orders.OrderCompleted, facts.completed, order),
     on(orders.CancelRefused, facts.late_cancel, order),
     # from the warehouse
+    on(warehouse.FulfillmentCancelRefused, facts.kept_back, order),
     on(warehouse.ShipmentDelivered, facts.delivered, order),
     on(warehouse.CodCollected, facts.cash, order),
     on(warehouse.ShipmentReturned, facts.returned, order),
