@@ -16,37 +16,23 @@ from shared.events.orders import (
     OrderEscalated,
     PaymentAnomalyFound,
 )
-from shared.events.warehouse import FulfillmentCancelRefused, ShipmentReturned
-from shared.values import PaymentMethod, SkuQuantity
+from shared.values import PaymentMethod
 from tests.builders import cancel, confirmed, paid, submitted
-from tests.harness import START
 from tests.orders.world import (
-    ORDER,
+    KEPT,
     World,
     case_closed,
     case_opened,
     case_rejected,
     delivered,
+    kept_back,
     packed,
     refund,
+    returned,
     shipped,
 )
 
 DAY = timedelta(days=1)
-KEPT = (SkuQuantity(sku="TEA", quantity=1),)
-
-
-def kept_back(*, last: bool = False, cod_due: int = 0) -> FulfillmentCancelRefused:
-    """The warehouse holds back the second of two parcels."""
-    reason = "a part of the order has left the warehouse"
-    return FulfillmentCancelRefused(order_id=ORDER, reason=reason, kept_back=KEPT, cod_due=cod_due, last=last)
-
-
-def turned_round(*, last: bool) -> ShipmentReturned:
-    """The courier brings the first parcel back."""
-    return ShipmentReturned(
-        order_id=ORDER, shipment_id="S-1", occurred_at=START, detail="", lines=KEPT, last=last
-    )
 
 
 async def one_left(*facts: Event, cod: bool = False) -> World:
@@ -100,7 +86,7 @@ async def test_an_order_whose_buyer_keeps_what_had_left_completes(arrives_first:
 async def test_an_order_ends_when_what_had_left_came_back() -> None:
     world = await one_left()
     await hear(world, [kept_back(), refund(5000, "C-1"), case_opened(CaseKind.LATE_CANCEL, "C-2")])
-    await hear(world, [turned_round(last=True), refund(5000, "C-2")])
+    await hear(world, [returned(), refund(5000, "C-2")])
     await hear(world, [case_closed(CaseKind.LATE_CANCEL, 5000, "C-2")])
     assert world.order.status is OrderStatus.CANCELED
     assert world.bench.said_of(OrderCanceled)[0].refund.amount == 0, "both cases gave theirs back"
@@ -111,7 +97,7 @@ async def test_an_order_ends_when_what_had_left_came_back() -> None:
 async def test_when_all_that_left_was_turned_round_before_the_order_is_canceled_as_a_whole(
     given_back: int,
 ) -> None:
-    case = [turned_round(last=False), case_opened(CaseKind.RETURNED_PARCEL)]
+    case = [returned(last=False), case_opened(CaseKind.RETURNED_PARCEL)]
     world = await one_left(*case, *([refund(given_back)] if given_back else []))
     await hear(world, [kept_back(last=True)])
     assert not world.bench.said_of(CancelRefused)
