@@ -5,7 +5,7 @@ from typing import Any
 
 from deploy.simulate.edges import AGENT, BACK_OFFICE, PAYMENTS, SHOP
 from deploy.simulate.story import DAYS, HOURS, MINUTES, SOURCE, Story, personal_at
-from services.aftersales.handlers.asked import ApproveCase, RejectCase
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder
 from services.orders.handlers.release import LiftHold
@@ -91,6 +91,16 @@ class Buyers:
                 if self.story.dice.random() < 0.3:
                     cancel = CancelOrder(order_id=self.story.order_id, reason="the buyer gave up")
                     self.story.after(6 * HOURS, lambda: self.story.ask("orders", cancel, AGENT))
+
+    def _on_payment_anomaly_found(self, data: Any) -> None:
+        if data["excess"] and self.story.dice.random() < 0.7:
+            back = OpenRefund(
+                order_id=self.story.order_id,
+                amount=data["excess"] + self.story.dice.choice((0, 0, 700)),
+                reason="paid too much",
+            )
+            delay = self.story.dice.uniform(0.1, 24) * HOURS
+            self.story.after(delay, lambda: self.story.ask("aftersales", back, AGENT))
 
     def _on_shipment_delivered(self, data: Any) -> None:
         if self.story.dice.random() < 0.3:

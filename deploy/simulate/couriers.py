@@ -27,9 +27,19 @@ class Couriers:
             self.story.after(3 * HOURS, lambda: self._report(data, "in_transit"))
 
     def _on_fulfillment_canceled(self, data: Any) -> None:
-        """Now and then the parcel has gone all the same: scanned offline before that, or as its courier knows."""
+        self._goes_all_the_same(self.labels)
+
+    def _on_fulfillment_cancel_refused(self, data: Any) -> None:
+        rows = {
+            p["shipment_id"]: self.story.edges.row("warehouse", "shipments", p["shipment_id"])
+            for p in self.labels
+        }
+        self._goes_all_the_same([p for p in self.labels if rows[p["shipment_id"]].kept_back])
+
+    def _goes_all_the_same(self, kept_back: list[Mapping[str, Any]]) -> None:
+        """Now and then a parcel that was to stay has gone: scanned offline before that, or as its courier knows."""
         way = self.story.dice.random()
-        for parcel in self.labels:
+        for parcel in kept_back:
             delay = self.story.dice.uniform(0.1, 20) * HOURS
             if way < 0.35:
                 late: dict[str, Any] = {

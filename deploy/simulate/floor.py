@@ -1,5 +1,6 @@
 """The people in the simulated warehouse."""
 
+from datetime import timedelta
 from typing import Any
 
 from deploy.simulate.edges import ACTORS, BACK_OFFICE, CHECKER, PICKER, SECOND_PICKER
@@ -49,6 +50,7 @@ class Floor:
         if work.state in (S.PICKING, S.CHECKING) and self.story.dice.random() < 0.04:  # the shift is over
             taken = TakeBack(order_id=self.story.order_id, reason="the shift is over")
             self.story.ask("warehouse", taken, BACK_OFFICE if self.story.dice.random() < 0.5 else picker)
+        unit = MINUTES
         match work.state:
             case S.ALLOCATED:
                 who = PICKER if self.story.dice.random() < 0.7 else SECOND_PICKER
@@ -84,17 +86,14 @@ class Floor:
             case S.CHECKED:
                 self._pack(work)
             case S.PACKED:
-                if self.story.dice.random() < 0.04:
-                    self.story.cancel(f"cancel-{self.story.looks}")
-                for shipment in work.shipments:
-                    self.story.scan(inbox.HandOverScanned, PICKER, tracking_number=shipment)
-        self.story.after(self.story.dice.uniform(2, 50) * MINUTES, self._work)
+                unit = self._hand_over(work)
+        self.story.after(self.story.dice.uniform(2, 50) * unit, self._work)
 
     def _pack(self, work: Fulfillment) -> None:
         """Into one parcel, or a piece by itself first."""
         left = work.left_to_pack()
         alone = [{"sku": sku, "quantity": 1} for sku in left][:1]
-        split = sum(left.values()) > 1 and not work.shipments and self.story.dice.random() < 0.15
+        split = sum(left.values()) > 1 and not work.shipments and self.story.dice.random() < 0.25
         self.story.scan(
             inbox.PackScanned,
             PICKER,
@@ -102,6 +101,19 @@ class Floor:
             weight_grams=self.story.dice.randint(200, 3000),
             lines=alone if split else [],
         )
+
+    def _hand_over(self, work: Fulfillment) -> timedelta:
+        """To the courier; of several parcels mostly one first, and then a buyer may want out. In what unit to count the time
+        until the others go: minutes, or long enough for the first to arrive."""
+        apart = len(work.shipments) > 1 and not work.left and self.story.dice.random() < 0.7
+        unit = self.story.dice.choice((MINUTES, HOURS)) if apart else MINUTES
+        if self.story.dice.random() < (0.5 if apart else 0.04):
+            name = f"cancel-{self.story.looks}"
+            delay = self.story.dice.uniform(0, 50) * unit if apart else timedelta(0)
+            self.story.after(delay, lambda: self.story.cancel(name))
+        for shipment in work.shipments[:1] if apart else work.shipments:
+            self.story.scan(inbox.HandOverScanned, PICKER, tracking_number=shipment)
+        return unit
 
     def _on_return_authorized(self, data: Any) -> None:
         if self.story.dice.random() > 0.85:

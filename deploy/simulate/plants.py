@@ -15,6 +15,7 @@ from deploy.simulate.mail import Sender
 from deploy.simulate.steps import Step
 from deploy.simulate.store import SimStore, SimTransaction
 from services.aftersales.domain.case import KnownOrder
+from services.aftersales.handlers import facts as aftersales
 from services.notify.sending import LEASE, Claim
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import Fulfillment
@@ -256,8 +257,16 @@ def _canceled_although_gone(event: Any, desk: Any) -> None:
         allocation.cancel(event, desk)
 
 
+def _what_left_is_all(event: Any, desk: Any) -> None:
+    aftersales.late_cancel(event.model_copy(update={"kept_back": ()}), desk)
+
+
 def _refunds_without_limit(self: KnownOrder, amount: int) -> int:
     return amount + 1
+
+
+def _refunds_of_all(self: KnownOrder, amount: int) -> int:
+    return max(min(amount, self.paid + self.excess - self.refunded), 0)
 
 
 PLANTS: dict[str, Plant] = {
@@ -307,5 +316,9 @@ PLANTS: dict[str, Plant] = {
     "stock-kept": Plant("a canceled order keeps its stock", ((allocation, "give_back", _keeps_stock),)),
     "canceled-though-gone": Plant("an order is called canceled after its parcel left", _handlers(
         "warehouse", CancelRequested=_canceled_although_gone)),
+    "kept-back-unpaid": Plant("the price of what a cancel kept back is not paid back before the rest is here", _handlers(
+        "aftersales", CancelRefused=_what_left_is_all), within=10_000),
+    "excess-of-price": Plant("what is given back of an overpayment is taken from the price", (
+        (KnownOrder, "excess_left", lambda self, cases: 0), (KnownOrder, "refundable", _refunds_of_all))),
     "refund-unlimited": Plant("more is refunded than was paid", ((KnownOrder, "refundable", _refunds_without_limit),)),
 }  # fmt: skip

@@ -66,13 +66,15 @@ def parcels(world: World) -> Found:
                     yield entry.stream, "the order is called canceled, but its parcel has left"
             case "fulfillment_allocated":
                 canceled.discard(entry.stream)
+            case "fulfillment_cancel_refused" if data["kept_back"]:
+                canceled.add(entry.stream)
             case "shipment_shipped":
                 left[data["shipment_id"]] += 1
                 gone.add(entry.stream)
                 if left[data["shipment_id"]] > 1:
                     yield entry.stream, f"parcel {data['shipment_id']} left twice"
                 if entry.stream in canceled:
-                    yield entry.stream, "a parcel left for a canceled order"
+                    yield entry.stream, "a parcel left for a canceled order, or was to be kept back"
             case "canceled_shipment_left":
                 left[data["shipment_id"]] += 1
                 if left[data["shipment_id"]] > 1:
@@ -112,14 +114,17 @@ def money(world: World) -> Found:
             data = orjson.loads(entry.data)
             asked[data["order_id"]] += data["amount"]["amount"]
     cash: Counter[str] = Counter()
+    never_had: dict[str, Counter[str]] = defaultdict(Counter)
     for entry in world.node("warehouse").store.event_log:
         data = orjson.loads(entry.data)
         if entry.type == "warehouse.shipment_delivered.v1":
             cash[data["order_id"]] += data["cod_collected"]
         elif entry.type == "warehouse.cod_collected.v1":
             cash[data["order_id"]] += data["amount"]
+        elif entry.type == "warehouse.fulfillment_cancel_refused.v1":
+            kept = {line["sku"]: line["quantity"] for line in data["kept_back"]}
+            never_had[data["order_id"]].update(kept)
     told: Counter[str] = Counter()
-    brought: dict[str, Counter[str]] = defaultdict(Counter)
     for shipment in world.node("warehouse").store.rows("shipments"):
         told[shipment.order_id] += shipment.cod_collected
         said = world.people[shipment.order_id].couriers.cash.get(shipment.shipment_id, 0)
@@ -129,7 +134,7 @@ def money(world: World) -> Found:
                 f"its courier told of {said} in cash, the warehouse knows {shipment.cod_collected}",
             )
         if shipment.state == "returned":
-            brought[shipment.order_id].update({line.sku: line.quantity for line in shipment.lines})
+            never_had[shipment.order_id].update({line.sku: line.quantity for line in shipment.lines})
     for order in world.node("orders").store.rows("orders"):
         odd = sum(p.amount for p in order.payments if p.payment_id.startswith("cod:"))
         if not order.cod_collected + odd == cash[order.order_id] == told[order.order_id]:
@@ -146,23 +151,30 @@ def money(world: World) -> Found:
         paid = sum(p.amount for p in order.payments if p.counts)
         if paid > order.total:
             yield order.order_id, f"{paid} counts towards a total of {order.total}"
-        if order.refunded != asked[order.order_id]:
+        refunded = order.refunded + order.excess_refunded
+        if refunded != asked[order.order_id]:
             yield (
                 order.order_id,
-                f"orders knows of {order.refunded} refunded, after-sales asked for {asked[order.order_id]}",
+                f"orders knows of {refunded} refunded, after-sales asked for {asked[order.order_id]}",
             )
-        back = brought.get(order.order_id, Counter())
+        whole = sum(p.whole for p in order.payments if p.currency == order.currency) + order.cod_collected
+        if asked[order.order_id] > whole:
+            yield order.order_id, f"{whole} was paid, {asked[order.order_id]} refunded"
+        back = never_had.get(order.order_id, Counter())
         price = {line.sku: line.unit_price for line in order.lines}
         goods = sum(line.quantity * line.unit_price for line in order.lines)
         owed = order.total * sum(n * price[sku] for sku, n in back.items()) // max(goods, 1)
         if order.refunded < owed and not order.is_cod and not order.open_cases:
             yield (
                 order.order_id,
-                f"{dict(back)} came back with the courier, {order.refunded} of {owed} refunded",
+                f"{dict(back)} came back with the courier or was kept back, {order.refunded} of {owed} refunded",
             )
         if order.status in ("canceled", "expired") and not order.open_cases and not order.kept_cases:
             owed = paid + order.cod_collected
-            if order.refunded != owed and order.fulfillment in ("none", "canceled"):
+            # cash may still be told of after its goods were settled
+            if order.refunded != owed and not (
+                order.is_cod and order.fulfillment not in ("none", "canceled")
+            ):
                 yield order.order_id, f"{order.status}, {owed} paid, {order.refunded} refunded"
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from shared.events.base import Event, EventParked, MessageRefused
-from shared.values import Code, Money, Role, SkuQuantity, Text, Time
+from shared.values import Code, Minor, Money, Role, SkuQuantity, Text, Time
 
 
 class CaseKind(StrEnum):
@@ -107,6 +107,8 @@ class RefundRequested(Event, type="aftersales.refund_requested.v1", subject="ord
     case_id: Code
     amount: Money
     reason: Text
+    excess: Minor = 0
+    """What of it was captured beyond the price: all else comes out of the price."""
 
 
 class CaseClosed(Event, type="aftersales.case_closed.v1", subject="order_id"):

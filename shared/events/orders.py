@@ -15,6 +15,7 @@ from shared.values import (
     OrderLine,
     PaymentMethod,
     Personal,
+    SkuQuantity,
     Text,
     Time,
 )
@@ -95,6 +96,9 @@ class PaymentAnomalyFound(Event, type="orders.payment_anomaly_found.v1", subject
     anomaly: PaymentAnomaly
     amount: Money
     expected: Money
+    excess: Minor = 0
+    """What of the payment was captured beyond the price, in the currency of the order. 0 for cash of couriers, which stands in
+    what the warehouse says, and when the event is older than this field."""
 
 
 class HoldPlaced(Event, type="orders.hold_placed.v1", subject="order_id"):
@@ -169,11 +173,13 @@ class CancelRequested(Event, type="orders.cancel_requested.v1", subject="order_i
 
 
 class CancelRefused(Event, type="orders.cancel_refused.v1", subject="order_id"):
-    """The order had left the warehouse when the cancel arrived; after-sales takes it from here (O10, A1)."""
+    """The order, or a parcel of it, had left the warehouse when the cancel arrived; after-sales takes over (O10, A1)."""
 
     order_id: Code
     reason: Text
     paid: Money
+    kept_back: tuple[SkuQuantity, ...] = ()
+    """What had not left, and stays in the warehouse: its price is paid back. Empty when all had left."""
 
 
 class OrderCanceled(Event, type="orders.order_canceled.v1", subject="order_id"):

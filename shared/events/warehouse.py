@@ -183,10 +183,17 @@ class FulfillmentCanceled(Event, type="warehouse.fulfillment_canceled.v1", subje
 
 
 class FulfillmentCancelRefused(Event, type="warehouse.fulfillment_cancel_refused.v1", subject="order_id"):
-    """The parcel had left when the cancel arrived (O10)."""
+    """The order, or a parcel of it, had left when the cancel arrived (O10). What had not left is kept back: its stock is free
+    again, and its parcels are to be unpacked."""
 
     order_id: Code
     reason: Text
+    kept_back: tuple[SkuQuantity, ...] = ()
+    """What stays here; empty when all had left, and when the event is older than this field."""
+    cod_due: Minor = 0
+    """Cash that was to be collected for what is kept back."""
+    last: bool = False
+    """True when nothing more of the order is still to reach the buyer."""
 
 
 # --- shipments, stream order/<order id> ----------------------------------------------------------------------

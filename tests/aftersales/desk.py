@@ -64,6 +64,14 @@ class Shop:
         )
         await self.bench.hear(event)
 
+    async def overpaid(self, excess: int) -> None:
+        """So much was captured beyond the price."""
+        event = orders.PaymentAnomalyFound(
+            order_id=self.order_id, payment_id="p2", anomaly=orders.PaymentAnomaly.DUPLICATE,
+            amount=money(excess), expected=money(0), excess=excess,
+        )  # fmt: skip
+        await self.bench.hear(event)
+
     async def delivered(
         self, *, cod_collected: int = 0, at: datetime | None = None, last: bool = True
     ) -> None:
@@ -90,11 +98,19 @@ class Shop:
         )  # fmt: skip
         await self.bench.hear(event)
 
-    async def cancel_refused(self, paid: int = 10000) -> None:
-        """A cancel came after the parcel had left."""
-        await self.bench.hear(
-            orders.CancelRefused(order_id=self.order_id, reason="already shipped", paid=money(paid))
+    async def cancel_refused(self, paid: int = 10000, **kept_back: int) -> None:
+        """A cancel came after the parcel had left, or after one of several had; what had not is kept back."""
+        event = orders.CancelRefused(
+            order_id=self.order_id, reason="already shipped", paid=money(paid), kept_back=goods(**kept_back)
         )
+        await self.bench.hear(event)
+
+    async def kept_back(self, *, last: bool = False, **pieces: int) -> None:
+        """The warehouse has stopped what had not left."""
+        event = warehouse.FulfillmentCancelRefused(
+            order_id=self.order_id, reason="a part has left", kept_back=goods(**pieces), last=last
+        )
+        await self.bench.hear(event)
 
     async def asks(
         self, reason: aftersales.ReturnReason = aftersales.ReturnReason.CHANGED_MIND, **pieces: int

@@ -25,12 +25,14 @@ CASES = st.integers(1, 6)
 STEPS = st.one_of(
     st.tuples(st.just("asks"), st.sampled_from(["TEA", "CUP"]), st.integers(1, 3)),
     st.tuples(st.just("refund"), st.integers(1, 300_000)),
+    st.tuples(st.just("overpaid"), st.integers(1, 50_000)),
     st.tuples(st.just("approve"), CASES),
     st.tuples(st.just("reject"), CASES),
     st.tuples(st.just("received"), CASES),
     st.tuples(st.just("inspected"), CASES, st.sampled_from(list(Condition)), st.integers(1, 3)),
     st.tuples(st.sampled_from(["delivered", "returned", "late_cancel"])),
     st.tuples(st.just("parcel_back"), st.integers(1, 2), st.booleans()),
+    st.tuples(st.just("kept_back"), st.integers(1, 2), st.booleans()),
     st.tuples(st.sampled_from(["canceled", "expired"]), st.integers(0, 3)),
     st.tuples(st.just("wait"), st.integers(1, 20)),
 )
@@ -42,6 +44,8 @@ async def play(shop: Shop, step: tuple[Any, ...], cod: int, captured: int) -> No
             await shop.asks(**{sku: n})
         case ("refund", amount):
             await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=amount, reason="x"), actor=AGENT)
+        case ("overpaid", excess):
+            await shop.overpaid(excess)
         case ("approve", n):
             await shop.bench.ask(ApproveCase(case_id=f"{shop.order_id}-C{n}"), actor=SUPERVISOR)
         case ("reject", n):
@@ -61,11 +65,15 @@ async def play(shop: Shop, step: tuple[Any, ...], cod: int, captured: int) -> No
             await shop.returned()
         case ("parcel_back", n, last):
             await shop.returned(TEA=n, last=last)
+        case ("kept_back", n, last):
+            await shop.kept_back(TEA=n, last=last)
+            await shop.cancel_refused(TEA=n)
         case ("late_cancel",):
             await shop.cancel_refused()
         case ("canceled" | "expired" as how, heard):
-            # orders owes what was captured less the refunds that it has heard of; the last ones may still be under way
-            owed = money(captured - sum(shop.refunds[:heard]))
+            # orders owes what counts less the refunds that it has heard of; the last ones may still be under way
+            asked = shop.bench.said_of(RefundRequested)[:heard]
+            owed = money(captured - sum(e.amount.amount - e.excess for e in asked))
             ended = {
                 "canceled": OrderCanceled(order_id=shop.order_id, reason="x", refund=owed),
                 "expired": OrderExpired(order_id=shop.order_id, refund=owed),
@@ -91,17 +99,22 @@ def test_refunds_never_exceed_what_was_paid(
             first = step == ("delivered",) and not collected
             await play(shop, step, total if cod and first else 0, collected if cod else total)
             collected += total if cod and first else 0
-        assert sum(shop.refunds) <= (collected if cod else total)
+        price, excess = collected if cod else total, sum(s[1] for s in steps if s[0] == "overpaid")
+        asked = shop.bench.said_of(RefundRequested)
+        assert sum(e.excess for e in asked) <= excess
+        assert sum(e.amount.amount - e.excess for e in asked) <= price
+        if not cod and steps and steps[-1] == ("canceled", 0):
+            assert sum(e.amount.amount - e.excess for e in asked) == price
         known = shop.bench.row("known_orders", shop.order_id)
-        assert known.refunded == sum(shop.refunds)
+        assert known.refunded + known.excess_refunded == sum(shop.refunds)
         assert all(n >= 0 for n in known.still_returnable().values())
         assert shop.parked == []
-        asked = [e.case_id for e in shop.bench.said_of(ApprovalRequested)]
+        waited = [e.case_id for e in shop.bench.said_of(ApprovalRequested)]
         by_rule = {e.case_id for e in shop.bench.said_of(CaseApproved) if e.by_rule}
         waiting = {c.case_id for c in shop.bench.store.rows("cases") if c.state == "awaiting_approval"}
-        assert len(asked) == len(set(asked))
-        assert waiting <= set(asked)
-        assert not by_rule & set(asked)
+        assert len(waited) == len(set(waited))
+        assert waiting <= set(waited)
+        assert not by_rule & set(waited)
         closed = shop.bench.said_of(CaseClosed)
         assert len({e.case_id for e in closed}) == len(closed) <= len(shop.bench.said_of(CaseOpened))
         by_case = {e.case_id: e.amount.amount for e in shop.bench.said_of(RefundRequested)}
@@ -147,6 +160,75 @@ async def test_a_cancel_gives_back_only_what_a_refund_under_way_has_left(
     await shop.bench.hear(OrderCanceled(order_id=shop.order_id, reason="x", refund=money(10000)))
     assert shop.refunds == [agents, *rest]
     assert len(shop.bench.said_of(CaseClosed)) == 1 + len(rest)
+
+
+async def agent_gives_back(shop: Shop, amount: int) -> str:
+    """Opened and approved; the code that it is refused with, or nothing."""
+    outcome = await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=amount, reason="x"), actor=AGENT)
+    if outcome.refusal is not None:
+        return outcome.refusal.code
+    await shop.bench.ask(ApproveCase(case_id=outcome.answer["case_id"]), actor=SUPERVISOR)
+    return ""
+
+
+@pytest.mark.requirement("O10")
+@pytest.mark.parametrize(
+    ("amounts", "excess"), [([2000], [2000]), ([500, 1500], [500, 1500]), ([2500], [2000])]
+)
+async def test_money_back_without_goods_is_first_of_all_what_was_paid_too_much(
+    amounts: list[int], excess: list[int]
+) -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.overpaid(2000)
+    for amount in amounts:
+        await agent_gives_back(shop, amount)
+    assert [e.excess for e in shop.bench.said_of(RefundRequested)] == excess
+    of_the_price = sum(amounts) - 2000
+    await shop.bench.hear(
+        OrderCanceled(order_id=shop.order_id, reason="x", refund=money(10000 - of_the_price))
+    )
+    assert sum(shop.refunds) == 12000
+    assert await agent_gives_back(shop, 1) == "amount"
+
+
+@pytest.mark.requirement("A2")
+async def test_a_return_after_what_was_paid_too_much_was_given_back_brings_the_whole_price() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.overpaid(2000)
+    await agent_gives_back(shop, 2000)
+    await shop.delivered()
+    await shop.asks()
+    await shop.came_back(shop.case(2).case_id)
+    assert shop.refunds == [2000, 10000]
+
+
+@pytest.mark.requirement("O10")
+async def test_what_was_paid_too_much_can_still_be_given_back_once_the_price_was() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.bench.hear(OrderCanceled(order_id=shop.order_id, reason="x", refund=money(10000)))
+    await shop.overpaid(10000)
+    assert await agent_gives_back(shop, 10000) == ""
+    assert await agent_gives_back(shop, 1) == "amount"
+    assert [(e.amount.amount, e.excess) for e in shop.bench.said_of(RefundRequested)] == [
+        (10000, 0),
+        (10000, 10000),
+    ]
+
+
+@pytest.mark.requirement("A3")
+async def test_an_open_case_keeps_what_it_asks_of_what_was_paid_too_much() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.overpaid(2000)
+    for amount in (2000, 500):
+        await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=amount, reason="x"), actor=AGENT)
+    assert [shop.case(n).excess for n in (1, 2)] == [2000, 0]
+    await shop.bench.ask(RejectCase(case_id=shop.case(1).case_id, reason="x"), actor=SUPERVISOR)
+    await agent_gives_back(shop, 2000)
+    assert shop.case(3).excess == 2000
 
 
 @pytest.mark.requirement("A2")

@@ -128,9 +128,9 @@ def kept(world: World) -> None:
 @pytest.mark.requirement("O7")
 @pytest.mark.requirement("O10")
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(data=st.data(), cod=st.booleans(), sure=st.booleans(), early=st.booleans())
+@given(data=st.data(), cod=st.booleans(), sure=st.booleans(), early=st.booleans(), in_two=st.booleans())
 def test_no_interleaving_releases_what_is_held_or_closes_twice_or_parks(
-    data: st.DataObject, cod: bool, sure: bool, early: bool
+    data: st.DataObject, cod: bool, sure: bool, early: bool, in_two: bool
 ) -> None:
     actions = data.draw(st.lists(_actions(cod, sure), max_size=40))
     order = submitted(
@@ -138,7 +138,7 @@ def test_no_interleaving_releases_what_is_held_or_closes_twice_or_parks(
     )
 
     async def live() -> None:
-        world = World()
+        world = World(in_two=in_two)
         if not early:
             await world.bench.outside(order)
         for action in actions:

@@ -168,6 +168,28 @@ async def test_a_cancel_meets_the_warehouse_at_every_step(world: World, steps: i
 
 
 @pytest.mark.requirement("O10")
+@pytest.mark.parametrize("first", [None, True, False], ids=["under way", "arrived", "turned round"])
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_cancel_meets_the_warehouse_between_two_parcels(first: bool | None, heard: bool) -> None:
+    world = World(in_two=True)
+    await released(world)
+    while world.goods != "one left":
+        world.warehouse_reads()
+        world.warehouse_works()
+    if first is not None:
+        world.courier(brings=first)
+    if heard:
+        await world.settle()
+    await world.bench.outside(cancel())
+    await world.settle()
+    nothing_arrives = first is False
+    assert len(world.bench.said_of(OrderCanceled)) == (1 if nothing_arrives else 0)
+    assert len(world.bench.said_of(CancelRefused)) == (0 if nothing_arrives else 1)
+    assert world.order.standing() == []
+    assert world.bench.store.rows("parked") == []
+
+
+@pytest.mark.requirement("O10")
 async def test_a_backorder_can_be_canceled(world: World) -> None:
     await released(world)
     await world.bench.outside(cancel())

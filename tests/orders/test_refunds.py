@@ -7,7 +7,7 @@ import pytest
 from services.orders.domain.order import OrderStatus, PaymentStatus
 from services.orders.handlers.release import LiftHold, PlaceHold
 from shared.events.aftersales import CaseKind
-from shared.events.orders import Hold, OrderExpired, OrderPaid, OrderReleased
+from shared.events.orders import Hold, OrderCanceled, OrderExpired, OrderPaid, OrderReleased
 from tests.builders import cancel, confirmed, paid, submitted
 from tests.harness import AGENT, SUPERVISOR
 from tests.orders.world import ORDER, World, case_closed, case_opened, refund, refused
@@ -18,11 +18,11 @@ def world() -> World:
     return World()
 
 
-async def give_back(world: World, amount: int, case: str = "C-1") -> None:
-    """After-sales pays a part back without goods."""
+async def give_back(world: World, amount: int, case: str = "C-1", *, excess: int = 0) -> None:
+    """After-sales pays a part back without goods; `excess` of it is what was paid too much."""
     await world.bench.hear(
         case_opened(CaseKind.REFUND_ONLY, case),
-        refund(amount, case),
+        refund(amount, case, excess=excess),
         case_closed(CaseKind.REFUND_ONLY, amount, case),
     )
 
@@ -50,6 +50,39 @@ async def test_overpaid_money_that_was_paid_back_does_not_count_as_missing(world
     assert not world.bench.said_of(OrderReleased)
     await lift(world, Hold.PAYMENT_ANOMALY)
     assert len(world.bench.said_of(OrderPaid)) == len(world.bench.said_of(OrderReleased)) == 1
+
+
+@pytest.mark.requirement("O3")
+@pytest.mark.requirement("O10")
+@pytest.mark.parametrize(
+    ("amount", "excess", "owed"), [(2000, 2000, 10000), (3000, 2000, 9000), (2000, 0, 8000)]
+)
+async def test_what_is_given_back_of_too_much_is_not_taken_from_the_price_when_the_order_is_canceled(
+    world: World, amount: int, excess: int, owed: int
+) -> None:
+    await world.bench.outside(submitted())
+    await world.bench.outside(paid(amount=12000))
+    await give_back(world, amount, excess=excess)
+    await lift(world, Hold.PAYMENT_ANOMALY)
+    price_is_whole = PaymentStatus.PAID if owed == 10000 else PaymentStatus.PARTIALLY_REFUNDED
+    assert world.order.payment_status is price_is_whole
+    await world.bench.outside(cancel())
+    assert [e.refund.amount for e in world.bench.said_of(OrderCanceled)] == [owed]
+    await give_back(world, owed, "C-2")
+    after: str = world.order.payment_status
+    assert after == PaymentStatus.REFUNDED
+
+
+@pytest.mark.requirement("O7")
+async def test_an_order_paid_twice_and_given_back_once_is_no_present(world: World) -> None:
+    await world.bench.outside(submitted())
+    await world.bench.outside(paid())
+    await world.bench.outside(paid(payment_id="again"))
+    await give_back(world, 10000, excess=10000)
+    await lift(world, Hold.PAYMENT_ANOMALY)
+    await world.bench.outside(confirmed())
+    assert len(world.bench.said_of(OrderReleased)) == 1
+    assert world.order.payment_status is PaymentStatus.PAID
 
 
 @pytest.mark.requirement("O3")

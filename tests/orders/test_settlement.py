@@ -1,6 +1,7 @@
 """Money that does not match, from arrival to settlement: nothing is lost, and the order goes on as it should (O3, O4)."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,34 @@ async def test_a_cancel_gives_back_what_counts_and_keeps_the_odd_rest_in_sight(w
     await world.bench.outside(paid(payment_id="late"))
     assert len(world.bench.said_of(PaymentAnomalyFound)) == 2
     assert world.order.held
+
+
+@pytest.mark.requirement("O3")
+@pytest.mark.parametrize(
+    ("first", "odd", "excess"),
+    [
+        ({}, {"amount": 500}, 500),
+        ({"amount": 4000}, {"amount": 6500}, 500),
+        ({}, {}, 10000),
+        ({"amount": 4000}, {"amount": 6000, "payment_id": "first"}, 6000),
+        ({}, {"currency": "USD"}, 0),
+    ],
+)
+async def test_how_much_was_captured_beyond_the_price_is_told(
+    world: World, first: dict[str, Any], odd: dict[str, Any], excess: int
+) -> None:
+    await world.bench.outside(submitted())
+    await world.bench.outside(paid(**({"payment_id": "first"} | first)))
+    await world.bench.outside(paid(**({"payment_id": "odd"} | odd)))
+    assert [e.excess for e in world.bench.said_of(PaymentAnomalyFound)] == [excess]
+
+
+@pytest.mark.requirement("O4")
+async def test_all_of_a_payment_after_closing_is_beyond_the_price(world: World) -> None:
+    await world.bench.outside(submitted())
+    await world.bench.outside(cancel())
+    await world.bench.outside(paid())
+    assert [e.excess for e in world.bench.said_of(PaymentAnomalyFound)] == [10000]
 
 
 @pytest.mark.requirement("O7")

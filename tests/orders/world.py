@@ -1,6 +1,7 @@
 """Orders in a world of its own: a warehouse and after-sales that read late, answer late, and keep only to their contract."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from services.orders.desk import OrdersDesk
@@ -41,12 +42,13 @@ from shared.events.warehouse import (
     ShipmentShipped,
 )
 from shared.runtime.messages import Outcome
-from shared.values import DeliveryMethod, Money
+from shared.values import DeliveryMethod, Money, SkuQuantity
 from tests.builders import oid
 from tests.harness import START, Bench
 
 ORDER = oid()
 CNY = "CNY"
+KEPT = (SkuQuantity(sku="TEA", quantity=1),)
 
 
 def allocated() -> FulfillmentAllocated:
@@ -91,8 +93,16 @@ def delivered(parcel: str = "S-1", *, cod: int = 0, last: bool = True) -> Shipme
     )
 
 
-def returned(parcel: str = "S-1") -> ShipmentReturned:
-    return ShipmentReturned(order_id=ORDER, shipment_id=parcel, occurred_at=START, detail="nobody home")
+def returned(parcel: str = "S-1", *, last: bool = True) -> ShipmentReturned:
+    return ShipmentReturned(
+        order_id=ORDER, shipment_id=parcel, occurred_at=START, detail="nobody home", last=last
+    )
+
+
+def kept_back(*, last: bool = False, cod_due: int = 0) -> FulfillmentCancelRefused:
+    """The warehouse holds back the second of two parcels."""
+    reason = "a part of the order has left the warehouse"
+    return FulfillmentCancelRefused(order_id=ORDER, reason=reason, kept_back=KEPT, cod_due=cod_due, last=last)
 
 
 def cancel_refused() -> FulfillmentCancelRefused:
@@ -111,16 +121,18 @@ def case_opened(kind: CaseKind, case: str = "C-1") -> CaseOpened:
     return CaseOpened(order_id=ORDER, case_id=case, kind=kind, reason="so it is")
 
 
-def refund(amount: int, case: str = "C-1") -> RefundRequested:
-    return RefundRequested(order_id=ORDER, case_id=case, amount=money(amount), reason="so it is")
+def refund(amount: int, case: str = "C-1", *, excess: int = 0) -> RefundRequested:
+    return RefundRequested(
+        order_id=ORDER, case_id=case, amount=money(amount), reason="so it is", excess=excess
+    )
 
 
 def case_rejected(reason: RejectReason = RejectReason.NOT_RETURNED, case: str = "C-1") -> CaseRejected:
     return CaseRejected(order_id=ORDER, case_id=case, reason=reason, detail="so it is")
 
 
-def case_closed(kind: CaseKind, refunded: int, case: str = "C-1") -> CaseClosed:
-    return CaseClosed(order_id=ORDER, case_id=case, kind=kind, refunded=money(refunded))
+def case_closed(kind: CaseKind, refunded: int, case: str = "C-1", *, ends: bool = True) -> CaseClosed:
+    return CaseClosed(order_id=ORDER, case_id=case, kind=kind, refunded=money(refunded), order_ends=ends)
 
 
 WAY = (
@@ -130,12 +142,19 @@ WAY = (
     ("checked", packed, "packed"),
     ("packed", shipped, "shipped"),
 )
+IN_TWO = (
+    *WAY[:-1],
+    ("packed", lambda: shipped(last=False), "one left"),
+    *((one, lambda: shipped("S-2"), "shipped") for one in ("one left", "one arrived", "one turned round")),
+)
+"""The way of an order in two parcels; what becomes of the first may be told before the second leaves."""
 
 
 class World:
     """One order among the services. Each `…_reads` takes one event of orders; `orders_hear` brings one answer back."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_two: bool = False) -> None:
+        self.way: tuple[tuple[str, Callable[[], Event], str], ...] = IN_TWO if in_two else WAY
         self.bench: Bench[OrdersDesk] = Bench(service())
         self.goods = "none"
         self.facts: deque[Event] = deque()
@@ -172,6 +191,9 @@ class World:
                     self.facts.append(allocated() if stock else backordered())
             case CancelRequested() if self.goods in ("shipped", "delivered", "returned"):
                 self.facts.append(cancel_refused())
+            case CancelRequested() if self.goods.startswith("one "):
+                self.facts.append(kept_back(last=self.goods != "one left"))
+                self.goods = {"one left": "shipped", "one arrived": "delivered"}.get(self.goods, "returned")
             case CancelRequested() if self.goods not in ("none", "refused", "canceled"):
                 self.goods = "canceled"
                 self.facts.append(fulfillment_canceled())
@@ -184,15 +206,20 @@ class World:
             self.goods = "allocated"
             self.facts.append(allocated())
             return
-        for state, fact, becomes in WAY:
+        for state, fact, becomes in self.way:
             if self.goods == state:
                 self.goods = becomes
                 self.facts.append(fact())
                 return
 
     def courier(self, *, brings: bool, cod: int = 0) -> None:
-        """The parcel arrives, or comes back."""
-        if self.goods == "shipped":
+        """The parcel arrives, or comes back; of two the first, while the second is still here."""
+        if self.goods == "one left":
+            self.goods = "one arrived" if brings else "one turned round"
+            self.facts.append(delivered(last=False) if brings else returned(last=False))
+            if not brings:
+                self._open(CaseKind.RETURNED_PARCEL, 0)
+        elif self.goods == "shipped":
             self.goods = "delivered" if brings else "returned"
             self.facts.append(delivered(cod=cod) if brings else returned())
             if not brings:
@@ -203,8 +230,11 @@ class World:
         match self._next("aftersales"):
             case OrderCanceled(refund=owed) | OrderExpired(refund=owed) if owed.amount:
                 self._open(CaseKind.REFUND_ONLY, owed.amount)
-            case CancelRefused(paid=paid):
-                self._open(CaseKind.LATE_CANCEL, paid.amount)
+            case CancelRefused(paid=paid, kept_back=kept):
+                part = paid.amount // 2 if kept else 0
+                if part:
+                    self._open(CaseKind.REFUND_ONLY, part)
+                self._open(CaseKind.LATE_CANCEL, paid.amount - part)
             case _:
                 pass
 
@@ -223,7 +253,8 @@ class World:
                 self.cases.append(case_rejected(case=case))
             if amount:
                 self.cases.append(refund(amount, case))
-            self.cases.append(case_closed(kind, amount, case))
+            ends = kind is CaseKind.LATE_CANCEL or self.goods == "returned"
+            self.cases.append(case_closed(kind, amount, case, ends=ends))
 
     async def orders_hear(self, *, cases: bool) -> None:
         """One event of another service arrives at orders."""

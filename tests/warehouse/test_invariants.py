@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.warehouse.handlers.taking_back import TakeBack
 from shared.events import inbox
-from shared.events.warehouse import FulfillmentCanceled, ShipmentShipped
+from shared.events.warehouse import FulfillmentCanceled, FulfillmentCancelRefused, ShipmentShipped
 from tests.harness import SUPERVISOR
 from tests.warehouse.floor import CHECKER, PICKER, Floor
 
@@ -70,7 +70,7 @@ async def _step(floor: Floor, what: str, order: str, sku: str, n: int, damaged: 
             lines = [{"sku": sku, "quantity": 1}] if damaged else []
             await floor.scan(inbox.PackScanned, order_id=order, weight_grams=100, lines=lines)
         case "out":
-            for shipment in floor.bench.store.rows("shipments"):
+            for shipment in floor.bench.store.rows("shipments")[:n]:
                 await floor.scan(inbox.HandOverScanned, tracking_number=shipment.tracking_number)
         case "stop" if order in done:
             await floor.bench.ask(TakeBack(order_id=order, reason="went home"), actor=SUPERVISOR)
@@ -113,6 +113,11 @@ def test_stock_adds_up_and_parcels_leave_once(way: list[tuple[str, str, str, int
         assert not {e.order_id for e in floor.bench.said_of(ShipmentShipped)} & {
             e.order_id for e in floor.bench.said_of(FulfillmentCanceled)
         }
+        stopped = set[str]()
+        for event in floor.bench.said:
+            if isinstance(event, FulfillmentCancelRefused) and event.kept_back:
+                stopped.add(event.order_id)
+            assert not (isinstance(event, ShipmentShipped) and event.order_id in stopped)
         for work in floor.bench.store.rows("fulfillments"):
             assert work.checker not in work.by_all_who_picked()
 

@@ -10,7 +10,6 @@ from shared.events import inbox
 from shared.events.warehouse import (
     FulfillmentAllocated,
     FulfillmentCanceled,
-    FulfillmentCancelRefused,
     ReturnInspected,
     ShipmentDelivered,
     ShipmentShipped,
@@ -232,18 +231,6 @@ async def test_a_parcel_too_heavy_for_one_courier_goes_with_the_next_and_numbers
         numbers.append(await floor.packed(await floor.release(f"o-{i}"), weight_grams=grams))
     assert [floor.parcel_row(n).courier for n in numbers] == ["sf", "sf", "ems"]
     assert len(set(numbers)) == 3
-
-
-@pytest.mark.requirement("W7")
-async def test_a_cancel_after_one_of_two_parcels_left_is_refused(floor: Floor) -> None:
-    await floor.stock()
-    first = await floor.packed(await floor.release(), lines=[{"sku": "TEA", "quantity": 1}])
-    await floor.parcel()
-    await floor.scan(inbox.HandOverScanned, tracking_number=first)
-    await floor.cancel()
-    assert len(floor.bench.said_of(FulfillmentCancelRefused)) == 1
-    assert floor.bench.said_of(FulfillmentCanceled) == []
-    floor.adds_up()
 
 
 @pytest.mark.requirement("W7")

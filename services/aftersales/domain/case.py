@@ -86,6 +86,8 @@ class Case:
     amount: int
     """What the buyer would get back, in minor units."""
     currency: str
+    excess: int = 0
+    """What of the amount was captured beyond the price."""
     custody: Custody = Custody.NONE
     refund: Refund = Refund.NONE
     refunded: int = 0
@@ -117,6 +119,10 @@ class KnownOrder:
     paid: int = 0
     delivered_at: datetime | None = None
     refunded: int = 0
+    """What was given back of what was paid."""
+    excess: int = 0
+    """What was captured beyond the price: paid twice, too much, or too late."""
+    excess_refunded: int = 0
     cases: tuple[str, ...] = ()
     claimed: tuple[SkuQuantity, ...] = ()
     """Pieces that cases ask for or got; no piece is returned twice."""
@@ -183,8 +189,12 @@ class KnownOrder:
         return min((goods - price(rest)) * min(self.total, goods) // max(goods, 1), self.paid)
 
     def refundable(self, amount: int) -> int:
-        """At most what was paid and not yet given back."""
+        """At most what was paid and not yet given back; what was captured beyond the price has no part in this."""
         return max(min(amount, self.paid - self.refunded), 0)
+
+    def excess_left(self, cases: "list[Case]") -> int:
+        """What was captured beyond the price, and neither given back nor asked for by an open case."""
+        return self.excess - self.excess_refunded - sum(case.excess for case in cases if not case.over)
 
 
 def unplaced(order_id: str) -> KnownOrder:
@@ -199,7 +209,8 @@ def within_window(known: KnownOrder, now: datetime, window: timedelta) -> bool:
 
 def at_stake(known: KnownOrder, cases: list[Case]) -> int:
     """What the buyer got back and would get by open cases: what is asked for in parts is judged as a whole (A3)."""
-    return known.refunded + sum(case.amount for case in cases if not case.over)
+    open_cases = sum(case.amount for case in cases if not case.over)
+    return known.refunded + known.excess_refunded + open_cases
 
 
 def needed(stake: int, limit: int) -> Role:

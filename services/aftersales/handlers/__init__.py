@@ -16,11 +16,13 @@ CONSUMES = (
     # from orders
     on(orders.OrderPlaced, facts.placed, order),
     on(orders.PaymentRecorded, facts.paid, order),
+    on(orders.PaymentAnomalyFound, facts.odd_payment, order),
     on(orders.OrderCanceled, facts.owed, order),
     on(orders.OrderExpired, facts.owed, order),
     on(orders.OrderCompleted, facts.completed, order),
     on(orders.CancelRefused, facts.late_cancel, order),
     # from the warehouse
+    on(warehouse.FulfillmentCancelRefused, facts.kept_back, order),
     on(warehouse.ShipmentDelivered, facts.delivered, order),
     on(warehouse.CodCollected, facts.cash, order),
     on(warehouse.ShipmentReturned, facts.returned, order),

@@ -83,14 +83,16 @@ def _return(
 
 
 def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
-    """Money back without goods; always approved by somebody else (A3)."""
+    """Money back without goods, first of all what was captured beyond the price (O3); always approved by somebody else (A3)."""
     known = desk.orders.get(command.order_id)
     if known is None or not known.placed:
         raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
-    most = known.paid - known.refunded
+    excess = known.excess_left(desk.cases_of(known))
+    most = known.paid - known.refunded + excess
     if not 0 < command.amount <= most:
         raise Refused("amount", f"between 1 and {most} minor units can be refunded", field="amount")
-    case = open_case(known, CaseKind.REFUND_ONLY, command.reason, (), command.amount, desk)
+    excess = min(excess, command.amount)
+    case = open_case(known, CaseKind.REFUND_ONLY, command.reason, (), command.amount, desk, excess=excess)
     ask_for_approval(case, desk)
     return {"case_id": case.case_id, "state": case.state}
 

@@ -45,6 +45,8 @@ def open_case(
     lines: tuple[SkuQuantity, ...],
     amount: int,
     desk: AftersalesDesk,
+    *,
+    excess: int = 0,
 ) -> Case:
     """Open a case for an order; it waits for approval until somebody or a rule gives it."""
     case = Case(
@@ -58,6 +60,7 @@ def open_case(
         lines=lines,
         amount=amount,
         currency=known.currency,
+        excess=excess,
     )
     case = noted(case, desk.now, desk.actor, f"opened: {reason}")
     whole = kind not in (CaseKind.RETURN, CaseKind.REFUND_ONLY) and lines == known.unclaimed()
@@ -125,14 +128,24 @@ def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
     """Ask finance for the price of these pieces, or for the sum that a case without pieces is about; never for more than was
     paid. Then close."""
     known = desk.orders[case.order_id]
-    amount = known.refundable(known.worth(pieces) if case.lines else case.amount)
-    known = replace(known, settled=known.settled + pieces, refunded=known.refunded + amount)
+    of_price = known.refundable(known.worth(pieces) if case.lines else case.amount - case.excess)
+    amount = of_price + case.excess
+    known = replace(
+        known,
+        settled=known.settled + pieces,
+        refunded=known.refunded + of_price,
+        excess_refunded=known.excess_refunded + case.excess,
+    )
     desk.orders.put(known)
     if amount:
         money = Money(amount=amount, currency=case.currency)
         desk.publish(
             RefundRequested(
-                order_id=case.order_id, case_id=case.case_id, amount=money, reason=case.kind.value
+                order_id=case.order_id,
+                case_id=case.case_id,
+                amount=money,
+                reason=case.kind.value,
+                excess=case.excess,
             )
         )
         case = replace(case, refund=Refund.REQUESTED, refunded=amount)

@@ -1,6 +1,7 @@
 """What orders and the warehouse say: what was bought and paid, what arrived, what came back (A1, A2)."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import (
@@ -30,10 +31,12 @@ from shared.events.orders import (
     OrderCompleted,
     OrderExpired,
     OrderPlaced,
+    PaymentAnomalyFound,
     PaymentRecorded,
 )
 from shared.events.warehouse import (
     CodCollected,
+    FulfillmentCancelRefused,
     ReturnInspected,
     ReturnReceived,
     ShipmentDelivered,
@@ -73,6 +76,12 @@ def paid(event: PaymentRecorded, desk: AftersalesDesk) -> None:
     desk.orders.put(replace(known, paid=max(known.paid, event.paid)))
 
 
+def odd_payment(event: PaymentAnomalyFound, desk: AftersalesDesk) -> None:
+    """Remember what was captured beyond the price: it can be given back, and is no part of what goods bring (O3)."""
+    known = desk.orders[event.order_id]
+    desk.orders.put(replace(known, excess=known.excess + event.excess))
+
+
 def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
     """The buyer has a parcel: what the courier collected is paid, and with the last parcel the return window begins."""
     known = _known(event.order_id, desk).paid_in_full()
@@ -108,22 +117,44 @@ def owed(event: OrderCanceled | OrderExpired, desk: AftersalesDesk) -> None:
 
 
 def late_cancel(event: CancelRefused, desk: AftersalesDesk) -> None:
-    """The parcel had left when the cancel came: it is to come back (O10, A1)."""
+    """A parcel had left when the cancel came: it is to come back, and what had not left is paid back at once (O10, A1)."""
     known = desk.orders[event.order_id].paid_in_full()
+    if kept := known.unclaimed(event.kept_back) if event.kept_back else ():
+        _keep_back(known, kept, desk)
+        known = desk.orders[event.order_id]
     _comes_back(known, known.unclaimed(), CaseKind.LATE_CANCEL, "canceled after shipping", desk)
+
+
+def _keep_back(known: KnownOrder, kept: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
+    """Pay for what was canceled and had not left; of cash on delivery nothing was collected for it, so nothing is owed."""
+    if known.cod:
+        desk.orders.put(replace(known, claimed=known.claimed + kept).without(kept))
+    else:
+        reason = "canceled before it left"
+        case = open_case(known, CaseKind.REFUND_ONLY, reason, kept, known.worth(kept), desk)
+        authorize(case, desk, by_rule=True)
+
+
+def kept_back(event: FulfillmentCancelRefused, desk: AftersalesDesk) -> None:
+    """What of a canceled order had not left stays in the warehouse: what left may have been all that reaches the buyer."""
+    if event.kept_back and event.last:
+        desk.orders.put(_all_ended(_known(event.order_id, desk), desk.envelope.time))
+
+
+def _all_ended(known: KnownOrder, at: datetime) -> KnownOrder:
+    """The buyer has all that they will get."""
+    arrived = known.part_arrived
+    return replace(
+        known, nothing_arrives=not arrived, delivered_at=known.delivered_at or (at if arrived else None)
+    )
 
 
 def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     """The courier brings the parcel back: refused or not deliverable (A1)."""
     known = _known(event.order_id, desk).paid_in_full()
     known = replace(known, brought_back=True, brought=known.brought + event.lines)
-    if event.last:  # the buyer has all that they will get
-        arrived = known.part_arrived
-        known = replace(
-            known,
-            nothing_arrives=not arrived,
-            delivered_at=known.delivered_at or (event.occurred_at if arrived else None),
-        )
+    if event.last:
+        known = _all_ended(known, event.occurred_at)
     desk.orders.put(known)
     why = event.detail or "brought back by the courier"
     if known.placed:

@@ -147,6 +147,9 @@ class Order:
     kept_cases: tuple[str, ...] = ()
     """Cases that were rejected with the goods not sent back: the buyer has them, or they are on their way to the buyer."""
     refunded: int = 0
+    """What finance was asked to pay back of the price."""
+    excess_refunded: int = 0
+    """And of what was captured beyond it."""
     cod_collected: int = 0
     cod_waived: int = 0
     """Cash that was to be collected with parcels that the courier brought back."""

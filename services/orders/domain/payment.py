@@ -17,11 +17,13 @@ class Booked:
 
 @dataclass(frozen=True, slots=True)
 class Anomalous:
-    """The payment is kept and held; of what is too much, `counted` is the part that was due, all else does not count."""
+    """The payment is kept and held; of what is too much, `counted` is the part that was due, all else does not count.
+    `excess` is what of it can be paid back in the order's currency."""
 
     order: Order
     anomaly: PaymentAnomaly
     counted: int
+    excess: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ def book(
         if due:
             odd = replace(odd, amount=due, excess=amount - due, counts=True)
         status = order.payment_status if order.status in CLOSED else PaymentStatus.ANOMALOUS
-        return Anomalous(replace(order, payments=(*order.payments, odd), payment_status=status), anomaly, due)
+        excess = amount - due if currency == order.currency else 0
+        held = replace(order, payments=(*order.payments, odd), payment_status=status)
+        return Anomalous(held, anomaly, due, excess)
     booked = replace(order, payments=(*order.payments, payment))
     return Booked(replace(booked, payment_status=status_of(booked)), complete=booked.paid_in_full)
 
@@ -78,9 +82,12 @@ def status_of(order: Order) -> PaymentStatus:
     return PaymentStatus.PARTIALLY_PAID if order.paid else PaymentStatus.UNPAID
 
 
-def refund(order: Order, amount: int) -> Order:
-    """The order after finance was asked to pay `amount` back."""
-    refunded = replace(order, refunded=order.refunded + amount)
+def refund(order: Order, amount: int, excess: int) -> Order:
+    """The order after finance was asked to pay `amount` back. What of it is `excess` is not taken from the price: that is still
+    paid, and owed should the order end."""
+    refunded = replace(
+        order, refunded=order.refunded + amount - excess, excess_refunded=order.excess_refunded + excess
+    )
     return replace(refunded, payment_status=status_of(refunded))
 
 

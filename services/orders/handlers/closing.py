@@ -57,7 +57,8 @@ def _cancel(order: Order, reason: str, desk: OrdersDesk) -> dict[str, str]:
         return {"status": end_canceled(order, reason, order.owed_back, desk).status}
     if order.has(Hold.CANCEL_PENDING):
         return {"status": "cancel_pending"}
-    if order.fulfillment in (Fulfillment.DELIVERED, Fulfillment.RETURNING) or order.open_cases:
+    gone = (Fulfillment.DELIVERED, Fulfillment.RETURNING)
+    if order.fulfillment in gone or (order.fulfillment is Fulfillment.SHIPPED and order.open_cases):
         raise Refused("too_late_to_cancel", "the goods have left the warehouse; ask for a return instead")
     if any(h.hold is Hold.CANCEL_PENDING for h in order.holds):
         raise Refused(

@@ -109,17 +109,27 @@ def canceled(event: FulfillmentCanceled, order: Order, desk: OrdersDesk) -> Orde
 
 
 def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDesk) -> Order:
-    """The parcel had left: after-sales takes it from here (O10, A1)."""
+    """A parcel had left: after-sales takes it from here, and what had not left stays in the warehouse (O10, A1)."""
     if order.closed:
         return order
+    order = replace(order, cod_waived=order.cod_waived + event.cod_due)
+    if event.kept_back and event.last and not order.part_arrived:
+        # all that left was turned round: the buyer has nothing and gets nothing, as if none of it had left
+        order = replace(order, fulfillment=Fulfillment.RETURNING)
+        return end_canceled(order, order.closed_reason, order.owed_back, desk)
     desk.publish(
         CancelRefused(
             order_id=order.order_id,
             reason=event.reason,
             paid=Money(amount=order.owed_back, currency=order.currency),
+            kept_back=event.kept_back,
         )
     )
-    return free(order, Hold.CANCEL_PENDING, event.reason, desk)
+    order = free(order, Hold.CANCEL_PENDING, event.reason, desk)
+    if not event.kept_back:
+        return order
+    order = replace(order, fulfillment=Fulfillment.SHIPPED)
+    return _arrived(order, desk.envelope.time, desk) if event.last else order
 
 
 def delivered(event: ShipmentDelivered, order: Order, desk: OrdersDesk) -> Order:
@@ -178,7 +188,7 @@ def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
 
 def refund_requested(event: RefundRequested, order: Order, desk: OrdersDesk) -> Order:
     """Money goes back to the buyer."""
-    return _no_present(refund(order, event.amount.amount), desk)
+    return _no_present(refund(order, event.amount.amount, event.excess), desk)
 
 
 def _no_present(order: Order, desk: OrdersDesk) -> Order:

@@ -105,6 +105,8 @@ def odd(
     expected: int,
     why: str,
     desk: OrdersDesk,
+    *,
+    excess: int = 0,
 ) -> Order:
     """Tell of money that does not match, and hold the order until somebody has looked (O3)."""
     desk.publish(
@@ -114,6 +116,7 @@ def odd(
             anomaly=anomaly,
             amount=amount,
             expected=Money(amount=expected, currency=order.currency),
+            excess=excess,
         )
     )
     return stop(order, Hold.PAYMENT_ANOMALY, why, desk)
@@ -123,7 +126,7 @@ def _book(order: Order, payment_id: str, amount: Money, captured_at: datetime, d
     match book(order, payment_id, amount.amount, amount.currency, captured_at):
         case Known():
             return order
-        case Anomalous(after, anomaly, counted):
+        case Anomalous(after, anomaly, counted, excess):
             if counted:
                 part = Money(amount=counted, currency=order.currency)
                 desk.publish(
@@ -133,9 +136,8 @@ def _book(order: Order, payment_id: str, amount: Money, captured_at: datetime, d
                 )
                 watch(after, desk)
             expected = max(order.total - order.paid, 0)
-            return odd(
-                after, payment_id, anomaly, amount, expected, f"payment {payment_id} is {anomaly}", desk
-            )
+            why = f"payment {payment_id} is {anomaly}"
+            return odd(after, payment_id, anomaly, amount, expected, why, desk, excess=excess)
         case Booked(after, complete):
             due = after.total - after.paid
             desk.publish(

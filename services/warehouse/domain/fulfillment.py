@@ -67,6 +67,7 @@ FULFILLMENT = lifecycle(
     (S.CHECKED, PackScanned, S.CHECKED),
     (S.CHECKED, FulfillmentPacked, S.PACKED),
     (S.PACKED, ShipmentShipped, S.SHIPPED),
+    # where a parcel has left, this is the end of the rest
     (BEFORE_LEAVING, CancelRequested, S.CANCELED),
     (BEFORE_LEAVING, OrderCanceled, S.CANCELED),  # ended by after-sales after some of its parcels left
     (S.CANCELED, OrderReleased, S.OPEN),

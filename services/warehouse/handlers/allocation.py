@@ -1,6 +1,5 @@
 """Released orders get their stock, or wait for it in turn; canceled ones give it back (W2, W6, O10)."""
 
-from collections import Counter
 from dataclasses import replace
 
 from services.warehouse.desk import Wants, WarehouseDesk
@@ -13,6 +12,7 @@ from services.warehouse.domain.fulfillment import (
 )
 from services.warehouse.domain.shipment import SHIPMENT, ShipmentState
 from services.warehouse.domain.stock import Move, MoveKind, Reserved, Short, joined, missing, queue, reserve
+from services.warehouse.handlers.leaving import all_ended
 from services.warehouse.tables import Backorder
 from shared.events.orders import CancelRequested, OrderCanceled, OrderReleased
 from shared.events.warehouse import (
@@ -23,7 +23,7 @@ from shared.events.warehouse import (
     FulfillmentRefusal,
     FulfillmentRefused,
 )
-from shared.goods import as_pieces
+from shared.goods import as_pieces, by_sku
 from shared.runtime.messages import Timer
 from shared.values import PaymentMethod, SkuQuantity
 
@@ -174,19 +174,29 @@ def stop_waiting(work: Fulfillment, desk: WarehouseDesk, *skus: str) -> set[str]
 
 
 def cancel(event: CancelRequested, desk: WarehouseDesk) -> None:
-    """Put everything back, or say that the parcel has left (O10)."""
+    """Put everything back; where a parcel has left, say so, and keep back what has not (O10)."""
     work = desk.fulfillments.get(event.order_id)
     if work is None:  # the release was refused; nothing was begun
         return
     after = FULFILLMENT.next(work.state, CancelRequested)
-    if work.state is FulfillmentState.SHIPPED or work.left:
-        desk.publish(
-            FulfillmentCancelRefused(order_id=event.order_id, reason="the parcel has left the warehouse")
-        )
-        return
     if after is not None:
         _stop(work, after, desk)
+    if work.left:
+        desk.publish(_refusal(work, desk, kept_back=after is not None))
+    elif after is not None:
         desk.publish(FulfillmentCanceled(order_id=event.order_id))
+
+
+def _refusal(work: Fulfillment, desk: WarehouseDesk, *, kept_back: bool) -> FulfillmentCancelRefused:
+    kept = as_pieces(_in_house(work, desk)) if kept_back else ()
+    gone = sum(desk.shipments[s].cod_due for s in work.left)
+    return FulfillmentCancelRefused(
+        order_id=work.order_id,
+        reason=f"{'a part of the order' if kept else 'the parcel'} has left the warehouse",
+        kept_back=kept,
+        cod_due=work.cod_due - gone if kept else 0,
+        last=all_ended(work.order_id, desk),
+    )
 
 
 def ended(event: OrderCanceled, desk: WarehouseDesk) -> None:
@@ -213,11 +223,10 @@ def _stop(work: Fulfillment, after: FulfillmentState, desk: WarehouseDesk) -> No
 def give_back(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> None:
     """Picked pieces that have not left go back to their shelves, reserved ones to whoever comes next; before these, what is to
     be scrapped is booked, so that nobody else can have it."""
-    picks, gone = work.picks, Counter[str]()
-    for line in (line for shipment in work.left for line in desk.shipments[shipment].lines):
+    picks = work.picks
+    for line in _gone(work, desk):
         picks, _ = take_off(picks, line.sku, line.quantity)
-        gone[line.sku] += line.quantity
-    free = {sku: n - gone[sku] for sku, n in work.wanted().items() if n > gone[sku]}
+    free = _in_house(work, desk)
     desk.move(
         *(desk.entry(p.sku, MoveKind.PUT_BACK, p.quantity, p.location, work.order_id) for p in picks),
         *(desk.entry(sku, MoveKind.RELEASED, n, "", work.order_id) for sku, n in free.items()),
@@ -225,3 +234,12 @@ def give_back(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> None:
     )
     for sku in free:
         offer(sku, desk)
+
+
+def _gone(work: Fulfillment, desk: WarehouseDesk) -> list[SkuQuantity]:
+    return [line for shipment in work.left for line in desk.shipments[shipment].lines]
+
+
+def _in_house(work: Fulfillment, desk: WarehouseDesk) -> dict[str, int]:
+    """Pieces of an order that have not left, by SKU."""
+    return dict(by_sku(work.lines) - by_sku(_gone(work, desk)))

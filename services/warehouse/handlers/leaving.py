@@ -49,7 +49,7 @@ def deliver(shipment: Shipment, at: datetime, cod_collected: int, desk: Warehous
             shipment_id=shipment.shipment_id,
             delivered_at=at,
             cod_collected=cod_collected,
-            last=_last(shipment, desk),
+            last=all_ended(shipment.order_id, desk),
         )
     )
     return shipment
@@ -67,18 +67,18 @@ def bring_back(shipment: Shipment, at: datetime, detail: str, desk: WarehouseDes
             detail=detail,
             lines=shipment.lines,
             cod_due=shipment.cod_due,
-            last=_last(shipment, desk),
+            last=all_ended(shipment.order_id, desk),
         )
     )
     return shipment
 
 
-def _last(shipment: Shipment, desk: WarehouseDesk) -> bool:
-    work = desk.fulfillments[shipment.order_id]
-    others = [desk.shipments[s] for s in work.shipments if s != shipment.shipment_id]
-    return not work.left_to_pack() and not any(
-        s.state in (ShipmentState.READY, ShipmentState.SHIPPED) for s in others
-    )
+def all_ended(order_id: str, desk: WarehouseDesk) -> bool:
+    """True when nothing more of an order is still to reach the buyer: what left has ended its way, the rest stays here."""
+    work = desk.fulfillments[order_id]
+    under_way = (ShipmentState.READY, ShipmentState.SHIPPED)
+    to_pack = work.left_to_pack() if work.state is not FulfillmentState.CANCELED else {}
+    return not to_pack and not any(desk.shipments[s].state in under_way for s in work.shipments)
 
 
 def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> None:

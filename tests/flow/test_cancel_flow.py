@@ -1,0 +1,160 @@
+"""A canceled order is undone, and its buyer gets back all that they paid, whatever was paid back before (O3, O10)."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund
+from services.orders.handlers.release import LiftHold
+from shared.events import inbox
+from shared.events.aftersales import RefundRequested, ReturnAuthorized
+from shared.events.orders import Hold, OrderPaid
+from shared.values import PaymentMethod
+from tests.builders import cancel, confirmed, oid, paid, submitted
+from tests.harness import AGENT, SUPERVISOR
+from tests.town import Town
+
+
+@pytest.fixture
+async def town() -> Town:
+    town = Town()
+    await town.stock()
+    return town
+
+
+def refunds(town: Town) -> list[int]:
+    return [e.amount.amount for e in town.said(RefundRequested)]
+
+
+async def dock(town: Town, case_id: str) -> None:
+    """One piece comes back as new."""
+    found = [{"sku": "TEA", "quantity": 1, "condition": "as_new"}]
+    await town.scan(inbox.ReturnReceivedScanned, case_id=case_id)
+    outcome = await town.scan(inbox.ReturnInspectedScanned, case_id=case_id, lines=found)
+    assert outcome.refusal is None, outcome.refusal
+
+
+async def one_of_two_left(town: Town, *reports: str, **parts: Any) -> tuple[str, str]:
+    """The first of two parcels left, and its courier reported this of it; both numbers."""
+    order = await town.release(**parts)
+    await town.pick(order)
+    await town.check(order)
+    one = [{"sku": "TEA", "quantity": 1}]
+    packed = [await town.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one) for _ in "12"]
+    first, second = (outcome.answer["tracking_number"] for outcome in packed)
+    await town.scan(inbox.HandOverScanned, tracking_number=first)
+    for report in reports:
+        await town.track(first, report, cod_collected=5000 if parts and report == "delivered" else 0)
+    await town.pass_time(timedelta(minutes=1))
+    return first, second
+
+
+async def give_back(town: Town, amount: int) -> None:
+    """An agent asks for it, another person grants it."""
+    refund = OpenRefund(order_id=oid(), amount=amount, reason="paid too much")
+    opened = await town.ask("aftersales", refund, AGENT)
+    await town.ask("aftersales", ApproveCase(case_id=opened.answer["case_id"]), SUPERVISOR)
+
+
+async def settle_money(town: Town) -> None:
+    lift = LiftHold(order_id=oid(), hold=Hold.PAYMENT_ANOMALY, reason="the rest was paid back")
+    assert (await town.ask("orders", lift, SUPERVISOR)).refusal is None
+
+
+@pytest.mark.requirement("O3")
+@pytest.mark.requirement("O10")
+@pytest.mark.parametrize("payments", [[12000], [10000, 2000], [4000, 8000]])
+@pytest.mark.parametrize("back", [[2000], [500, 1500], [2600]])
+@pytest.mark.parametrize("stage", ["held", "in the warehouse"])
+async def test_what_was_paid_in_all_comes_back_with_a_cancel_once(
+    town: Town, payments: list[int], back: list[int], stage: str
+) -> None:
+    await town.outside(submitted())
+    for n, amount in enumerate(payments):
+        await town.outside(paid(payment_id=f"p{n}", amount=amount))
+    for amount in back:
+        await give_back(town, amount)
+    if stage == "in the warehouse":
+        await settle_money(town)
+        await town.outside(confirmed())
+        assert len(town.said(OrderPaid)) == 1
+        await town.pick(oid())
+    await town.outside(cancel())
+    assert refunds(town) == [*back, 12000 - sum(back)]
+    assert town.row("orders", "orders", oid()).payment_status == "refunded"
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("O3")
+async def test_what_was_paid_too_much_can_be_given_back_after_the_cancel_too(town: Town) -> None:
+    await town.outside(submitted())
+    await town.outside(paid(amount=12000))
+    await town.outside(cancel())
+    assert refunds(town) == [10000]
+    assert town.row("orders", "orders", oid()).standing() == [Hold.PAYMENT_ANOMALY]
+    await give_back(town, 2000)
+    await settle_money(town)
+    assert refunds(town) == [10000, 2000]
+    assert town.row("orders", "orders", oid()).payment_status == "refunded"
+
+
+@pytest.mark.requirement("O10")
+async def test_of_two_parcels_the_one_that_is_still_here_stays_and_is_paid_back(town: Town) -> None:
+    _, second = await one_of_two_left(town)
+    await town.outside(cancel())
+    late = await town.scan(inbox.HandOverScanned, tracking_number=second)
+    assert late.refusal is not None
+    assert late.refusal.code == "canceled"
+    assert refunds(town) == [5000]
+    level = town.row("warehouse", "levels", "TEA")
+    assert (level.on_hand, level.allocated, level.locations) == (99, 0, {"A-1": 99})
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("O10")
+@pytest.mark.parametrize("way", ["return_to_sender", "delivered and sent back"])
+@pytest.mark.parametrize("reported", ["before the cancel", "after it"])
+async def test_once_the_other_is_back_too_the_order_is_canceled_and_all_money_back(
+    town: Town, way: str, reported: str
+) -> None:
+    report = way.split()[0]
+    first, _ = await one_of_two_left(town, *([report] if reported == "before the cancel" else []))
+    await town.outside(cancel())
+    if reported == "after it":
+        await town.track(first, report)
+    await dock(town, next(e.case_id for e in town.said(ReturnAuthorized)))
+    order = town.row("orders", "orders", oid())
+    assert (order.status, order.payment_status) == ("canceled", "refunded")
+    assert sum(refunds(town)) == 10000
+    assert town.row("warehouse", "levels", "TEA").on_hand == 100
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("O16")
+@pytest.mark.parametrize("cod", [False, True])
+@pytest.mark.parametrize("reported", ["before the cancel", "after it"])
+async def test_a_buyer_who_keeps_the_other_pays_for_that_alone(town: Town, cod: bool, reported: str) -> None:
+    parts = {"payment_method": PaymentMethod.COD} if cod else {}
+    first, _ = await one_of_two_left(
+        town, *(["delivered"] if reported == "before the cancel" else []), **parts
+    )
+    await town.outside(cancel())
+    if reported == "after it":
+        await town.track(first, "delivered", cod_collected=5000 if cod else 0)
+    await town.pass_time(timedelta(days=30))
+    order = town.row("orders", "orders", oid())
+    assert (order.status, order.standing()) == ("completed", [])
+    assert refunds(town) == ([] if cod else [5000])
+    assert order.paid - order.refunded == 5000
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("O10")
+async def test_a_refused_cod_parcel_beside_one_that_stayed_ends_the_order_for_nothing(town: Town) -> None:
+    first, _ = await one_of_two_left(town, payment_method=PaymentMethod.COD)
+    await town.outside(cancel())
+    await town.track(first, "return_to_sender")
+    await town.pass_time(timedelta(days=30))
+    assert (refunds(town), town.row("orders", "orders", oid()).status) == ([], "canceled")
+    assert town.row("orders", "orders", oid()).standing() == []
