@@ -40,18 +40,19 @@ class Read:
 
 
 class Gathering:
-    """Gathers up to `most` records for a service that acts on these types of events."""
+    """Gathers up to `most` records for a service that acts on these types of events; `patient` is whether any may wait."""
 
-    def __init__(self, places: Places, heard: Collection[str], most: int) -> None:
+    def __init__(self, places: Places, heard: Collection[str], most: int, *, patient: bool) -> None:
         self.places = places
         self.heard = {name.encode() for name in heard}
         self.most = most
+        self.patient = patient
 
     async def next(self, consumer: Any) -> list[Read]:
         """The next records; none when there are none for a while. Raises what FastStream knows how to meet."""
         reads = [await self._look(consumer, WAIT_SECONDS, self.most)]
         last, count, began = reads[0], len(reads[0].records), time.monotonic()
-        while count and count < self.most and not self._acted_on(last.records):
+        while self.patient and 0 < count < self.most and not self._acted_on(last.records):
             await asyncio.sleep(BREATH)
             left = PASSING_SECONDS - (time.monotonic() - began)
             if left <= 0:

@@ -94,7 +94,8 @@ class Intake:
         self.subscriber = subscriber(self._take)
         self._consumer_of = subscriber
         self.places = Places(service.name, service.topics, lambda: self.consumer)
-        self._gathering = Gathering(self.places, service.hears, settings.kafka_batch)
+        # whoever drives a clock moves it on when all is applied
+        self._gathering = Gathering(self.places, service.hears, settings.kafka_batch, patient=clock is None)
         self._reads: list[Read] = []
         """What the batch in hand was gathered from."""
         if (
