@@ -3,12 +3,14 @@
 import pytest
 
 from deploy.simulate.chaos import KINDS
-from deploy.simulate.plants import PLANTS
 from deploy.simulate.search import play, shortest, towns
+from deploy.simulate.wrong_rules import WRONG_RULES
+from deploy.simulate.wrong_steps import WRONG_STEPS
 
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.planted, pytest.mark.timeout(600)]
 
 ALL = frozenset(KINDS)
+PLANTS = WRONG_STEPS | WRONG_RULES
 
 
 @pytest.mark.parametrize("name", PLANTS)

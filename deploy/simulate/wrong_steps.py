@@ -1,26 +1,16 @@
-"""Faults put into copies of the real steps, one at a time, to show that the simulator finds them: a check that cannot fail
-proves nothing. `PLANTS` has for each what is wrong, and the orders within which it must be found.
-"""
+"""Steps of the runtime gone wrong, one at a time (`plant.py`)."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from importlib import import_module
 from typing import Any
-from unittest.mock import patch
 
 from deploy.simulate.host import Host
 from deploy.simulate.mail import Sender
+from deploy.simulate.plant import Plant
 from deploy.simulate.steps import Step
 from deploy.simulate.store import SimStore, SimTransaction
-from services.aftersales.domain.case import KnownOrder
-from services.aftersales.handlers import facts as aftersales
 from services.notify.sending import LEASE, Claim
-from services.warehouse.desk import WarehouseDesk
-from services.warehouse.domain.fulfillment import Fulfillment
-from services.warehouse.handlers import allocation, picking, tracking
-from shared.events.warehouse import FulfillmentCanceled
 from shared.runtime import attempt
 from shared.runtime.attempt import Attempt
 from shared.runtime.bookkeeping import LaneState
@@ -28,29 +18,6 @@ from shared.runtime.desk import Desk
 from shared.runtime.messages import Door, Status
 from shared.runtime.saying import entries_of
 from shared.runtime.store import Changes, DueTimer
-
-
-@dataclass(frozen=True)
-class Plant:
-    """One fault. `patches` are (where, name, what stands there instead)."""
-
-    wrong: str
-    patches: tuple[tuple[Any, str, Any], ...]
-    within: int = 3000
-    """Orders: so many that dice which never meet it are rarer than one in a thousand."""
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """The fault is there while the block runs."""
-        applied = [patch.object(where, name, instead) for where, name, instead in self.patches]
-        for one in applied:
-            one.start()
-        try:
-            yield
-        finally:
-            for one in applied:
-                one.stop()
-
 
 # --- storage ---------------------------------------------------------------------------------------------------
 
@@ -215,61 +182,7 @@ async def _never_booked(self: Sender, results: list[Any], lease: datetime) -> bo
 _BOOK = Sender.book
 
 
-# --- the rules -------------------------------------------------------------------------------------------------
-
-
-def _check_by_anyone(event: Any, desk: Any) -> Any:
-    work = desk.work(event.order_id)
-    desk.fulfillments.put(replace(work, picker=None, pickers=()))
-    answer = _START_CHECK(event, desk)
-    after = desk.work(event.order_id)
-    desk.fulfillments.put(replace(after, picker=work.picker, pickers=work.pickers))
-    return answer
-
-
-_START_CHECK = picking.start_check
-
-
-def _check_by_former_picker(event: Any, desk: Any) -> Any:
-    work = desk.work(event.order_id)
-    desk.fulfillments.put(replace(work, pickers=()))
-    answer = _START_CHECK(event, desk)
-    desk.fulfillments.put(replace(desk.work(event.order_id), pickers=work.pickers))
-    return answer
-
-
-def _keeps_stock(work: Any, desk: Any, *scrapped: Any) -> None:
-    return None
-
-
-def _handlers(service: str, **instead: Callable[..., Any]) -> tuple[tuple[Any, str, Any], ...]:
-    """Replace handlers in a service's CONSUMES by the class name of their message."""
-    module = import_module(f"services.{service}.handlers")
-    changed = (replace(h, handler=instead.get(h.message.__name__, h.handler)) for h in module.CONSUMES)
-    return ((module, "CONSUMES", tuple(changed)),)
-
-
-def _canceled_although_gone(event: Any, desk: Any) -> None:
-    work = desk.fulfillments.get(event.order_id)
-    if work is not None and work.state == "shipped":
-        desk.publish(FulfillmentCanceled(order_id=event.order_id))
-    else:
-        allocation.cancel(event, desk)
-
-
-def _what_left_is_all(event: Any, desk: Any) -> None:
-    aftersales.late_cancel(event.model_copy(update={"kept_back": ()}), desk)
-
-
-def _refunds_without_limit(self: KnownOrder, amount: int) -> int:
-    return amount + 1
-
-
-def _refunds_of_all(self: KnownOrder, amount: int) -> int:
-    return max(min(amount, self.paid + self.excess - self.refunded), 0)
-
-
-PLANTS: dict[str, Plant] = {
+WRONG_STEPS: dict[str, Plant] = {
     "cursor-outside": Plant("the cursor is saved in a commit of its own", (
         (SimTransaction, "_end", _split(lambda c: _only(c, "cursors"), lambda c: _without(c, "cursors"))),),
         within=6000),
@@ -302,23 +215,4 @@ PLANTS: dict[str, Plant] = {
     "not-booked": Plant("a sent message is not booked, and sent again", ((Sender, "book", _never_booked),)),
     "lease-unseen": Plant("a sender that was frozen for longer than its lease sends what it had left", (
         (Sender, "too_late", lambda self, lease: False),), within=10_000),
-    "check-by-picker": Plant("whoever picked may check", _handlers("warehouse", CheckStartScanned=_check_by_anyone)),
-    "check-by-former-picker": Plant("who picked a part before the order was taken back may check", _handlers(
-        "warehouse", CheckStartScanned=_check_by_former_picker), within=10_000),
-    "gone-in-books": Plant("pieces of a canceled parcel that left stay in the books", (
-        (WarehouseDesk, "lose", lambda self, sku, quantity, order_id: None),)),
-    "left-unsaid": Plant("nobody is told that a canceled parcel left", (
-        (tracking, "left_although_canceled", lambda shipment, desk: None),)),
-    "counter-not-delivery": Plant("what was taken over the counter is not delivered", (
-        (Fulfillment, "fetched_by_buyer", False),)),
-    "cash-dropped": Plant("cash that is told of later is dropped", (
-        (tracking, "_collected", lambda shipment, cash, at, desk: shipment),)),
-    "stock-kept": Plant("a canceled order keeps its stock", ((allocation, "give_back", _keeps_stock),)),
-    "canceled-though-gone": Plant("an order is called canceled after its parcel left", _handlers(
-        "warehouse", CancelRequested=_canceled_although_gone)),
-    "kept-back-unpaid": Plant("the price of what a cancel kept back is not paid back before the rest is here", _handlers(
-        "aftersales", CancelRefused=_what_left_is_all), within=10_000),
-    "excess-of-price": Plant("what is given back of an overpayment is taken from the price", (
-        (KnownOrder, "excess_left", lambda self, cases: 0), (KnownOrder, "refundable", _refunds_of_all))),
-    "refund-unlimited": Plant("more is refunded than was paid", ((KnownOrder, "refundable", _refunds_without_limit),)),
 }  # fmt: skip
