@@ -30,11 +30,10 @@ class Couriers:
         self._goes_all_the_same(self.labels)
 
     def _on_fulfillment_cancel_refused(self, data: Any) -> None:
-        rows = {
-            p["shipment_id"]: self.story.edges.row("warehouse", "shipments", p["shipment_id"])
-            for p in self.labels
-        }
-        self._goes_all_the_same([p for p in self.labels if rows[p["shipment_id"]].kept_back])
+        shipments = [
+            (p, self.story.edges.row("warehouse", "shipments", p["shipment_id"])) for p in self.labels
+        ]
+        self._goes_all_the_same([parcel for parcel, shipment in shipments if shipment.kept_back])
 
     def _goes_all_the_same(self, kept_back: list[Mapping[str, Any]]) -> None:
         """Now and then a parcel that was to stay has gone: scanned offline before that, or as its courier knows."""

@@ -42,15 +42,21 @@ def assigned(runtime: Runtime) -> bool:
     return bool(runtime.intake.consumer and runtime.intake.consumer.assignment())
 
 
-async def test_what_nobody_acts_on_waits_for_what_is_and_shares_its_turn(
-    probe: Probe, monkeypatch: pytest.MonkeyPatch
-):
+async def gathers_one(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """A reader that gathers for longer than any test lasts, and has one record."""
     monkeypatch.setattr(gathering, "PASSING_SECONDS", 60)
     await probe.topics()
     reader = await probe.reader()
     await reader.start()
     await passing(probe, "a")
     await until(lambda: given(reader) == 1)
+    return reader
+
+
+async def test_what_nobody_acts_on_waits_for_what_is_and_shares_its_turn(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    reader = await gathers_one(probe, monkeypatch)
     await passing(probe, "b", "c")
     await until(lambda: given(reader) == 3)
     assert reader.intake.batches == 0
@@ -73,12 +79,7 @@ async def test_it_waits_for_a_moment_only(probe: Probe, monkeypatch: pytest.Monk
 async def test_what_was_gathered_is_in_hand_before_a_failure_of_the_client_is_met(
     probe: Probe, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(gathering, "PASSING_SECONDS", 60)
-    await probe.topics()
-    reader = await probe.reader()
-    await reader.start()
-    await passing(probe, "a")
-    await until(lambda: given(reader) == 1)
+    reader = await gathers_one(probe, monkeypatch)
     getmany = reader.intake.consumer.getmany
 
     async def fail(**_: object) -> None:
@@ -93,12 +94,7 @@ async def test_what_was_gathered_is_in_hand_before_a_failure_of_the_client_is_me
 async def test_what_was_gathered_when_partitions_move_is_read_again_by_whoever_has_them(
     probe: Probe, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(gathering, "PASSING_SECONDS", 60)
-    await probe.topics()
-    first = await probe.reader()
-    await first.start()
-    await passing(probe, "a")
-    await until(lambda: given(first) == 1)
+    first = await gathers_one(probe, monkeypatch)
     taken = first.intake.places.taken
     other = await probe.reader()
     await other.start()
