@@ -6,7 +6,7 @@ the turn's commit. No exception leaves the subscriber: a database that is away i
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -196,13 +196,12 @@ class Intake:
         return tuple(chain.from_iterable(read.records for read in self._reads))
 
     async def _parse(self, records: Any, original: Callable[..., Awaitable[KafkaMessage]]) -> KafkaMessage:
-        """Never looks into headers: a null or binary one would fail the whole batch."""
-        batch: Sequence[Any] = records if isinstance(records, tuple) else (records,)
+        """Looks into nothing: the records are in hand (`_reads`), and a null or binary header would fail the whole batch."""
         return KafkaAckableMessage(
-            body=[r.value or b"" for r in batch],
+            body=[],
             headers={},
             batch_headers=[],
-            raw_message=batch,
+            raw_message=records,
             message_id="",
             correlation_id="",
             consumer=self.consumer,
