@@ -16,17 +16,19 @@ async def patiently(
     patience: float,
     waiting: Told | None = None,
 ) -> T:
-    """Try until it works, for up to `patience` seconds, each time a little later.
+    """Try until it works, for up to `patience` seconds after the first failure, each time a little later.
 
     `awaited` says in words what is waited for after an error. Raises at once what it has no words for, and what was met last
     when time is up.
     """
-    deadline, pause = asyncio.get_running_loop().time() + patience, 0.1
+    clock, deadline, pause = asyncio.get_running_loop().time, None, 0.1
     while True:
         try:
             return await attempt()
         except Exception as error:
-            why, left = awaited(error), deadline - asyncio.get_running_loop().time()
+            now = clock()
+            deadline = now + patience if deadline is None else deadline
+            why, left = awaited(error), deadline - now
             if why is None or left < pause:
                 raise
             if waiting:
