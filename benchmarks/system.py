@@ -26,6 +26,7 @@ class _Running:
 class _Kafka(_Running):
     idempotent = True
     session_ms = 10_000
+    fetch_wait_ms = 200
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
@@ -44,9 +45,6 @@ def system(place: Place) -> Iterator[Stack]:
     stack.postgres = _Postgres(place.admin_url)
     stack.broker = _Kafka(place.kafka)
     stack.ports["postgres"] = place.postgres.port
-    stack.settings["HANDOVER_KAFKA_FETCH_WAIT_MS"] = (
-        "50"  # as by default: only the embedded broker needs less
-    )
     with stack:
         yield stack
 

@@ -18,6 +18,7 @@ class EmbeddedBroker:
 
     idempotent = False
     session_ms = 2000  # it lets members go only after their session, also those that left properly
+    fetch_wait_ms = 20  # it does not wake a fetch that waits: this is the latency of every hop
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder.resolve()

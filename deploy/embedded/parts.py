@@ -48,3 +48,7 @@ class Broker(Server, Protocol):
     @property
     def session_ms(self) -> int:
         """How long a consumer may give no sign of life."""
+
+    @property
+    def fetch_wait_ms(self) -> int:
+        """How long it may hold a fetch while nothing comes."""

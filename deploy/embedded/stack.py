@@ -218,8 +218,7 @@ class Stack:
             "HANDOVER_DATABASE_URL": self.database_url(service),
             "HANDOVER_KAFKA": self.broker.bootstrap,
             "HANDOVER_KAFKA_IDEMPOTENT": str(self.broker.idempotent).lower(),
-            # the embedded broker does not wake a fetch that waits: this is the latency of every hop
-            "HANDOVER_KAFKA_FETCH_WAIT_MS": "20",
+            "HANDOVER_KAFKA_FETCH_WAIT_MS": str(self.broker.fetch_wait_ms),
             "HANDOVER_KAFKA_SESSION_MS": str(self.broker.session_ms),
             "HANDOVER_HTTP_HOST": "127.0.0.1",
             "HANDOVER_HTTP_PORT": str(self.ports[service]),

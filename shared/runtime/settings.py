@@ -54,7 +54,11 @@ class Settings(BaseSettings):
         True, description="Idempotent producer. Switch off only for the embedded broker, which cannot do it."
     )
     kafka_fetch_wait_ms: int = Field(
-        50, ge=1, le=5000, description="How long the broker may hold back a fetch to fill it."
+        200,
+        ge=1,
+        le=5000,
+        description="How long the broker may hold a fetch while nothing comes. Longer costs an idle service less; a partition "
+        "whose records waited for a busy service is read again only when the fetch of the others ends.",
     )
     kafka_session_ms: int = Field(
         10_000,

@@ -58,6 +58,7 @@ class ContainerKafka(ContainerPart):
 
     idempotent = True
     session_ms = 10_000
+    fetch_wait_ms = 200
 
     def __init__(self, port: int) -> None:
         # inside and outside are the same port, so that the address it tells clients holds for both

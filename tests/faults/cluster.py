@@ -36,7 +36,6 @@ class Cluster(Stack):
         settings = {
             "HANDOVER_STATEMENT_TIMEOUT_MS": str(int(STATEMENT_TIMEOUT * 1000)),
             "HANDOVER_LOG_LEVEL": "WARNING",
-            "HANDOVER_KAFKA_FETCH_WAIT_MS": "100",  # eight idle readers on two cores
         }
         super().__init__(folder, ports=ports, settings=settings)
         self.postgres: FaultyPostgres = FaultyPostgres(ports["postgres"])

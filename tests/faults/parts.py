@@ -91,6 +91,7 @@ class FaultyKafka:
     idempotent = True
     session_ms = 6_000
     """The least that brokers allow by default: a dead replica's partitions move soon."""
+    fetch_wait_ms = 200
 
     def __init__(self) -> None:
         self.ports = {node: free_port() for node in NODES}

@@ -268,7 +268,7 @@ class Probe:
             kafka=kafka or self.broker.bootstrap,
             kafka_idempotent=self.broker.idempotent,
             kafka_session_ms=self.broker.session_ms,
-            kafka_fetch_wait_ms=20,
+            kafka_fetch_wait_ms=self.broker.fetch_wait_ms,
             http_port=1,
             token_public_key=PUBLIC,
         )
