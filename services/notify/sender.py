@@ -192,7 +192,6 @@ class Sender:
             "name": person.name if person else "",
             "number": contact.external_number if contact else facts.get("order_id", ""),
             "refund_due": bool(refund["amount"]),
-            "reason_text": facts.get("detail") or facts.get("reason", ""),
         }
         locale = _language(contact, message.audience, self.staff_locale)
         text = self.texts.render(message.template, locale, values)

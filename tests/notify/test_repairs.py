@@ -42,7 +42,6 @@ def test_every_alert_can_be_rendered(template: str, locale: Locale) -> None:
         "number": "T-1",
         "name": "",
         "refund_due": False,
-        "reason_text": "",
     }
     text = Texts("Tea House", "Asia/Shanghai").render(
         template, locale, facts | {"reason": facts.get("reason", "")}
@@ -138,7 +137,7 @@ def test_a_lease_outlasts_the_slowest_batch() -> None:
 @pytest.mark.requirement("N4")
 def test_a_rejection_is_explained_in_the_buyers_language() -> None:
     facts = for_buyers()["case_rejected"].model_dump(mode="json")
-    facts |= {"name": "王芳", "number": "T-1", "refund_due": False, "reason_text": facts["detail"]}
+    facts |= {"name": "王芳", "number": "T-1", "refund_due": False}
     body = Texts("Tea House", "Asia/Shanghai").render("case_rejected", Locale.ZH_CN, facts).body
     assert "not as agreed" not in body
     assert "与约定不符" in body

@@ -19,7 +19,7 @@ PROMISES = [
 
 def values(template: str, **more: Any) -> dict[str, Any]:
     facts = for_buyers()[template].model_dump(mode="json", exclude={"personal"})
-    known = {"name": "王芳", "number": "T-1", "refund_due": True, "reason_text": "not as agreed"}
+    known = {"name": "王芳", "number": "T-1", "refund_due": True}
     return facts | known | more
 
 

@@ -18,7 +18,7 @@ from tests.town import Town
 
 MONEY = {"amount": 100, "currency": "CNY"}
 FACTS = {
-    "number": "1001", "refund_due": True, "refund": MONEY, "amount": MONEY, "reason_text": "", "detail": "", "courier": "sf",
+    "number": "1001", "refund_due": True, "refund": MONEY, "amount": MONEY, "detail": "", "courier": "sf",
     "reason": "x", "last": True, "tracking_number": "SF1", "case_id": "C-1", "lines": [], "return_address": "",
 }  # fmt: skip
 
@@ -61,7 +61,7 @@ async def test_they_stand_on_labels_and_notes() -> None:
 def test_they_are_told_by_their_names(locale: Locale) -> None:
     texts = Texts("Tea House", "Asia/Shanghai")
     for name in NAMES:
-        told = texts.render("canceled", locale, FACTS | {"name": name, "reason_text": name})
+        told = texts.render("canceled", locale, FACTS | {"name": name})
         assert name.strip() in told.body
         assert "\n" not in told.subject
 
