@@ -131,7 +131,10 @@ class Attempt(Generic[D]):
                 keys.setdefault((id(want.shelf), want.group), (want, {}))[1].update(dict.fromkeys(missing))
         if not keys:
             return
-        ordered = sorted(keys.values(), key=lambda w: w[0].shelf.map.name)
+        # cursors first: a lane belongs to whoever has its cursor, and what he changed is there for the next
+        ordered = sorted(
+            keys.values(), key=lambda w: (w[0].shelf is not self.books.cursors, w[0].shelf.map.name)
+        )
         asks = [Ask(want.shelf.map, sorted(missing), want.group) for want, missing in ordered]
         for (want, _), ask, found in zip(ordered, asks, await tx.load(asks), strict=True):
             if want.group is None:
@@ -161,7 +164,8 @@ class Attempt(Generic[D]):
             return Outcome(Status.DUPLICATE)
         if incoming.door is _RETRY:
             gap = sequence is not None and sequence > cursor.sequence + 1
-            return Outcome(Status.QUEUED) if gap or incoming.lane in self.keeper.stopped_lanes else None
+            first = [parked.parked_key for parked in self.books.parked.group("queue", incoming.lane)[:1]]
+            return Outcome(Status.QUEUED) if gap or first != [incoming.parked_key] else None
         if incoming.door is _TIMER:
             return None
         # of what has no sequence nothing is missing: it waits wherever another of its lane does, whichever edge brought that

@@ -29,8 +29,6 @@ class Bookkeeper:
         self.desk = desk
         self.books = desk.books
         self.now = now
-        self.stopped_lanes: set[str] = set()
-        """Lanes that a message of this turn stopped."""
 
     def cursor(self, lane: str) -> Cursor:
         """How far a lane was applied."""
@@ -128,8 +126,7 @@ class Bookkeeper:
         self.books.cursors.put(replace(cursor, state=lane_state))
         if state is ParkedState.GAP:
             return Outcome(Status.QUEUED)
-        self.stopped_lanes.add(incoming.lane)
-        if before is None:
+        if before is None or before.state is not ParkedState.FAILED:
             self.desk.publish(
                 self.service.parked(service=self.service.name, parked_id=key,
                                     parked_type=envelope.type, parked_stream=envelope.stream, reason=reason)

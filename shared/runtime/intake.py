@@ -60,6 +60,8 @@ class Intake:
         self.batches = 0
         """How many batches were taken in hand."""
         self._busy = asyncio.Lock()
+        self._leaving = False
+        """The client in hand is given up: what it still reads is not taken, for something before it may have been left."""
         self._turn: asyncio.Task[None] | None = None
         self._rebalance_seconds = settings.kafka_session_ms / 2000
         """How long a rebalance waits for the turn in progress. The group waits for us as long as a session lasts, and up to a
@@ -134,6 +136,7 @@ class Intake:
 
     async def stop(self) -> None:
         """Finish the turn in progress, commit its offsets, leave the group."""
+        self._leaving = True
         await self.drain(STOP_SECONDS)
         if self._turn is not None:
             self._turn.cancel()  # one that cannot end, for want of its database: it is read again
@@ -143,10 +146,12 @@ class Intake:
         """Read with a new client from what was committed; the old one may be in any state. It is tried until one reads: who
         watches the client sees none until then, and cannot ask again."""
         self.trouble = "reading stood still; a new client begins"
+        self._leaving = True
         await self.drain(STOP_SECONDS)
         while True:
             try:
                 await self._leave()
+                self._leaving = False
                 return await self.start()
             except Exception:
                 log.exception("a new client did not begin", service=self.turns.service.name)
@@ -212,7 +217,11 @@ class Intake:
         decoded = [(read, [self.decode(raw_of(r)) for r in read.records]) for read in self._reads]
         await self._busy.acquire()
         # of what was taken away meanwhile nothing is ours any more; whoever has it now reads it again
-        ours = [(read, messages) for read, messages in decoded if read.taken == self.places.taken]
+        ours = [
+            (read, messages)
+            for read, messages in decoded
+            if read.taken == self.places.taken and not self._leaving
+        ]
         if not ours:
             self._busy.release()
             return

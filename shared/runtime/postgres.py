@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 
 from shared.runtime import statements
+from shared.runtime.bookkeeping import CURSORS
 from shared.runtime.statements import Part
 from shared.runtime.store import Ask, Changes, DueTimer, Found, TryAgain, Unavailable, Unfit
 
@@ -121,15 +122,23 @@ class PostgresTransaction:
         self.connection = connection
 
     async def load(self, asks: Sequence[Ask]) -> list[Found]:
-        """See `Transaction.load`. In one statement when it is little: then a round trip costs more than its rows."""
+        """See `Transaction.load`. In one statement when it is little: then a round trip costs more than its rows.
+
+        A statement that waited for a cursor has its new state, and all else as it was before: that is read again.
+        """
         if len(asks) == 1 or sum(len(ask.keys) for ask in asks) > FEW:
             return [await self._load(ask) for ask in asks]
         parts = tuple((ask.rows, ask.group) for ask in asks)
-        tables = await self.connection.fetchrow(statements.select_all(parts), *(ask.keys for ask in asks))
+        *tables, before = await self.connection.fetchrow(
+            statements.select_all(parts), *(ask.keys for ask in asks)
+        )
         answer: list[Found] = []
         for ask, records in zip(asks, tables, strict=True):
             names = ask.rows.stored_columns
             answer.append([(ask.rows.load(dict(zip(names, r, strict=False))), r[-1]) for r in records])
+        first, *others = asks
+        if first.rows is CURSORS and [version for _, version in answer[0]] != before:
+            answer[1:] = [await self._load(ask) for ask in others]
         return answer
 
     async def _load(self, ask: Ask) -> Found:

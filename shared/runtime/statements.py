@@ -21,11 +21,14 @@ _ARRAYS = ((BigInteger, "bigint[]"), (Integer, "integer[]"), (Boolean, "boolean[
 
 @cache
 def select_all(parts: tuple[tuple[RowMap[Any], str | None], ...]) -> str:
-    """Rows of several tables, each with its group column if it is not by key: one array of records a table, in one row."""
+    """Rows of several tables, each with its group column if it is not by key: one array of records a table, in one row. Last
+    come the versions that the rows of the first had when the statement began, before it waited for any, if they are by key."""
     ways = ", ".join(f"r{n} AS ({select(rows, group, n)})" for n, (rows, group) in enumerate(parts, 1))
-    return (
-        f"WITH {ways} SELECT {', '.join(f'ARRAY(SELECT r{n} FROM r{n})' for n in range(1, len(parts) + 1))}"
-    )
+    arrays = ", ".join(f"ARRAY(SELECT r{n} FROM r{n})" for n in range(1, len(parts) + 1))
+    first, group = parts[0]
+    key = first.key_column
+    before = f"SELECT version FROM {first.name} WHERE {key} = ANY($1::text[]) ORDER BY {key}"
+    return f"WITH {ways} SELECT {arrays}, ARRAY({before if group is None else 'SELECT NULL::bigint'})"
 
 
 @cache

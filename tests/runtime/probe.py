@@ -248,21 +248,22 @@ class Probe:
         """A replica of orders, its doors still closed; `kafka` are other bootstrap servers than the broker alone."""
         handlers = (on(Pay, pay, _note), on(ReceiptConfirmed, receipt, _note), on(Swap, swap, _both),
                     on(Remind, remind, _note))  # fmt: skip
-        return await self._runtime(
-            Service("orders", self._desk, handlers, OrderEventParked, OrderMessageRefused, ("orders.inbox",)),
+        return await self.of(
+            Service("orders", self.desk, handlers, OrderEventParked, OrderMessageRefused, ("orders.inbox",)),
             kafka,
         )
 
     async def reader(self) -> Runtime:
         """A replica of warehouse, its doors still closed."""
-        return await self._runtime(
-            Service("warehouse", self._desk, (on(OrderPaid, heard, _note),), WarehouseEventParked)
+        return await self.of(
+            Service("warehouse", self.desk, (on(OrderPaid, heard, _note),), WarehouseEventParked)
         )
 
-    def _desk(self) -> ProbeDesk:
+    def desk(self) -> ProbeDesk:
         return ProbeDesk(self.broken, self.forbidden)
 
-    async def _runtime(self, service: Service[ProbeDesk], kafka: str | None = None) -> Runtime:
+    async def of(self, service: Service[ProbeDesk], kafka: str | None = None) -> Runtime:
+        """A replica of a service, its doors still closed."""
         settings = Settings(
             database_url=SecretStr(self.url(service.name)),
             kafka=kafka or self.broker.bootstrap,

@@ -1,5 +1,6 @@
 """The Kafka door: whatever lies in a topic gets its stated answer, and nothing of it fails the batch (X2, O1)."""
 
+import asyncio
 import json
 import time
 from functools import partial
@@ -11,6 +12,7 @@ import pytest
 from shared.runtime.auth import new_key_pair
 from shared.runtime.decoding import raw_of
 from shared.runtime.messages import Incoming, Raw
+from shared.runtime.postgres import PostgresStore
 from shared.runtime.running import Runtime
 from shared.values import ActorKind
 from tests.runtime import stand
@@ -237,3 +239,35 @@ async def test_a_turn_that_fails_is_waited_out_and_nothing_is_passed_over(probe:
 
 async def _bug(connection: Any) -> None:
     raise KeyError("a bug of the runtime")
+
+
+async def test_a_stop_takes_no_batch_after_one_that_it_left(probe: Probe):
+    await probe.topics()
+    ids = [f"{number:02}" for number in range(1, 13)]
+    await probe.send("orders.inbox", *((outside(id), receipt_of("n")) for id in ids))
+    writer = await probe.writer()
+    writer.intake._gathering.most = 2
+    saving, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(connection: Any) -> None:
+        saving.set()
+        await asyncio.wait_for(go_on.wait(), 20)
+
+    writer.turns.store = Meddled(PostgresStore(writer.pool), saving=once(hold))
+    await writer.start()
+    await asyncio.wait_for(saving.wait(), 20)
+    await until(lambda: writer.intake.places.given.get(("orders.inbox", 0)) == 4)  # the next batch waits
+    stopping = asyncio.create_task(writer.stop())
+    await until(lambda: writer.intake.places.taken)
+    go_on.set()
+    await stopping
+
+    after = await probe.writer()
+    await after.start()
+    applied = "SELECT array_agg(right(key, 2) ORDER BY seen_at, key) FROM inbox"
+    await until(partial(_counts, after, len(ids)))
+    assert await after.pool.fetchval(applied) == ids
+
+
+async def _counts(runtime: Runtime, number: int) -> bool:
+    return bool(await runtime.pool.fetchval("SELECT count(*) FROM inbox") == number)
