@@ -131,14 +131,26 @@ class SimTransaction(MemoryTransaction):
         await Step("after commit")
 
     async def load(self, asks: Sequence[Ask]) -> list[Found]:
-        """See `Transaction.load`."""
+        """See `Transaction.load`. Rows are found as they were when the statement began, and seen as they are once they are its
+        own; who waited for a cursor looks for the others again."""
         await self._statement("load")
-        answer = []
-        for ask in asks:
-            found = self.look(ask)
-            waited = await self._lock(ask.rows.name, [ask.rows.key(row) for row, _ in found])
-            answer.append(self.noted(ask, self.look(ask) if waited else found))
-        return answer
+        found = [self.look(ask) for ask in asks]
+        for place, ask in enumerate(asks):
+            waited = await self._lock(ask.rows.name, [ask.rows.key(row) for row, _ in found[place]])
+            if waited and self.rules(ask):
+                found = [self.look(other) for other in asks]
+            found[place] = self._as_it_is(ask, found[place])
+        return [self.noted(ask, rows) for ask, rows in zip(asks, found, strict=True)]
+
+    @staticmethod
+    def rules(ask: Ask) -> bool:
+        """True for rows whose holder alone changes what is asked for with them."""
+        return ask.rows is CURSORS
+
+    def _as_it_is(self, ask: Ask, found: Found) -> Found:
+        table = self.store.tables.get(ask.rows.name, {})
+        keys = [ask.rows.key(row) for row, _ in found]
+        return [table[key] for key in keys if key in table]
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""
