@@ -14,13 +14,16 @@ from typing import Any
 import httpx
 import typer
 from dotenv import dotenv_values
+from pydantic import TypeAdapter, ValidationError
 
 from deploy.embedded.lock import held
 from deploy.provision import SERVICES, database_of, user_of
 from shared.runtime.auth import create_token
+from shared.runtime.settings import PostgresUrl
 from shared.values import Actor, ActorKind, Role
 
 PORTS = {"orders": 8101, "warehouse": 8102, "aftersales": 8103, "notify": 8104}
+_DATABASE = TypeAdapter(PostgresUrl)
 
 
 def wrong(sentence: str) -> typer.Exit:
@@ -73,10 +76,7 @@ def service_url(service: str) -> str:
                 f"The setting HANDOVER_{name}_URL is wrong: it must be an address such as http://127.0.0.1:8101."
             )
         return url
-    port = _setting(f"{name}_PORT") or str(PORTS[service])
-    if not port.isdecimal():
-        raise wrong(f"The setting HANDOVER_{name}_PORT is wrong: it must be a whole number.")
-    return f"http://127.0.0.1:{port}"
+    return f"http://127.0.0.1:{_port(f'{name}_PORT', str(PORTS[service]))}"
 
 
 def _is_http(url: str) -> bool:
@@ -91,15 +91,26 @@ def database_url(service: str) -> str:
     """A service's database: HANDOVER_<SERVICE>_DATABASE_URL, or made of HANDOVER_<SERVICE>_PASSWORD or the folder's keys."""
     name = service.upper()
     if url := _setting(f"{name}_DATABASE_URL"):
-        return url
+        try:
+            return _DATABASE.validate_python(url).get_secret_value()
+        except ValidationError as error:
+            why = error.errors()[0]["ctx"]["error"]
+            raise wrong(f"The setting HANDOVER_{name}_DATABASE_URL is wrong: it {why}.") from None
     user = user_of(service)
     password = _setting(f"{name}_PASSWORD") or _keys().get("passwords", {}).get(user)
     if not password:
         raise wrong(
             f"Set HANDOVER_{name}_DATABASE_URL, or run this where .env is or where `make up` keeps its data in .handover."
         )
-    port = _setting("POSTGRES_PORT") or "25432"
+    port = _port("POSTGRES_PORT", "25432")
     return f"postgresql://{user}:{password}@127.0.0.1:{port}/{database_of(service)}"
+
+
+def _port(name: str, usual: str) -> str:
+    port = _setting(name) or usual
+    if not (port.isdecimal() and int(port) < 65536):
+        raise wrong(f"The setting HANDOVER_{name} is wrong: it must be a whole number below 65536.")
+    return port
 
 
 def _setting(name: str) -> str | None:

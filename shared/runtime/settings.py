@@ -29,7 +29,7 @@ def _postgres(value: SecretStr) -> SecretStr:
     hosts = value.get_secret_value().partition("://")[2].partition("/")[0].rpartition("@")[2].split(",")
     ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
     if not all(port.isdecimal() for port in ports if port):
-        raise ValueError("must have a number for its port")
+        raise ValueError("must have a number for its port; / : @ in a password are written %2F %3A %40")
     return value
 
 

@@ -72,7 +72,8 @@ def test_the_folder_of_the_stack_may_have_another_name(folder: Path, monkeypatch
     [("URL", "foo", "it must be an address such as http://127.0.0.1:8101."),
      ("URL", "http://", "it must be an address such as http://127.0.0.1:8101."),
      ("URL", "http://host:abc", "it must be an address such as http://127.0.0.1:8101."),
-     ("PORT", "abc", "it must be a whole number.")],
+     ("PORT", "abc", "it must be a whole number below 65536."),
+     ("PORT", "99999", "it must be a whole number below 65536.")],
 )  # fmt: skip
 def test_a_setting_that_is_no_address_is_what_is_said_to_be_wrong(
     name: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -81,6 +82,23 @@ def test_a_setting_that_is_no_address_is_what_is_said_to_be_wrong(
     with pytest.raises(typer.Exit):
         access.service_url("orders")
     assert capsys.readouterr().err == f"The setting HANDOVER_ORDERS_{name} is wrong: {rule}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [("ORDERS_DATABASE_URL", "orders", "it must begin with postgresql://."),
+     ("ORDERS_DATABASE_URL", "postgresql://u:s3c/ret@db:5432/x",
+      "it must have a number for its port; / : @ in a password are written %2F %3A %40."),
+     ("POSTGRES_PORT", "25432x", "it must be a whole number below 65536.")],
+)  # fmt: skip
+def test_a_setting_that_names_no_database_is_said_to_be_wrong_without_its_value(
+    name: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HANDOVER_ORDERS_PASSWORD", "x")
+    monkeypatch.setenv(f"HANDOVER_{name}", value)
+    for command in ("verify", "republish"):
+        answer = CliRunner().invoke(app, ["log", command, "--service", "orders"])
+        assert (answer.exit_code, answer.output) == (2, f"The setting HANDOVER_{name} is wrong: {rule}\n")
 
 
 def test_who_has_neither_token_nor_key_is_told_of_what_would_do(capsys: pytest.CaptureFixture[str]):

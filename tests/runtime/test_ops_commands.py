@@ -138,15 +138,19 @@ async def test_mend_and_retry(reader: Runtime, tmp_path: Path, probe: Probe):
     probe.broken.clear()
     assert await run("retry", "warehouse", first) == (0, "3 done, 0 still parked.\n")
     assert await drained(reader, 9, 2, 3)()
-    corrected.write_text("not json")
-    assert (await run(*mending))[0] == 2
+    for wrong in ("not json", '{"amount": NaN}'):
+        corrected.write_text(wrong)
+        code, said = await run(*mending)
+        assert code == 2
+        assert said.startswith(f"{corrected} is not JSON: ")
 
 
 async def test_what_is_wrong_is_said(reader: Runtime, monkeypatch: pytest.MonkeyPatch):
-    assert await run("retry", "warehouse", "bm9uZQ") == (
-        2,
-        "warehouse refused: no message is parked under this key; list them again\n",
-    )
+    for wrong, why in (
+        ("bm9uZQ", "no message is parked under this key"),
+        ("bm9u\nZQ", "this is not the key of a parked message"),
+    ):
+        assert await run("retry", "warehouse", wrong) == (2, f"warehouse refused: {why}; list them again\n")
     behind = await reader.pool.fetchval("SELECT parked_key FROM parked WHERE place = 2")
     assert behind
     monkeypatch.setenv("HANDOVER_TOKEN", token())
