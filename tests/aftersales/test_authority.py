@@ -176,3 +176,27 @@ async def test_of_a_case_that_a_rule_decides_nobody_is_asked() -> None:
     await shop.asks(TEA=1)
     assert [shop.case(n).state for n in (1, 2)] == ["closed", "closed"]
     assert shop.bench.said_of(ApprovalRequested) == []
+
+
+@pytest.mark.requirement("A3")
+@pytest.mark.parametrize("reason", [ReturnReason.CHANGED_MIND, ReturnReason.MISSING_ITEM])
+async def test_cash_that_is_not_told_of_yet_counts_for_who_may_grant(reason: ReturnReason) -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 2, 80_000)), cod=True)
+    await shop.delivered()
+    await shop.asks(reason)
+    await shop.delivered(cod_collected=160_000)
+    assert (shop.case().state, shop.case().amount) == ("awaiting_approval", 160_000)
+    approve = ApproveCase(case_id=shop.case().case_id)
+    assert code(await shop.bench.ask(approve, actor=AGENT)) == ("no_authority", 403)
+    assert (await shop.bench.ask(approve, actor=SUPERVISOR)).refusal is None
+
+
+@pytest.mark.requirement("A3")
+async def test_of_cash_that_never_comes_nothing_is_paid_back() -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.delivered()
+    await shop.asks()
+    await shop.came_back(shop.case().case_id)
+    assert (shop.case().state, shop.refunds) == ("closed", [])

@@ -180,6 +180,10 @@ class KnownOrder:
         """What these pieces bring on top of those that were settled: one by one as much as all at once."""
         return self._share(self.settled + lines) - self._share(self.settled)
 
+    def price_of(self, lines: tuple[SkuQuantity, ...]) -> int:
+        """What these pieces bring once all is paid: a courier may tell of the cash after the buyer asks."""
+        return replace(self, paid=max(self.paid, self.total)).worth(lines)
+
     def _share(self, lines: tuple[SkuQuantity, ...]) -> int:
         """The share of these pieces in what was paid, dearest first where prices differ."""
         rest, goods = without(self.lines, by_sku(lines)), price(self.lines)
