@@ -179,3 +179,20 @@ async def test_of_a_refused_cod_parcel_nothing_is_owed_and_what_arrived_keeps_it
     await shop.came_back(shop.case(2).case_id, TEA=1)
     assert shop.refunds == [5000]
     assert (await shop.asks(TEA=1)).refusal is not None
+
+
+@pytest.mark.requirement("A6")
+@pytest.mark.parametrize("cod", [False, True])
+async def test_a_parcel_with_a_case_of_its_own_says_nothing_of_the_one_that_a_late_cancel_awaits(
+    cod: bool,
+) -> None:
+    shop = Shop()
+    await shop.placed(cod=cod)
+    await shop.returned(TEA=1, last=False)
+    await shop.came_back(shop.case().case_id, TEA=1)
+    await shop.cancel_refused()
+    await shop.delivered(cod_collected=5000 if cod else 0)
+    await shop.bench.pass_time(14 * DAY)
+    assert shop.case(2).kind is CaseKind.LATE_CANCEL
+    assert shop.refunds == ([] if cod else [5000]), "the buyer keeps the other parcel"
+    assert [e.case_id for e in shop.bench.said_of(CaseRejected)] == [shop.case(2).case_id]

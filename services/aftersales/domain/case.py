@@ -267,20 +267,27 @@ BY_COURIER = (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
 """Cases of parcels that turned round on their way."""
 
 
-def brought_by_courier(case: Case, known: KnownOrder) -> bool:
-    """True when the courier, and not the buyer, brings the goods of the case back."""
-    if case.kind is CaseKind.LATE_CANCEL:
-        return known.brought_back
+def brought_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
+    """What of a late cancel the courier brings back: a parcel that has a case of its own is no part of it."""
+    own = by_sku(line for one in cases if one.kind in BY_COURIER for line in one.lines)
+    return as_pieces(by_sku(case.lines) & (by_sku(known.brought) - own))
+
+
+def brought_by_courier(case: Case, known: KnownOrder, brought: tuple[SkuQuantity, ...]) -> bool:
+    """True when the courier, and not the buyer, brings the goods of the case back, or some of them."""
+    if case.kind is CaseKind.LATE_CANCEL:  # events older than their contents said no more than that it does
+        return bool(brought) or (known.brought_back and not known.brought)
     return case.kind in BY_COURIER
 
 
-def never_had(case: Case, known: KnownOrder, found: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
+def never_had(
+    case: Case, known: KnownOrder, found: tuple[SkuQuantity, ...], brought: tuple[SkuQuantity, ...]
+) -> tuple[SkuQuantity, ...]:
     """The pieces of a case that the buyer does not have: what was found, and what the courier brings back or lost. A canceled
     order may have reached the buyer in part, by another parcel."""
     if case.kind is not CaseKind.LATE_CANCEL or not known.brought:
         return case.lines
-    gone = by_sku(case.lines) & (by_sku(found) | by_sku(known.brought))
-    return as_pieces(gone)
+    return as_pieces(by_sku(case.lines) & (by_sku(found) | by_sku(brought)))
 
 
 def noted(case: Case, now: datetime, actor: Actor, what: str) -> Case:

@@ -11,6 +11,7 @@ from services.aftersales.domain.case import (
     Custody,
     KnownOrder,
     brought_by_courier,
+    brought_of,
     came_back_as_agreed,
     never_had,
     unplaced,
@@ -201,7 +202,7 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
         if case.given_up:
             desk.cases.put(looked_at)
             _came_too_late(case, good, desk)
-    elif brought_by_courier(case, known):
+    elif brought_by_courier(case, known, brought_of(case, known, desk.cases_of(known))):
         _settle_brought_back(replace(looked_at, state=state), good, desk)
     elif good:
         settle(replace(looked_at, state=state), good, desk)
@@ -227,7 +228,8 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
     case = desk.cases.get(timer.case_id)
     if case is None or case.state is not CaseState.WAITING_BUYER:
         return
-    if brought_by_courier(case, desk.orders[case.order_id]):
+    known = desk.orders[case.order_id]
+    if brought_by_courier(case, known, brought_of(case, known, desk.cases_of(known))):
         _settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), (), desk)
     else:
         reject(case, RejectReason.NOT_RETURNED, "the goods did not come back in time", desk)
@@ -245,7 +247,7 @@ def _settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: After
         question = MoneyQuestion.CASH_COLLECTED
         close(case, desk)
     else:
-        pieces = never_had(case, known, found)
+        pieces = never_had(case, known, found, brought_of(case, known, desk.cases_of(known)))
         rest, why = known.worth(case.lines) - known.worth(pieces), "not in the parcel that came back"
         question = MoneyQuestion.NOT_IN_PARCEL
         settle(case, pieces, desk)
