@@ -14,6 +14,7 @@ from shared.events.orders import (
     Hold,
     OrderCanceled,
     OrderEscalated,
+    PaymentAnomaly,
     PaymentAnomalyFound,
 )
 from shared.values import PaymentMethod
@@ -116,6 +117,18 @@ async def test_cash_for_what_is_kept_back_is_not_due(arrives_first: bool) -> Non
     await world.bench.pass_time(5 * DAY)
     assert not world.bench.said_of(PaymentAnomalyFound)
     assert (world.order.payment_status, world.order.due) == ("cod_collected", 5000)
+
+
+@pytest.mark.requirement("O3")
+async def test_cash_that_was_taken_for_what_is_kept_back_is_looked_into() -> None:
+    world = await one_left(delivered(cod=10000, last=False), cod=True)
+    assert not world.bench.said_of(PaymentAnomalyFound), "all of it was due"
+    await hear(world, [kept_back(last=True, cod_due=5000)])
+    found = world.bench.said_of(PaymentAnomalyFound)
+    assert [(e.anomaly, e.amount.amount, e.expected.amount) for e in found] == [
+        (PaymentAnomaly.OVERPAID, 10000, 5000)
+    ]
+    assert world.order.standing() == [Hold.PAYMENT_ANOMALY]
 
 
 @pytest.mark.requirement("O10")

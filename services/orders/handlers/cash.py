@@ -39,6 +39,13 @@ def came(order: Order, shipment_id: str, amount: int, desk: OrdersDesk) -> Order
     return order
 
 
+def less_due(order: Order, amount: int, desk: OrdersDesk) -> Order:
+    """So much less is due than before; what a courier took for it all the same is looked into."""
+    if not order.is_cod or not amount or order.cod_collected <= order.due:
+        return order
+    return _odd(order, "cod", PaymentAnomaly.OVERPAID, order.cod_collected, order.due, desk)
+
+
 def judge(order: Order, desk: OrdersDesk) -> Order:
     """The buyer has everything: less cash than due is told at once, none at all may still be told of for a while."""
     if not order.is_cod or order.status in OVER:

@@ -126,6 +126,7 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
         )
     )
     order = free(order, Hold.CANCEL_PENDING, event.reason, desk)
+    order = cash.less_due(order, event.cod_due, desk)
     if not event.kept_back:
         return order
     order = replace(order, fulfillment=Fulfillment.SHIPPED)
