@@ -196,3 +196,20 @@ async def test_a_parcel_with_a_case_of_its_own_says_nothing_of_the_one_that_a_la
     assert shop.case(2).kind is CaseKind.LATE_CANCEL
     assert shop.refunds == ([] if cod else [5000]), "the buyer keeps the other parcel"
     assert [e.case_id for e in shop.bench.said_of(CaseRejected)] == [shop.case(2).case_id]
+
+
+@pytest.mark.requirement("A1")
+@pytest.mark.parametrize(("collected", "asked"), [(5000, [5000]), (10000, [5000, 5000])])
+async def test_of_a_late_cancel_the_cash_of_what_the_courier_brings_back_is_not_owed(
+    collected: int, asked: list[int]
+) -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.cancel_refused()
+    await shop.delivered(cod_collected=collected, last=False)
+    await shop.returned(TEA=1)
+    await shop.came_back(shop.case().case_id, TEA=1)
+    assert shop.refunds == [], "what was paid for, the buyer may still have"
+    waiting = [shop.case(2 + n) for n in range(len(asked))]
+    assert [(c.state, c.amount) for c in waiting] == [("awaiting_approval", n) for n in asked]
+    assert shop.case(2 + len(asked)) is None

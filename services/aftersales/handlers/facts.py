@@ -43,6 +43,7 @@ from shared.events.warehouse import (
     ShipmentDelivered,
     ShipmentReturned,
 )
+from shared.goods import as_pieces, by_sku
 from shared.values import PaymentMethod, SkuQuantity
 
 
@@ -238,20 +239,30 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
 def _settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
     """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
     known = desk.orders[case.order_id]
-    if (
-        case.kind is CaseKind.REFUSED_COD
-    ):  # its cash was not collected; if it was all the same, a person looks into it
-        known = known.without(case.lines)
+    brought = case.lines
+    if case.kind is CaseKind.LATE_CANCEL:
+        brought = brought_of(case, known, desk.cases_of(known))
+    missing = 0
+    uncollected: tuple[SkuQuantity, ...] = ()
+    if known.cod:  # cash of what it brings was not collected; if it was all the same, a person looks into it
+        uncollected = brought
+        known = known.without(uncollected)
         desk.orders.put(known)
-        rest, why = known.paid - known.total, "cash was collected for a parcel that came back"
-        question = MoneyQuestion.CASH_COLLECTED
+    if case.kind is CaseKind.REFUSED_COD:
         close(case, desk)
     else:
-        pieces = never_had(case, known, found, brought_of(case, known, desk.cases_of(known)))
-        rest, why = known.worth(case.lines) - known.worth(pieces), "not in the parcel that came back"
-        question = MoneyQuestion.NOT_IN_PARCEL
+        pieces = never_had(case, known, found, brought)
+        lines, pieces = (as_pieces(by_sku(p) - by_sku(uncollected)) for p in (case.lines, pieces))
+        missing = known.worth(lines) - known.worth(pieces)
         settle(case, pieces, desk)
+    _ask(case, missing, "not in the parcel that came back", MoneyQuestion.NOT_IN_PARCEL, desk)
+    if uncollected:
+        why = "cash was collected for a parcel that came back"
+        _ask(case, known.paid - known.total, why, MoneyQuestion.CASH_COLLECTED, desk)
+
+
+def _ask(case: Case, amount: int, why: str, question: MoneyQuestion, desk: AftersalesDesk) -> None:
     known = desk.orders[case.order_id]
-    if rest := known.refundable(rest):
+    if rest := known.refundable(amount):
         late = open_case(known, CaseKind.REFUND_ONLY, f"{why}, see {case.case_id}", (), rest, desk)
         ask_for_approval(late, desk, question, case)
