@@ -67,9 +67,8 @@ def _return(
         if line.quantity > left.get(line.sku, 0):
             detail = f"{left.get(line.sku, 0)} of {line.sku} can still be returned, not {line.quantity}"
             raise Refused("not_returnable", detail, field=f"lines.{place}")
-    amount = known.price_of(
-        lines
-    )  # who may grant it is judged by the price; no more than was paid is paid back
+    # who may grant it is judged by the price; no more than was paid is paid back
+    amount = known.price_of(lines)
     # what never came cannot be sent back: its price is asked for, and whether it was missing, a person judges
     missing = reason is ReturnReason.MISSING_ITEM
     kind = CaseKind.REFUND_ONLY if missing else CaseKind.RETURN
