@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from deploy.embedded.child import EmbeddedError
 from deploy.embedded.stack import Stack
-from deploy.play.checks import check_all
+from deploy.play.checks import Check, check_all
 from deploy.play.day import Day
 from deploy.play.edges import Edges, Listener, Target
 from deploy.play.report import checks_table, ends, events_table, orders_table
@@ -83,11 +83,10 @@ async def play(target: Target, orders: int, seed: int, killer: Killer | None = N
     async with Edges(target) as edges, Listener(target) as listener:
         day = Day(write(run, orders, seed, datetime.now(UTC)), edges, listener)
         ended = await _show(day, orders, killer)
-        await _drained(target)
+        checks = await _drained(target)
         found = await ends(day, edges)
         table, wrong = orders_table(day, found)
         messages = listener.types.get("notify.message_sent.v1", 0)
-        checks = await check_all(target.databases) if target.databases else []
     console.print(table)
     console.print(events_table(listener, edges.sent, messages))
     console.print(
@@ -134,13 +133,16 @@ async def _show(day: Day, orders: int, killer: Killer | None) -> bool:
     return ended
 
 
-async def _drained(target: Target) -> None:
-    """Wait until no event is on its way: what was said is sent, and what was sent is applied."""
+async def _drained(target: Target) -> list[Check]:
+    """Wait until no event is on its way: what was said is sent, and what was sent is applied. Returns what holds then: a moment
+    later the next letter may be on its way. Nothing where the databases cannot be reached."""
+    if not target.databases:
+        await asyncio.sleep(3)
+        return []
+    checks = await check_all(target.databases)
     for _ in range(300):
-        if not target.databases:
-            await asyncio.sleep(3)
-            return
-        checks = await check_all(target.databases)
         if not any(check.against for check in checks):
-            return
+            break
         await asyncio.sleep(0.3)
+        checks = await check_all(target.databases)
+    return checks
