@@ -20,6 +20,7 @@ from deploy.embedded.lock import held
 from deploy.provision import SERVICES, database_of, user_of
 from shared.runtime.auth import create_token
 from shared.runtime.settings import PostgresUrl
+from shared.runtime.wording import rule_of
 from shared.values import Actor, ActorKind, Role
 
 PORTS = {"orders": 8101, "warehouse": 8102, "aftersales": 8103, "notify": 8104}
@@ -94,7 +95,7 @@ def database_url(service: str) -> str:
         try:
             return _DATABASE.validate_python(url).get_secret_value()
         except ValidationError as error:
-            why = error.errors()[0]["ctx"]["error"]
+            why = rule_of(error.errors()[0])
             raise wrong(f"The setting HANDOVER_{name}_DATABASE_URL is wrong: it {why}.") from None
     user = user_of(service)
     password = _setting(f"{name}_PASSWORD") or _keys().get("passwords", {}).get(user)

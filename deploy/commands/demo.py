@@ -139,10 +139,9 @@ async def _drained(target: Target) -> list[Check]:
     if not target.databases:
         await asyncio.sleep(3)
         return []
-    checks = await check_all(target.databases)
     for _ in range(300):
+        checks = await check_all(target.databases)
         if not any(check.against for check in checks):
             break
         await asyncio.sleep(0.3)
-        checks = await check_all(target.databases)
     return checks

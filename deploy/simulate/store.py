@@ -137,15 +137,10 @@ class SimTransaction(MemoryTransaction):
         found = [self.look(ask) for ask in asks]
         for place, ask in enumerate(asks):
             waited = await self._lock(ask.rows.name, [ask.rows.key(row) for row, _ in found[place]])
-            if waited and self.rules(ask):
+            if waited and ask.rows is CURSORS:
                 found = [self.look(other) for other in asks]
             found[place] = self._as_it_is(ask, found[place])
         return [self.noted(ask, rows) for ask, rows in zip(asks, found, strict=True)]
-
-    @staticmethod
-    def rules(ask: Ask) -> bool:
-        """True for rows whose holder alone changes what is asked for with them."""
-        return ask.rows is CURSORS
 
     def _as_it_is(self, ask: Ask, found: Found) -> Found:
         table = self.store.tables.get(ask.rows.name, {})

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.runtime.bookkeeping import EVENT_LOG, EVENT_PERSONAL, TIMERS
+from shared.runtime.bookkeeping import CURSORS, EVENT_LOG, EVENT_PERSONAL, TIMERS
 from shared.runtime.rows import RowMap
 
 Part = tuple[Callable[[Any, int], tuple[str, int]], Any]
@@ -22,13 +22,13 @@ _ARRAYS = ((BigInteger, "bigint[]"), (Integer, "integer[]"), (Boolean, "boolean[
 @cache
 def select_all(parts: tuple[tuple[RowMap[Any], str | None], ...]) -> str:
     """Rows of several tables, each with its group column if it is not by key: one array of records a table, in one row. Last
-    come the versions that the rows of the first had when the statement began, before it waited for any, if they are by key."""
+    come the versions that the cursors among them, always the first, had when the statement began, before it waited for any."""
     ways = ", ".join(f"r{n} AS ({select(rows, group, n)})" for n, (rows, group) in enumerate(parts, 1))
     arrays = ", ".join(f"ARRAY(SELECT r{n} FROM r{n})" for n in range(1, len(parts) + 1))
-    first, group = parts[0]
-    key = first.key_column
-    before = f"SELECT version FROM {first.name} WHERE {key} = ANY($1::text[]) ORDER BY {key}"
-    return f"WITH {ways} SELECT {arrays}, ARRAY({before if group is None else 'SELECT NULL::bigint'})"
+    key, before = CURSORS.key_column, "NULL"
+    if parts[0][0] is CURSORS:
+        before = f"ARRAY(SELECT version FROM {CURSORS.name} WHERE {key} = ANY($1::text[]) ORDER BY {key})"
+    return f"WITH {ways} SELECT {arrays}, {before}"
 
 
 @cache

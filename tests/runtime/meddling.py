@@ -66,6 +66,17 @@ class Meeting:
             await asyncio.wait_for(self._all.wait(), 10)
 
 
+class Gate:
+    """Holds whoever comes until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+
+    async def hold(self, connection: Any) -> None:
+        self.reached.set()
+        await asyncio.wait_for(self.opened.wait(), 20)
+
+
 def once(step: Step) -> Step:
     """Only the first time."""
     done = False

@@ -16,7 +16,7 @@ from shared.runtime.postgres import PostgresStore
 from shared.runtime.running import Runtime
 from shared.values import ActorKind
 from tests.runtime import stand
-from tests.runtime.meddling import Meddled, once
+from tests.runtime.meddling import Gate, Meddled, once
 from tests.runtime.probe import (
     Note,
     Probe,
@@ -247,19 +247,14 @@ async def test_a_stop_takes_no_batch_after_one_that_it_left(probe: Probe):
     await probe.send("orders.inbox", *((outside(id), receipt_of("n")) for id in ids))
     writer = await probe.writer()
     writer.intake._gathering.most = 2
-    saving, go_on = asyncio.Event(), asyncio.Event()
-
-    async def hold(connection: Any) -> None:
-        saving.set()
-        await asyncio.wait_for(go_on.wait(), 20)
-
-    writer.turns.store = Meddled(PostgresStore(writer.pool), saving=once(hold))
+    gate = Gate()
+    writer.turns.store = Meddled(PostgresStore(writer.pool), saving=once(gate.hold))
     await writer.start()
-    await asyncio.wait_for(saving.wait(), 20)
+    await asyncio.wait_for(gate.reached.wait(), 20)
     await until(lambda: writer.intake.places.given.get(("orders.inbox", 0)) == 4)  # the next batch waits
     stopping = asyncio.create_task(writer.stop())
     await until(lambda: writer.intake.places.taken)
-    go_on.set()
+    gate.opened.set()
     await stopping
 
     after = await probe.writer()

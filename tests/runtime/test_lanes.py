@@ -18,7 +18,7 @@ from shared.runtime.postgres import FEW, PostgresStore
 from shared.runtime.running import Runtime
 from shared.runtime.service import Service, on
 from shared.runtime.store import Ask, Changes
-from tests.runtime.meddling import Meddled, once
+from tests.runtime.meddling import Gate, Meddled, once
 from tests.runtime.probe import MOST, NOTES, Note, Probe, ProbeDesk, decoded, note, outside, receipt_of
 from tests.runtime.test_parking import OPS
 from tests.warehouse.floor import Floor
@@ -40,17 +40,6 @@ async def states(runtime: Runtime) -> list[tuple[str, str]]:
 
 def skipped(runtime: Runtime, key: str) -> Incoming:
     return asked(SkipParked(parked_key=key, reason="a test order"), OPS, runtime.clock.now())
-
-
-class Gate:
-    """Holds the first that comes until it is opened."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = asyncio.Event(), asyncio.Event()
-
-    async def hold(self, connection: Any) -> None:
-        self.reached.set()
-        await asyncio.wait_for(self.opened.wait(), 10)
 
 
 async def blocked(runtime: Runtime) -> None:

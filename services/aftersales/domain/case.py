@@ -273,10 +273,10 @@ def brought_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQua
     return as_pieces(by_sku(case.lines) & (by_sku(known.brought) - own))
 
 
-def brought_by_courier(case: Case, known: KnownOrder, brought: tuple[SkuQuantity, ...]) -> bool:
+def brought_by_courier(case: Case, known: KnownOrder, cases: list[Case]) -> bool:
     """True when the courier, and not the buyer, brings the goods of the case back, or some of them."""
     if case.kind is CaseKind.LATE_CANCEL:  # events older than their contents said no more than that it does
-        return bool(brought) or (known.brought_back and not known.brought)
+        return bool(brought_of(case, known, cases)) or (known.brought_back and not known.brought)
     return case.kind in BY_COURIER
 
 

@@ -203,7 +203,7 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
         if case.given_up:
             desk.cases.put(looked_at)
             _came_too_late(case, good, desk)
-    elif brought_by_courier(case, known, brought_of(case, known, desk.cases_of(known))):
+    elif brought_by_courier(case, known, desk.cases_of(known)):
         _settle_brought_back(replace(looked_at, state=state), good, desk)
     elif good:
         settle(replace(looked_at, state=state), good, desk)
@@ -230,7 +230,7 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
     if case is None or case.state is not CaseState.WAITING_BUYER:
         return
     known = desk.orders[case.order_id]
-    if brought_by_courier(case, known, brought_of(case, known, desk.cases_of(known))):
+    if brought_by_courier(case, known, desk.cases_of(known)):
         _settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), (), desk)
     else:
         reject(case, RejectReason.NOT_RETURNED, "the goods did not come back in time", desk)
