@@ -1,5 +1,6 @@
 """The people in the simulated warehouse."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.fulfillment import FulfillmentState as S
 from services.warehouse.handlers.taking_back import TakeBack
 from shared.events import inbox
+from shared.events.aftersales import CaseKind
 from shared.events.warehouse import Condition
 
 
@@ -118,17 +120,22 @@ class Floor:
     def _on_return_authorized(self, data: Any) -> None:
         if self.story.dice.random() > 0.85:
             return
-        found = tuple(
-            inbox.DockLine(
-                sku=line["sku"],
-                quantity=line["quantity"],
-                condition=self.story.dice.choice((Condition.AS_NEW, Condition.DAMAGED)),
-            )
+        good = (Condition.AS_NEW, Condition.DAMAGED)
+        found = [
+            inbox.DockLine(sku=line["sku"], quantity=line["quantity"], condition=self.story.dice.choice(good))
             for line in data["lines"]
-        )
+        ]
+        if data["kind"] == CaseKind.LATE_CANCEL and self.story.dice.random() < 0.4:
+            found = [part for line in found for part in self._first_of(line)]
         self.story.after(self.story.dice.uniform(1, 6) * DAYS, lambda: self._unpack(data["case_id"], found))
 
-    def _unpack(self, case_id: str, found: tuple[inbox.DockLine, ...]) -> None:
+    def _first_of(self, line: inbox.DockLine) -> list[inbox.DockLine]:
+        """What left in several parcels comes back in several: one piece now, the others later or never."""
+        first, rest = line.model_copy(update={"quantity": 1}), line.quantity - 1
+        missing = line.model_copy(update={"quantity": rest, "condition": Condition.MISSING})
+        return [first, missing] if rest else [first]
+
+    def _unpack(self, case_id: str, found: Sequence[inbox.DockLine]) -> None:
         """Scan what came back, and look again until the dock has it."""
         back = self.story.edges.row("warehouse", "dock", case_id)
         self.story.looks += 1
@@ -137,5 +144,5 @@ class Floor:
         if back is None or back.state is DockState.EXPECTED:
             self.story.scan(inbox.ReturnReceivedScanned, PICKER, case_id=case_id)
         else:
-            self.story.scan(inbox.ReturnInspectedScanned, CHECKER, case_id=case_id, lines=found)
+            self.story.scan(inbox.ReturnInspectedScanned, CHECKER, case_id=case_id, lines=tuple(found))
         self.story.after(2 * HOURS, lambda: self._unpack(case_id, found))

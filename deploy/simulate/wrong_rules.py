@@ -82,6 +82,8 @@ WRONG_RULES: dict[str, Plant] = {
         "warehouse", CancelRequested=_canceled_although_gone)),
     "kept-back-unpaid": Plant("the price of what a cancel kept back is not paid back before the rest is here", _handlers(
         "aftersales", CancelRefused=_what_left_is_all), within=10_000),
+    "rest-forgotten": Plant("of a canceled order in several parcels only the first that comes back is paid", (
+        (aftersales, "_apart", lambda case, pieces, desk: case),)),
     "excess-of-price": Plant("what is given back of an overpayment is taken from the price", (
         (KnownOrder, "excess_left", lambda self, cases: 0), (KnownOrder, "refundable", _refunds_of_all))),
     "refund-unlimited": Plant("more is refunded than was paid", ((KnownOrder, "refundable", _refunds_without_limit),)),

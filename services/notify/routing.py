@@ -15,6 +15,7 @@ NECESSARY = (
     "expired",
     "return_authorized",
     "returned_parcel",
+    "rest_awaited",
     "refund_requested",
     "case_rejected",
 )
@@ -57,6 +58,8 @@ def plan_for(event: Event) -> Plan | None:
             return Plan("returned_parcel", "buyer")  # the courier brings the goods; the buyer never had them
         case aftersales.ReturnAuthorized(kind=CaseKind.REFUSED_COD):
             return None  # nor paid for them
+        case aftersales.ReturnAuthorized(rest_of=str()):
+            return Plan("rest_awaited", "buyer")
         case warehouse.ShipmentShipped(delivery_method=DeliveryMethod.SELF_PICKUP):
             return None  # the buyer takes it over the counter at this moment
     return PLANS.get(type(event))

@@ -26,7 +26,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 BUYER = (
     "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "returned_parcel",
-    "return_received", "refund_requested", "case_rejected",
+    "rest_awaited", "return_received", "refund_requested", "case_rejected",
 )  # fmt: skip
 STAFF = ("escalated", "payment_anomaly", "canceled_left", "approval_requested", "event_parked")
 TIMES = frozenset({"answer_by", "return_by", "delivered_at", "shipped_at", "due", "left_at", "canceled_at"})

@@ -68,7 +68,6 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "other": ("其他", "other"),
         "came_back_late": ("商品逾期才退回", "the goods came back after their time was up"),
         "cash_collected": ("退回的包裹已代收货款", "cash was collected for a parcel that came back"),
-        "not_in_parcel": ("退回的包裹中没有这些商品", "these goods are not in the parcel that came back"),
     },
     "kind": {
         "return": ("退货退款", "a return"),

@@ -44,7 +44,6 @@ class MoneyQuestion(StrEnum):
 
     CAME_BACK_LATE = "came_back_late"
     CASH_COLLECTED = "cash_collected"
-    NOT_IN_PARCEL = "not_in_parcel"
 
 
 class CaseOpened(Event, type="aftersales.case_opened.v1", subject="order_id"):
@@ -98,6 +97,8 @@ class ReturnAuthorized(Event, type="aftersales.return_authorized.v1", subject="o
     return_by: Time
     kind: CaseKind | None = None
     """Of a `returned_parcel` and a `refused_cod` the courier brings the goods; null when the event is older than this field."""
+    rest_of: Code | None = None
+    """The `late_cancel` of which some goods came; these left in another parcel and are awaited under a case of their own."""
 
 
 class RefundRequested(Event, type="aftersales.refund_requested.v1", subject="order_id"):
@@ -119,7 +120,7 @@ class CaseClosed(Event, type="aftersales.case_closed.v1", subject="order_id"):
     kind: CaseKind
     refunded: Money
     order_ends: bool = True
-    """Of a parcel that the courier brought back: False while other parcels of the order are with the buyer or on their way."""
+    """Of a parcel that came back: False while others of the order are with the buyer or on their way."""
 
 
 class AftersalesMessageRefused(MessageRefused, type="aftersales.message_refused.v1", subject="refused"):

@@ -109,35 +109,15 @@ async def test_an_order_ends_when_the_last_of_its_parcels_is_back() -> None:
 
 
 @pytest.mark.requirement("A6")
-@pytest.mark.parametrize(("found", "paid"), [(2, 10000), (1, 5000), (0, 5000)])
-async def test_of_a_late_cancel_in_parcels_a_person_decides_about_the_one_that_the_buyer_may_have(
-    found: int, paid: int
-) -> None:
+async def test_nobody_is_asked_about_cash_that_was_given_back_before() -> None:
     shop = Shop()
-    await shop.placed()
-    await shop.cancel_refused()
-    await shop.returned(TEA=1)
-    if found:
-        await shop.came_back(shop.case().case_id, TEA=found)
-    else:
-        await shop.bench.pass_time(14 * DAY)
-    assert shop.refunds == [paid], "the courier has, or had, one"
-    if paid < 10000:
-        assert (shop.case(2).state, shop.case(2).amount) == ("awaiting_approval", 10000 - paid)
-        await shop.bench.ask(ApproveCase(case_id=shop.case(2).case_id), actor=SUPERVISOR)
-    assert sum(shop.refunds) == 10000
-
-
-@pytest.mark.requirement("A6")
-async def test_nobody_is_asked_about_money_that_was_given_back_before() -> None:
-    shop = Shop()
-    await shop.placed()
-    await shop.cancel_refused()
-    await shop.returned(TEA=1)
+    await shop.placed(cod=True)
+    await shop.delivered(cod_collected=10000, last=False)
+    await shop.returned()
     refund = OpenRefund(order_id=shop.order_id, amount=10000, reason="it was late")
     case_id = (await shop.bench.ask(refund, actor=AGENT)).answer["case_id"]
     await shop.bench.ask(ApproveCase(case_id=case_id), actor=SUPERVISOR)
-    await shop.bench.pass_time(14 * DAY)
+    await shop.came_back(shop.case(1).case_id)
     assert shop.refunds == [10000]
     assert shop.case(3) is None
     assert shop.bench.said_of(CaseClosed)[-1].refunded == money(0)
@@ -196,20 +176,3 @@ async def test_a_parcel_with_a_case_of_its_own_says_nothing_of_the_one_that_a_la
     assert shop.case(2).kind is CaseKind.LATE_CANCEL
     assert shop.refunds == ([] if cod else [5000]), "the buyer keeps the other parcel"
     assert [e.case_id for e in shop.bench.said_of(CaseRejected)] == [shop.case(2).case_id]
-
-
-@pytest.mark.requirement("A1")
-@pytest.mark.parametrize(("collected", "asked"), [(5000, [5000]), (10000, [5000, 5000])])
-async def test_of_a_late_cancel_the_cash_of_what_the_courier_brings_back_is_not_owed(
-    collected: int, asked: list[int]
-) -> None:
-    shop = Shop()
-    await shop.placed(cod=True)
-    await shop.cancel_refused()
-    await shop.delivered(cod_collected=collected, last=False)
-    await shop.returned(TEA=1)
-    await shop.came_back(shop.case().case_id, TEA=1)
-    assert shop.refunds == [], "what was paid for, the buyer may still have"
-    waiting = [shop.case(2 + n) for n in range(len(asked))]
-    assert [(c.state, c.amount) for c in waiting] == [("awaiting_approval", n) for n in asked]
-    assert shop.case(2 + len(asked)) is None

@@ -42,10 +42,14 @@ def shipped(
     )
 
 
-def authorized(kind: aftersales.CaseKind | None = aftersales.CaseKind.RETURN) -> aftersales.ReturnAuthorized:
+def authorized(
+    kind: aftersales.CaseKind | None = aftersales.CaseKind.RETURN, rest_of: str | None = None
+) -> aftersales.ReturnAuthorized:
     """Its goods may come back."""
     back = (SkuQuantity(sku="TEA", quantity=2),)
-    return aftersales.ReturnAuthorized(order_id=ORDER, case_id="c-1", lines=back, return_by=LATER, kind=kind)
+    return aftersales.ReturnAuthorized(
+        order_id=ORDER, case_id="c-1", lines=back, return_by=LATER, kind=kind, rest_of=rest_of
+    )
 
 
 def canceled(order_id: str = ORDER) -> orders.OrderCanceled:
@@ -92,6 +96,7 @@ def for_buyers() -> dict[str, Event]:
         "expired": orders.OrderExpired(order_id=ORDER, refund=MONEY),
         "return_authorized": authorized(),
         "returned_parcel": authorized(aftersales.CaseKind.RETURNED_PARCEL),
+        "rest_awaited": authorized(aftersales.CaseKind.LATE_CANCEL, rest_of="c-0"),
         "return_received": warehouse.ReturnReceived(order_id=ORDER, case_id="c-1"),
         "refund_requested": aftersales.RefundRequested(
             order_id=ORDER, case_id="c-1", amount=MONEY, reason="return"

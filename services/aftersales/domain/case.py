@@ -92,6 +92,10 @@ class Case:
     refund: Refund = Refund.NONE
     refunded: int = 0
     return_by: datetime | None = None
+    rest_of: str | None = None
+    """The late cancel of which these pieces had not come yet when it was settled."""
+    brought: tuple[SkuQuantity, ...] = ()
+    """What of a settled late cancel the courier brought back."""
     history: tuple[str, ...] = ()
 
     @property
@@ -176,6 +180,10 @@ class KnownOrder:
             claimed=as_pieces(claimed),
         )
 
+    def unclaim(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
+        """The order after a case has let go of these pieces: another may ask for them."""
+        return replace(self, claimed=as_pieces(by_sku(self.claimed) - by_sku(pieces)))
+
     def worth(self, lines: tuple[SkuQuantity, ...]) -> int:
         """What these pieces bring on top of those that were settled: one by one as much as all at once."""
         return self._share(self.settled + lines) - self._share(self.settled)
@@ -191,6 +199,11 @@ class KnownOrder:
             return min(self.paid, self.total)
         # a discount is shared by all pieces; fees for delivery go back only with everything
         return min((goods - price(rest)) * min(self.total, goods) // max(goods, 1), self.paid)
+
+    @property
+    def paid_too_much(self) -> int:
+        """What a courier collected beyond what the goods that the buyer keeps cost, in minor units."""
+        return max(self.paid - self.total, 0)
 
     def refundable(self, amount: int) -> int:
         """At most what was paid and not yet given back; what was captured beyond the price has no part in this."""
@@ -268,8 +281,9 @@ BY_COURIER = (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
 
 
 def brought_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
-    """What of a late cancel the courier brings back: a parcel that has a case of its own is no part of it."""
-    own = by_sku(line for one in cases if one.kind in BY_COURIER for line in one.lines)
+    """What of a late cancel the courier brings back: not the parcels that other cases have."""
+    others = [one.lines if one.kind in BY_COURIER else one.brought for one in cases]
+    own = by_sku(line for lines in others for line in lines)
     return as_pieces(by_sku(case.lines) & (by_sku(known.brought) - own))
 
 
@@ -278,16 +292,6 @@ def brought_by_courier(case: Case, known: KnownOrder, cases: list[Case]) -> bool
     if case.kind is CaseKind.LATE_CANCEL:  # events older than their contents said no more than that it does
         return bool(brought_of(case, known, cases)) or (known.brought_back and not known.brought)
     return case.kind in BY_COURIER
-
-
-def never_had(
-    case: Case, known: KnownOrder, found: tuple[SkuQuantity, ...], brought: tuple[SkuQuantity, ...]
-) -> tuple[SkuQuantity, ...]:
-    """The pieces of a case that the buyer does not have: what was found, and what the courier brings back or lost. A canceled
-    order may have reached the buyer in part, by another parcel."""
-    if case.kind is not CaseKind.LATE_CANCEL or not known.brought:
-        return case.lines
-    return as_pieces(by_sku(case.lines) & (by_sku(found) | by_sku(brought)))
 
 
 def noted(case: Case, now: datetime, actor: Actor, what: str) -> Case:

@@ -47,6 +47,7 @@ def open_case(
     desk: AftersalesDesk,
     *,
     excess: int = 0,
+    rest_of: Case | None = None,
 ) -> Case:
     """Open a case for an order; it waits for approval until somebody or a rule gives it."""
     case = Case(
@@ -61,6 +62,7 @@ def open_case(
         amount=amount,
         currency=known.currency,
         excess=excess,
+        rest_of=rest_of.case_id if rest_of else None,
     )
     case = noted(case, desk.now, desk.actor, f"opened: {reason}")
     whole = kind not in (CaseKind.RETURN, CaseKind.REFUND_ONLY) and lines == known.unclaimed()
@@ -119,6 +121,7 @@ def authorize(case: Case, desk: AftersalesDesk, *, by_rule: bool) -> Case:
             lines=case.lines,
             return_by=return_by,
             kind=case.kind,
+            rest_of=case.rest_of,
         )
     )
     return case
@@ -158,14 +161,10 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
     if reason is RejectReason.NOT_RETURNED:
         case = replace(case, custody=Custody.NOT_RETURNED)
     desk.publish(CaseRejected(order_id=case.order_id, case_id=case.case_id, reason=reason, detail=detail))
-    known = desk.orders[case.order_id]
-    claimed = list(known.claimed)
-    for line in case.lines:
-        if line in claimed:
-            claimed.remove(line)
+    known = desk.orders[case.order_id].unclaim(case.lines)
     # a whole parcel that was given up may still come back: then that is a case again
     whole = known.whole_comes_back and case.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
-    desk.orders.put(replace(known, claimed=tuple(claimed), whole_comes_back=whole))
+    desk.orders.put(replace(known, whole_comes_back=whole))
     return close(noted(case, desk.now, desk.actor, f"rejected: {reason}"), desk)
 
 
@@ -177,13 +176,17 @@ def close(case: Case, desk: AftersalesDesk) -> Case:
     known = desk.orders[case.order_id]
     known = replace(known, coming=tuple(c for c in known.coming if c != case.case_id))
     desk.orders.put(known)
+    if case.kind is CaseKind.LATE_CANCEL:  # what did not come with the first parcel may still be under way
+        ends = not any(one.rest_of == case.case_id for one in desk.cases_of(known))
+    else:
+        ends = known.ended_by_return
     desk.publish(
         CaseClosed(
             order_id=case.order_id,
             case_id=case.case_id,
             kind=case.kind,
             refunded=Money(amount=case.refunded, currency=case.currency),
-            order_ends=case.kind is CaseKind.LATE_CANCEL or known.ended_by_return,
+            order_ends=ends,
         )
     )
     return case

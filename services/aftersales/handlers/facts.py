@@ -13,7 +13,6 @@ from services.aftersales.domain.case import (
     brought_by_courier,
     brought_of,
     came_back_as_agreed,
-    never_had,
     unplaced,
 )
 from services.aftersales.handlers.cases import (
@@ -206,7 +205,7 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
     elif brought_by_courier(case, known, desk.cases_of(known)):
         _settle_brought_back(replace(looked_at, state=state), good, desk)
     elif good:
-        settle(replace(looked_at, state=state), good, desk)
+        settle(_apart(replace(looked_at, state=state), good, desk), good, desk)
     else:
         reject(looked_at, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
 
@@ -239,30 +238,42 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
 def _settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
     """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
     known = desk.orders[case.order_id]
-    brought = case.lines
-    if case.kind is CaseKind.LATE_CANCEL:
+    brought, pieces = case.lines, case.lines
+    if case.kind is CaseKind.LATE_CANCEL and known.brought:
         brought = brought_of(case, known, desk.cases_of(known))
-    missing = 0
-    uncollected: tuple[SkuQuantity, ...] = ()
-    if known.cod:  # cash of what it brings was not collected; if it was all the same, a person looks into it
-        uncollected = brought
-        known = known.without(uncollected)
-        desk.orders.put(known)
+        pieces = as_pieces(by_sku(case.lines) & (by_sku(found) | by_sku(brought)))
+        case = replace(_apart(case, pieces, desk), brought=brought)
+    if not known.cod:
+        settle(case, pieces, desk)
+        return
+    # cash of what it brings was not collected; if it was all the same, a person looks into it
+    known = desk.orders[case.order_id]
+    less = known.without(brought)
+    desk.orders.put(less)
     if case.kind is CaseKind.REFUSED_COD:
         close(case, desk)
     else:
-        pieces = never_had(case, known, found, brought)
-        lines, pieces = (as_pieces(by_sku(p) - by_sku(uncollected)) for p in (case.lines, pieces))
-        missing = known.worth(lines) - known.worth(pieces)
-        settle(case, pieces, desk)
-    _ask(case, missing, "not in the parcel that came back", MoneyQuestion.NOT_IN_PARCEL, desk)
-    if uncollected:
-        why = "cash was collected for a parcel that came back"
-        _ask(case, known.paid - known.total, why, MoneyQuestion.CASH_COLLECTED, desk)
+        settle(case, as_pieces(by_sku(pieces) - by_sku(brought)), desk)
+    _ask_about_cash(case, less.paid_too_much - known.paid_too_much, desk)
 
 
-def _ask(case: Case, amount: int, why: str, question: MoneyQuestion, desk: AftersalesDesk) -> None:
+def _ask_about_cash(case: Case, amount: int, desk: AftersalesDesk) -> None:
     known = desk.orders[case.order_id]
     if rest := known.refundable(amount):
-        late = open_case(known, CaseKind.REFUND_ONLY, f"{why}, see {case.case_id}", (), rest, desk)
-        ask_for_approval(late, desk, question, case)
+        reason = f"cash was collected for a parcel that came back, see {case.case_id}"
+        late = open_case(known, CaseKind.REFUND_ONLY, reason, (), rest, desk)
+        ask_for_approval(late, desk, MoneyQuestion.CASH_COLLECTED, case)
+
+
+def _apart(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> Case:
+    """The case with these of its pieces alone. What of a canceled order did not come with them left in another parcel: it is
+    awaited under a case of its own (A1)."""
+    rest = as_pieces(by_sku(case.lines) - by_sku(pieces))
+    if case.kind is not CaseKind.LATE_CANCEL or not rest:
+        return case
+    known = desk.orders[case.order_id]
+    amount = known.worth(case.lines) - known.worth(pieces)
+    known = replace(known.unclaim(rest), whole_comes_back=False)
+    later = open_case(known, case.kind, case.reason, rest, amount, desk, rest_of=case)
+    authorize(later, desk, by_rule=True)
+    return replace(case, lines=pieces)

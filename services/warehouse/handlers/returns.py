@@ -87,7 +87,8 @@ def _step(back: DockReturn, event: type) -> DockState:
         state = DOCK.next(back.state, event)
     except NotAllowed:
         hint = {DockState.EXPECTED: "scan its arrival first", DockState.RECEIVED: "it was received before",
-                DockState.INSPECTED: "it was inspected before"}[back.state]  # fmt: skip
+                DockState.INSPECTED: "it was inspected before; other parcels of the order come under a case of their own",
+                }[back.state]  # fmt: skip
         raise Refused("not_now", f"the return is {back.state}: {hint}") from None
     assert state is not None
     return state
