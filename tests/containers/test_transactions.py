@@ -13,7 +13,8 @@ from shared.runtime import standstill
 from shared.runtime.running import Runtime
 from tests.containers.parts import ContainerKafka
 from tests.runtime.conftest import folder, server
-from tests.runtime.probe import Note, Probe, note, outside, parked, receipt_of, until
+from tests.runtime.probe import Note, Probe, note, outside, parked, receipt_of
+from tests.runtime.waiting import until
 
 __all__ = ["folder", "server"]
 

@@ -11,8 +11,8 @@ from deploy.embedded.child import free_port
 from shared.runtime.http import create_app
 from shared.runtime.running import Runtime
 from shared.values import ActorKind, Role
-from tests.runtime.probe import until
 from tests.runtime.stand import token
+from tests.runtime.waiting import until
 
 
 @asynccontextmanager

@@ -4,11 +4,9 @@ What the handlers do can be broken from outside.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from inspect import isawaitable
 from typing import Any
 
 import asyncpg
@@ -177,29 +175,6 @@ def outside(id: str, **headers: bytes | None) -> list[tuple[str, bytes]]:
 def receipt_of(number: str) -> bytes:
     """The body of a receipt."""
     return ReceiptConfirmed(source="shop", external_number=number).model_dump_json().encode()
-
-
-async def until(what: Callable[[], Any], patience: float = 20) -> None:
-    """Look again and again until it is so."""
-    give_up = asyncio.get_running_loop().time() + patience
-    while True:
-        found = what()
-        if isawaitable(found):
-            found = await found
-        if found:
-            return
-        assert asyncio.get_running_loop().time() < give_up, f"waited {patience} s in vain"
-        await asyncio.sleep(0.02)
-
-
-@contextmanager
-def away(server: EmbeddedPostgres) -> Iterator[None]:
-    """The database server is stopped; the other tests get it back."""
-    server.stop()
-    try:
-        yield
-    finally:
-        server.start()
 
 
 async def make_tables(admin_url: str) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from shared.runtime import clock
 from shared.runtime.running import Runtime
-from tests.runtime.probe import Probe, until
+from tests.runtime.probe import Probe
+from tests.runtime.waiting import until
 
 pytestmark = pytest.mark.requirement("X2")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from deploy.cli import app
 from shared.runtime.running import Runtime
 from tests.runtime.answering import answering
-from tests.runtime.probe import Probe, decoded, paid, raw, until
+from tests.runtime.probe import Probe, decoded, paid, raw
+from tests.runtime.waiting import ready, until
 
 pytestmark = pytest.mark.requirement("X6")
 
@@ -32,13 +33,6 @@ async def reader(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     async with answering(reader, monkeypatch):
         await until(ready(reader))
         yield reader
-
-
-def ready(runtime: Runtime) -> Callable[[], Awaitable[bool]]:
-    async def look() -> bool:
-        return not any((await runtime.readiness()).values())
-
-    return look
 
 
 @pytest.fixture(autouse=True)

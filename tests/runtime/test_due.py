@@ -4,7 +4,8 @@ import pytest
 
 from shared.runtime import due
 from shared.runtime.running import Runtime
-from tests.runtime.probe import LONG_AGO, Note, Probe, Remind, note, outside, receipt_of, until
+from tests.runtime.probe import LONG_AGO, Note, Probe, Remind, note, outside, receipt_of
+from tests.runtime.waiting import until
 
 pytestmark = pytest.mark.requirement("X1")
 

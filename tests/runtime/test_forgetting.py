@@ -14,7 +14,8 @@ from shared.runtime.messages import Outcome, Status
 from shared.runtime.running import Runtime
 from shared.runtime.settings import Settings
 from tests.harness import AGENT
-from tests.runtime.probe import Pay, Probe, away, until
+from tests.runtime.probe import Pay, Probe
+from tests.runtime.waiting import away, until
 
 pytestmark = pytest.mark.requirement("X2")
 

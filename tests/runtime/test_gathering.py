@@ -6,7 +6,8 @@ from aiokafka.errors import KafkaError
 from shared.events.orders import OrderCompleted
 from shared.runtime import gathering
 from shared.runtime.running import Runtime
-from tests.runtime.probe import Note, Probe, note, paid, raw, until
+from tests.runtime.probe import Note, Probe, note, paid, raw
+from tests.runtime.waiting import until
 
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.requirement("X6")]
 

@@ -7,7 +7,8 @@ import pytest
 
 from shared.runtime.commands import asked
 from tests.harness import AGENT
-from tests.runtime.probe import Pay, Probe, note, until
+from tests.runtime.probe import Pay, Probe, note
+from tests.runtime.waiting import until
 
 DATABASES = ("probe_orders", "probe_warehouse")
 

@@ -27,8 +27,8 @@ from tests.runtime.probe import (
     parked,
     raw,
     receipt_of,
-    until,
 )
+from tests.runtime.waiting import until
 
 pytestmark = pytest.mark.requirement("X2")
 

@@ -9,7 +9,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from shared.runtime import member
 from shared.runtime.member import end_heartbeats, end_producer
 from tests.runtime.probe import Probe
-from tests.runtime.test_outages import frozen
+from tests.runtime.waiting import frozen
 
 pytestmark = pytest.mark.requirement("X2")
 

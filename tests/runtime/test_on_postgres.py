@@ -25,8 +25,8 @@ from shared.runtime.turn import Turns
 from shared.runtime.verify import verify
 from tests.builders import oid, paid, submitted
 from tests.harness import START, Bench
-from tests.runtime.probe import until
 from tests.runtime.test_relay import Wire, running
+from tests.runtime.waiting import until
 from tests.town import COURIERS, PICKER
 from tests.warehouse.floor import Floor
 

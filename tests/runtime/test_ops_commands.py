@@ -14,8 +14,9 @@ from deploy.commands import parked as parked_command
 from shared.runtime.messages import Raw
 from shared.runtime.running import Runtime
 from tests.runtime.answering import answering
-from tests.runtime.probe import Note, Probe, decoded, note, outside, paid, parked, raw, receipt_of, until
+from tests.runtime.probe import Note, Probe, decoded, note, outside, paid, parked, raw, receipt_of
 from tests.runtime.stand import token
+from tests.runtime.waiting import until
 
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.requirement("X6")]
 

@@ -16,7 +16,8 @@ from shared.runtime.relay import Relay, republish
 from shared.runtime.running import Runtime
 from shared.runtime.tasks import end
 from tests.harness import AGENT
-from tests.runtime.probe import Note, Pay, Probe, note, parked, until
+from tests.runtime.probe import Note, Pay, Probe, note, parked
+from tests.runtime.waiting import until
 
 pytestmark = pytest.mark.requirement("X2")
 

@@ -1,0 +1,126 @@
+"""A Kafka client that reads no more is replaced, and no other is (X2, X6)."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from shared.runtime import intake, member, standstill
+from shared.runtime.tasks import end
+from tests.runtime.probe import Probe, outside, receipt_of
+from tests.runtime.waiting import noted, ready, until
+
+pytestmark = [pytest.mark.requirement("X2"), pytest.mark.requirement("X6")]
+
+
+async def test_a_client_that_fails_in_a_way_of_its_own_is_asked_again(probe: Probe):
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    getmany = writer.intake.consumer.getmany
+    failed = asyncio.Event()
+
+    async def fail(**_: Any) -> Any:
+        failed.set()
+        writer.intake.consumer.getmany = getmany
+        raise AssertionError
+
+    writer.intake.consumer.getmany = fail
+    await asyncio.wait_for(failed.wait(), 10)
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    await until(noted(writer, "n", 1))
+    await until(ready(writer))
+
+
+async def reads_no_more(consumer: Any) -> None:
+    await end([consumer._fetcher._fetch_task, *consumer._fetcher._pending_tasks])
+
+
+async def cannot_even_stop(consumer: Any) -> None:
+    await reads_no_more(consumer)
+    consumer._coordinator.close = asyncio.Event().wait
+
+
+@pytest.mark.parametrize("breaks", [reads_no_more, cannot_even_stop])
+async def test_a_client_that_stands_still_is_replaced(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch, breaks: Callable[[Any], Awaitable[None]]
+):
+    """It keeps its partitions, says that all is well, and reads nothing."""
+    monkeypatch.setattr(standstill, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(member, "LEAVE_SECONDS", 0.5)
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    await until(noted(writer, "n", 1))
+    first = writer.intake.consumer
+    await breaks(first)
+    await probe.send("orders.inbox", (outside("2"), receipt_of("n")))
+    await until(noted(writer, "n", 1, 1))
+    assert writer.intake.consumer is not first
+    await until(ready(writer))
+
+
+async def test_a_new_client_is_begun_until_one_reads(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(standstill, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(intake, "AGAIN_SECONDS", 0.1)
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    start, stop, failed = writer.intake.broker.start, writer.intake.broker.stop, list[str]()
+
+    async def fails_to_start() -> None:
+        failed.append("start")
+        monkeypatch.setattr(writer.intake.broker, "start", start)
+        raise RuntimeError("not now")
+
+    async def fails_to_stop() -> None:
+        failed.append("stop")
+        monkeypatch.setattr(writer.intake.broker, "stop", stop)
+        raise RuntimeError("not now either")
+
+    monkeypatch.setattr(writer.intake.broker, "start", fails_to_start)
+    monkeypatch.setattr(writer.intake.broker, "stop", fails_to_stop)
+    await reads_no_more(writer.intake.consumer)
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    await until(noted(writer, "n", 1))
+    assert failed == ["stop", "start"]
+    await until(ready(writer))
+
+
+async def test_a_client_is_not_replaced_for_a_turn_that_lasts_or_for_want_of_records(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(standstill, "LOOK_SECONDS", 0.02)
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    first = writer.intake.consumer
+    other = await asyncpg.connect(probe.url("orders"))
+    async with other.transaction():
+        await other.execute("LOCK TABLE notes")
+        for m in range(3):  # one in hand, one decoded, one unread
+            await probe.send("orders.inbox", (outside(f"{m}"), receipt_of("n")))
+            await asyncio.sleep(1)
+    await other.close()
+    await until(noted(writer, "n", 1, 1, 1))
+    await asyncio.sleep(1)
+    assert writer.intake.consumer is first
+
+
+async def test_a_rebalance_waits_for_a_turn_no_longer_than_its_group_waits_for_it(probe: Probe):
+    """Whoever comes later is left out, and what it has in hand is done by another."""
+    await probe.topics()
+    writer = await probe.writer()
+    session = writer.settings.kafka_session_ms / 1000
+    await writer.intake._busy.acquire()
+    began = time.monotonic()
+    await writer.intake.drain()
+    assert session / 4 < time.monotonic() - began < session * 3 / 4
+    writer.intake._busy.release()
