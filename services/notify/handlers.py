@@ -1,7 +1,6 @@
 """What notify does on each event: plan the messages that it calls for, once (N1, N2)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -11,6 +10,7 @@ from services.notify.tables import BuyerContact, Message, MessageState, OptOut
 from shared.events import notify, orders
 from shared.events.base import EVENT_TYPES, Event
 from shared.events.notify import MessageFailed, MessageSent
+from shared.replacing import replace
 from shared.runtime.desk import Want
 from shared.runtime.messages import Command
 from shared.runtime.service import Handling, Service, on

@@ -1,7 +1,6 @@
 """What senders do to planned messages: claim them under a lease, book what became of them, try again (N6)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from services.notify.routing import NotifyDesk
 from services.notify.tables import Message, MessageState
 from shared.events.base import Event
 from shared.events.notify import MessageFailed, MessageSent
+from shared.replacing import replace
 from shared.runtime.desk import Want
 from shared.runtime.messages import Command, Refused
 

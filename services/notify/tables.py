@@ -25,7 +25,7 @@ class MessageState(StrEnum):
     SUPPRESSED = "suppressed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
     """One message to one recipient about one event (N6). It holds no address: that is looked up when it is sent (X4)."""
 
@@ -65,7 +65,7 @@ messages = Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BuyerContact:
     """How the buyer of an order is reached, as the newest news has it."""
 

@@ -1,7 +1,6 @@
 """The desk of the warehouse, and how its rows are found."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from services.warehouse.domain.barcode import keys, looks_like_sku
@@ -23,6 +22,7 @@ from services.warehouse.tables import (
 )
 from shared.events.base import stream_name
 from shared.events.warehouse import FulfillmentPicked, StockDepleted, StockReceived, StockReplenished
+from shared.replacing import replace
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Refused
 from shared.values import ActorKind

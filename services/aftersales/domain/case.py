@@ -1,7 +1,7 @@
 """A case: what is asked, where the goods are, what happens to the money (A1, A2, A3). Three axes, kept apart."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -16,6 +16,7 @@ from shared.events.aftersales import (
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived
 from shared.goods import as_pieces, by_sku, price, without
 from shared.lifecycle import lifecycle
+from shared.replacing import replace
 from shared.values import Actor, ActorKind, OrderLine, Role, SkuQuantity
 
 
@@ -71,7 +72,7 @@ CASE = lifecycle(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """One case."""
 
@@ -109,7 +110,7 @@ class Case:
         return self.refund is Refund.DENIED and self.custody in (Custody.NOT_RETURNED, Custody.RECEIVED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KnownOrder:
     """What after-sales knows of an order."""
 

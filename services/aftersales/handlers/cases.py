@@ -1,7 +1,5 @@
 """How every case runs: opened, authorized, settled or rejected, closed (A1, A2)."""
 
-from dataclasses import replace
-
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import (
     BY_COURIER,
@@ -28,6 +26,7 @@ from shared.events.aftersales import (
     ReturnAuthorized,
 )
 from shared.events.base import Event
+from shared.replacing import replace
 from shared.runtime.messages import Timer
 from shared.values import Money, SkuQuantity
 

@@ -1,6 +1,5 @@
 """What orders and the warehouse say: what was bought and paid, what arrived, what came back (A1, A2)."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from services.aftersales.desk import AftersalesDesk
@@ -43,6 +42,7 @@ from shared.events.warehouse import (
     ShipmentReturned,
 )
 from shared.goods import as_pieces, by_sku
+from shared.replacing import replace
 from shared.values import PaymentMethod, SkuQuantity
 
 

@@ -3,13 +3,14 @@
 These are separate axes on purpose. The fulfillment rollup is derived from what the warehouse says and never decides anything.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from shared.events.orders import Hold, OrderApproved, OrderCanceled, OrderCompleted, OrderExpired
 from shared.events.warehouse import FulfillmentRefused
 from shared.lifecycle import lifecycle
+from shared.replacing import replace
 from shared.values import Actor, DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal
 
 
@@ -80,7 +81,7 @@ ORDER = lifecycle(
 CLOSED = (OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HoldEntry:
     """One hold: why, by whom and when, and the same of its lifting (O7)."""
 
@@ -97,7 +98,7 @@ class HoldEntry:
         return self.lifted_at is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Payment:
     """One payment; `amount` counts towards the order when `counts` says so, `excess` is what was captured beyond that."""
 
@@ -115,7 +116,7 @@ class Payment:
         return self.amount + self.excess
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """Everything orders knows about one order."""
 

@@ -1,10 +1,11 @@
 """Payments: full, part, over, under, in the wrong currency, twice, too late (O3, O4). What does not match is held."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.orders.domain.order import CLOSED, Order, Payment, PaymentStatus
 from shared.events.orders import Hold, PaymentAnomaly
+from shared.replacing import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Address confirmation: after payment the buyer confirms or corrects, or a supervisor is told (O6)."""
 
-from dataclasses import replace
-
 from pydantic import Field
 
 from services.orders.desk import OrdersDesk
@@ -9,6 +7,7 @@ from services.orders.domain.order import Order
 from services.orders.handlers.release import ASKED, ConfirmationDue, free, settle
 from shared.events.inbox import AddressAnswered
 from shared.events.orders import AddressConfirmed, Hold, OrderEscalated, Overdue
+from shared.replacing import replace
 from shared.runtime.messages import Command, Refused
 from shared.values import DeliveryMethod, Personal
 

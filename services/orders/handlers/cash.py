@@ -1,12 +1,11 @@
 """Cash on delivery: what couriers collect is booked; what is short, late or not due is looked into, not passed over (O3)."""
 
-from dataclasses import replace
-
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import Order, OrderStatus, Payment
 from services.orders.domain.payment import collect, status_of
 from services.orders.handlers.payments import odd
 from shared.events.orders import PaymentAnomaly
+from shared.replacing import replace
 from shared.runtime.messages import Timer
 from shared.values import Money
 

@@ -1,7 +1,5 @@
 """Orders end: canceled, expired, completed (O4, O10, O16)."""
 
-from dataclasses import replace
-
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus
 from services.orders.handlers import cash
@@ -15,6 +13,7 @@ from shared.events.orders import (
     OrderCompleted,
     OrderExpired,
 )
+from shared.replacing import replace
 from shared.runtime.messages import Command, Refused, Timer
 from shared.values import Money
 

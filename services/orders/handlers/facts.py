@@ -1,7 +1,6 @@
 """What the other services say about an order: where its goods are, which cases are open, what was refunded (O10, O14, O16)."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +39,7 @@ from shared.events.warehouse import (
     ShipmentReturned,
     ShipmentShipped,
 )
+from shared.replacing import replace
 from shared.values import Money
 
 STAGE: dict[type[Event], Fulfillment] = {

@@ -1,11 +1,11 @@
 """What falls due while an order is open: payment, dispatch, delivery (O4, O11)."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import Fulfillment, Order
 from shared.events.orders import OrderEscalated, OrderPaid, Overdue
+from shared.replacing import replace
 from shared.runtime.messages import Timer
 from shared.values import Money
 

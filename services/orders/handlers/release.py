@@ -1,6 +1,5 @@
 """Holds, audit and release: an order reaches the warehouse only when its money is right and nothing stands against it (O7)."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -17,6 +16,7 @@ from shared.events.orders import (
     OrderApproved,
     OrderReleased,
 )
+from shared.replacing import replace
 from shared.runtime.messages import Command, Refused, Timer
 from shared.values import Role, Text
 

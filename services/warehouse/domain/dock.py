@@ -30,7 +30,7 @@ DOCK = lifecycle(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DockReturn:
     """Goods expected back for one case."""
 

@@ -1,7 +1,7 @@
 """The warehouse's work on one order: who picks, who checks, what is packed (W3, W4, W5)."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -27,6 +27,7 @@ from shared.events.warehouse import (
 )
 from shared.goods import by_sku, price, without
 from shared.lifecycle import lifecycle
+from shared.replacing import replace
 from shared.values import DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal, SkuQuantity
 
 
@@ -80,7 +81,7 @@ FULFILLMENT = lifecycle(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pick:
     """Pieces of a SKU taken from a location."""
 
@@ -89,7 +90,7 @@ class Pick:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Counted:
     """What the checker counted of a SKU."""
 
@@ -98,7 +99,7 @@ class Counted:
     damaged: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fulfillment:
     """The work on one order."""
 

@@ -1,6 +1,6 @@
 """A parcel, and where its courier says it is; late, doubled and out-of-order reports never undo what is known (W7, W11)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ from shared.events.warehouse import (
     TrackingStatus,
 )
 from shared.lifecycle import lifecycle
+from shared.replacing import replace
 from shared.values import SkuQuantity
 
 
@@ -45,7 +46,7 @@ SHIPMENT = lifecycle(
 """A parcel leaves by a hand-over scan or by its courier's word; a second time is not in the table: it is refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shipment:
     """One parcel."""
 

@@ -1,10 +1,11 @@
 """The stock ledger 出入账: levels that always equal the sum of their moves and never go below zero (W1, W2)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.replacing import replace
 from shared.values import SkuQuantity
 
 STAGING = "STAGING"
@@ -42,7 +43,7 @@ class Move:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Level:
     """Stock of one SKU: on hand, of that allocated to orders, and where it lies."""
 

@@ -1,7 +1,5 @@
 """Released orders get their stock, or wait for it in turn; canceled ones give it back (W2, W6, O10)."""
 
-from dataclasses import replace
-
 from services.warehouse.desk import Wants, WarehouseDesk
 from services.warehouse.domain.fulfillment import (
     FULFILLMENT,
@@ -24,6 +22,7 @@ from shared.events.warehouse import (
     FulfillmentRefused,
 )
 from shared.goods import as_pieces, by_sku
+from shared.replacing import replace
 from shared.runtime.messages import Timer
 from shared.values import PaymentMethod, SkuQuantity
 

@@ -1,6 +1,5 @@
 """A parcel leaves the house: handed over by scan, or had by its courier, which proves as much (W7, W11)."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.warehouse.desk import WarehouseDesk
@@ -9,6 +8,7 @@ from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
 from services.warehouse.domain.stock import STAGING, MoveKind
 from services.warehouse.handlers.scanning import step
 from shared.events.warehouse import CanceledShipmentLeft, ShipmentDelivered, ShipmentReturned, ShipmentShipped
+from shared.replacing import replace
 
 
 def leave(shipment: Shipment, desk: WarehouseDesk) -> None:

@@ -1,7 +1,5 @@
 """Packing with courier choice and label, and the hand-over: a parcel leaves once, never for a canceled order (W5, W6, W7)."""
 
-from dataclasses import replace
-
 from services.warehouse.desk import Wants, WarehouseDesk, order_and_stock
 from services.warehouse.domain.courier import Courier
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState, Pick
@@ -14,6 +12,7 @@ from services.warehouse.tables import Label, NumberRange
 from shared.events.inbox import HandOverScanned, PackScanned
 from shared.events.warehouse import FulfillmentPacked, LabelCreated, ShipmentShipped, TrackingStatus
 from shared.goods import as_pieces
+from shared.replacing import replace
 from shared.runtime.messages import Refused
 from shared.values import PaymentMethod, SkuQuantity
 

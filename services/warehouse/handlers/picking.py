@@ -1,7 +1,6 @@
 """Picking by scan, and the check by a second person (W3, W4)."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import datetime
 
 from services.warehouse.desk import WarehouseDesk
@@ -33,6 +32,7 @@ from shared.events.warehouse import (
     StockScrapped,
 )
 from shared.goods import by_sku
+from shared.replacing import replace
 from shared.runtime.messages import Refused
 from shared.values import MAX_PIECES
 

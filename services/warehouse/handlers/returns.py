@@ -1,7 +1,6 @@
 """The returns dock: receive, inspect, back on the shelf or scrapped (W8)."""
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 from services.warehouse.desk import Wants, WarehouseDesk
@@ -14,6 +13,7 @@ from shared.events.inbox import ReturnInspectedScanned, ReturnReceivedScanned
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived, StockScrapped
 from shared.goods import by_sku
 from shared.lifecycle import NotAllowed
+from shared.replacing import replace
 from shared.runtime.messages import Refused
 
 

@@ -1,11 +1,10 @@
 """Whoever began to pick or check and went away holds nobody up: the work is taken back from them (W3, W4)."""
 
-from dataclasses import replace
-
 from services.warehouse.desk import Wants, WarehouseDesk
 from services.warehouse.domain.fulfillment import FULFILLMENT, FulfillmentState
 from shared.events.base import stream_name
 from shared.events.warehouse import FulfillmentCheckStopped, FulfillmentPickStopped
+from shared.replacing import replace
 from shared.runtime.messages import Command, Refused
 from shared.values import Reason, Role
 

@@ -1,6 +1,5 @@
 """What couriers report: late, doubled, out of order, and for parcels not known yet (W11)."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.warehouse.desk import Wants, WarehouseDesk, parcel
@@ -15,6 +14,7 @@ from shared.events.warehouse import (
     TrackingUpdated,
     WarehouseMessageRefused,
 )
+from shared.replacing import replace
 from shared.runtime.messages import Refused, Timer
 
 KEPT_FOR = timedelta(days=14)
