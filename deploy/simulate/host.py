@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, Protocol
 
 from deploy.simulate.kafka import Assignment, Group, Place, Topics, text
-from deploy.simulate.steps import Fiber, Step
+from deploy.simulate.steps import Fiber, step
 from deploy.simulate.store import SimStore
 from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.bookkeeping import CURSORS, LaneState, Parked
@@ -89,10 +89,10 @@ class Host:
         self.fibers = [
             Fiber("intake", self.intake, self._unread),
             Fiber("timers", self.timers, self._timer_due),
-            Fiber("http", self.http, lambda: bool(self.requests)),
+            Fiber("http", self.http, self.requests.__len__),
             Fiber("relay", self.relay, self._may_send),
-            Fiber("parking", self.parking, lambda: bool(self._can_go_on())),
-            Fiber("ops", self.ops, lambda: bool(self.to_retry)),
+            Fiber("parking", self.parking, self._can_go_on),
+            Fiber("ops", self.ops, self.to_retry.__len__),
         ]
 
     # --- life ---------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class Host:
         generation = self.assignment.generation
         batch, offsets = self.fetch()
         await self.apply(batch)
-        await Step("between commit and offsets")
+        await step("between commit and offsets")
         self.commit_offsets(generation, offsets)
 
     async def apply(self, batch: Sequence[Raw]) -> None:
@@ -171,9 +171,9 @@ class Host:
 
     async def database_back(self) -> None:
         """Wait as long as the database is away, and a step more."""
-        await Step("waits for the database")
+        await step("waits for the database")
         while self.node.store.away:
-            await Step("waits for the database")
+            await step("waits for the database")
 
     # --- the other doors ----------------------------------------------------------------------------------
 
@@ -192,13 +192,15 @@ class Host:
         """Requests that wait, in one turn; each gets its own answer."""
         tickets = self.answering = [self.requests.popleft() for _ in range(min(len(self.requests), 20))]
         outcomes = await self.patiently([ticket.incoming for ticket in tickets])
-        await Step("while answering")
+        await step("while answering")
         self.answering = []
         for ticket, outcome in zip(tickets, outcomes, strict=True):
             ticket.answer(outcome)
 
     def _can_go_on(self) -> list[str]:
         """Lanes whose missing message arrived."""
+        if not self.node.store.waiting_lanes:  # as nearly always, and every loop asks every time
+            return []
         lanes = [lane for lane, state in self.node.store.waiting_lanes.items() if state is LaneState.GAP]
         return [lane for lane in lanes if self._next_is_there(lane)]
 
@@ -235,11 +237,11 @@ class Host:
         self.node.leader = self
         acknowledged = []
         for position, writing, entry in self.node.store.unsent(self.town.rng.randint(1, 60)):
-            await Step("before sending")
+            await step("before sending")
             if not self.send(entry):
                 break
             acknowledged.append((position, writing))
-        await Step("between sending and deleting")
+        await step("between sending and deleting")
         if self.node.leader is self and not self.node.store.away:
             self.node.store.sent(acknowledged)
 
@@ -253,4 +255,4 @@ class Host:
 
 
 async def _step_back(tries: int) -> None:
-    await Step("steps back")
+    await step("steps back")

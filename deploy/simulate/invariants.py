@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.simulate.kafka import text
 from deploy.simulate.trade import Found, ends, money, parcels, stock
 from deploy.simulate.world import MOST_ROUNDS, World
 
@@ -133,8 +132,8 @@ def in_order(world: World) -> Found:
         last: dict[str, int] = defaultdict(int)
         for logs in world.topics.partitions[node.name]:
             for record in logs:
-                headers = text(record.headers)
-                stream, sequence = headers["ce_subject"], int(headers["ce_sequence"])
+                headers = dict(record.headers)
+                stream, sequence = headers["ce_subject"].decode(), int(headers["ce_sequence"])
                 # a topic made anew may get what the relay had in hand before it gets the rest again
                 if sequence > last[stream] + 1 and node.name not in world.lost_topics:
                     yield stream, f"{sequence} stands on topic {node.name} right after {last[stream]}"

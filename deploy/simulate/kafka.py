@@ -20,8 +20,10 @@ class Topics:
         self.partitions: dict[str, list[list[Raw]]] = {}
         self.appended = 0
         """Records that ever came, over all topics and their lives."""
-        self._decoded: dict[int, tuple[Raw, Incoming]] = {}
-        """By the `id` of a record, which is kept so that no other gets it."""
+        self.heard: dict[str, type[Event]] = {}
+        """The types that any service handles."""
+        self._decoded: dict[int, tuple[Incoming, Incoming]] = {}
+        """By the `id` of a record, which is kept so that no other gets it: for those who hear its type, and for others."""
 
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic, or make it anew and empty."""
@@ -43,10 +45,10 @@ class Topics:
         """A record of our services as a message for one that hears these types; decoded once, however often it is read."""
         known = self._decoded.get(id(raw))
         if known is None:
-            known = self._decoded[id(raw)] = raw, decode_ours(raw)
-        incoming = known[1]
-        message = incoming.message if incoming.envelope.type in heard else None
-        return Incoming(incoming.envelope, incoming.door, incoming.lane, message, incoming.error, raw)
+            incoming = decode_ours(raw, self.heard)
+            passed = Incoming(incoming.envelope, incoming.door, incoming.lane, None, incoming.error, raw)
+            known = self._decoded[id(raw)] = incoming, passed
+        return known[0] if known[0].envelope.type in heard else known[1]
 
 
 class Member(Protocol):

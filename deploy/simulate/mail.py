@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from deploy.simulate.host import Host
-from deploy.simulate.steps import Fiber, Step
+from deploy.simulate.steps import Fiber, step
 from services.notify.sender import SEND_SECONDS
 from services.notify.sending import LEASE, Claim, ClaimMessages, RecordResults, Result
 from shared.runtime.commands import asked
@@ -40,7 +40,7 @@ class Sender:
     def __init__(self, host: Host, mail: Mail) -> None:
         self.host = host
         self.mail = mail
-        self.fiber = Fiber("sender", self.round, lambda: bool(self._due()))
+        self.fiber = Fiber("sender", self.round, self._due)
         self._asked = 0
 
     def _due(self) -> list[str]:
@@ -58,7 +58,7 @@ class Sender:
         booked = False
         try:
             for message_id in claim.message_ids:
-                await Step("before handing over")
+                await step("before handing over")
                 if self.too_late(claim.lease):
                     results.append(Result(message_id=message_id, error="too late", untried=True))
                     continue
@@ -67,7 +67,7 @@ class Sender:
                 if sent and self.host.town.clock.now() < claim.lease:
                     taken.append(message_id)
                 results.append(Result(message_id=message_id, error="" if sent else "closed"))
-            await Step("between handing over and booking")
+            await step("between handing over and booking")
             booked = await self.book(results, claim.lease) and self.host.town.clock.now() < claimed_at + LEASE
         finally:
             for message_id in () if booked else taken:

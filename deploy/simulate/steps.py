@@ -1,25 +1,20 @@
 """Where a simulated loop may be interrupted: it goes on when the scheduler says so, or never again."""
 
 from collections.abc import Callable, Coroutine, Generator
+from types import coroutine
 from typing import Any
 
 
-class Step:
-    """`await Step(name)` hands control to the scheduler."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __await__(self) -> Generator[str, None, None]:
-        yield self.name
+@coroutine
+def step(name: str) -> Generator[str, None, None]:
+    """`await step(name)` hands control to the scheduler."""
+    yield name
 
 
 class Fiber:
     """One loop of a host: `work` makes one round of it, begun when `due` says that there is something to do."""
 
-    def __init__(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], due: Callable[[], bool]):
+    def __init__(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], due: Callable[[], object]):
         self.name = name
         self.at = ""
         """The step at which it stands; empty between rounds."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 from typing import Any, Self
 
-from deploy.simulate.steps import Step
+from deploy.simulate.steps import step
 from services.notify.tables import MESSAGES, MessageState
 from shared.runtime.bookkeeping import CURSORS, PARKED, LaneState, Parked
 from shared.runtime.chain import Entry
@@ -128,18 +128,23 @@ class SimTransaction(MemoryTransaction):
             self.store.committed(self.changes)
             if self.store.loses_answer():
                 raise Unavailable("the connection broke at the commit")
-        await Step("after commit")
+        await step("after commit")
 
     async def load(self, asks: Sequence[Ask]) -> list[Found]:
         """See `Transaction.load`. Rows are found as they were when the statement began, and seen as they are once they are its
         own; who waited for a cursor looks for the others again."""
         await self._statement("load")
         found = [self.look(ask) for ask in asks]
+        old = False
         for place, ask in enumerate(asks):
+            if not found[place]:
+                continue
             waited = await self._lock(ask.rows.name, [ask.rows.key(row) for row, _ in found[place]])
+            old = old or waited  # who did not wait found what is there now
             if waited and ask.rows is CURSORS:
                 found = [self.look(other) for other in asks]
-            found[place] = self._as_it_is(ask, found[place])
+            if old:
+                found[place] = self._as_it_is(ask, found[place])
         return [self.noted(ask, rows) for ask, rows in zip(asks, found, strict=True)]
 
     def _as_it_is(self, ask: Ask, found: Found) -> Found:
@@ -163,7 +168,7 @@ class SimTransaction(MemoryTransaction):
         await super().save(changes)
 
     async def _statement(self, name: str) -> None:
-        await Step(name)
+        await step(name)
         if self.store.away:
             raise Unavailable("the simulated database is away")
 
@@ -171,10 +176,11 @@ class SimTransaction(MemoryTransaction):
         """True when somebody had them: the rows may have changed meanwhile."""
         locks, waited = self.store.locks, 0
         for key in keys:
-            while locks.setdefault((table, key), self) is not self:
+            row = table, key
+            while locks.setdefault(row, self) is not self:
                 waited += 1
                 if waited > PATIENCE:  # two that wait for one another, or for somebody who stands still
                     raise Unavailable("the statement timed out")
                 await self._statement("waits for a lock")
-            self.held.append((table, key))
+            self.held.append(row)
         return waited > 0

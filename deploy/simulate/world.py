@@ -38,6 +38,9 @@ REPLICAS = 2
 LEAP = timedelta(hours=4)
 """The clock goes on by up to so much beyond what comes next."""
 
+LEAST = timedelta(milliseconds=1)
+"""Whatever is done later is done later."""
+
 IDLE = 0.6
 """How likely a loop leaves what is there for another look, so that more comes together in its next turn."""
 
@@ -88,6 +91,7 @@ class World:
         service = recorded(
             with_parking(service), lambda desk, message: self.chaos.broken(service.name, message)
         )
+        self.topics.heard |= service.hears
         topics = service.topics
         for topic in {*topics, service.name} - set(self.topics.partitions):
             self.topics.create(topic, 3)
@@ -204,8 +208,7 @@ class World:
 
     def later(self, delay: timedelta, act: Callable[[], None]) -> None:
         """See `Edges`."""
-        least = timedelta(milliseconds=1)
-        heappush(self._plans, (self.now() + max(delay, least), next(self._numbers), act))
+        heappush(self._plans, (self.now() + max(delay, LEAST), next(self._numbers), act))
 
     def node(self, service: str) -> Node:
         """A service and its database."""
@@ -267,4 +270,4 @@ class World:
             self.later(timedelta(minutes=1), lambda: self._request(node, make, tries + 1))
             return
         for host in self.rng.sample(alive, 2 if len(alive) > 1 and self.chaos.happens("twice", 0.03) else 1):
-            host.requests.append(Ticket(make(), answered))
+            host.requests.append(Ticket(incoming, answered))

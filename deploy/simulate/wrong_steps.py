@@ -8,7 +8,7 @@ from typing import Any
 from deploy.simulate.host import Host
 from deploy.simulate.mail import Sender
 from deploy.simulate.plant import Plant
-from deploy.simulate.steps import Step
+from deploy.simulate.steps import step
 from deploy.simulate.store import SimStore, SimTransaction
 from services.notify.sending import LEASE, Claim
 from shared.runtime import attempt
@@ -32,7 +32,7 @@ def _split(later: Callable[[Changes], Changes], now: Callable[[Changes], Changes
             self.changes = now(whole)
             self.commit()
             self.store.committed(self.changes)
-            await Step("between two commits")
+            await step("between two commits")
             self.read, self.claimed, self.changes = {}, [], later(whole)
             self.commit()
             self.store.committed(self.changes)
@@ -135,7 +135,7 @@ async def _offsets_first(self: Host) -> None:
     generation = self.assignment.generation
     batch, offsets = self.fetch()
     self.commit_offsets(generation, offsets)
-    await Step("between offsets and commit")
+    await step("between offsets and commit")
     await self.apply(batch)
 
 
@@ -143,10 +143,10 @@ async def _relay_goes_on(self: Host) -> None:
     self.node.leader = self
     acknowledged = []
     for position, writing, entry in self.node.store.unsent(self.town.rng.randint(1, 60)):
-        await Step("before sending")
+        await step("before sending")
         if self.send(entry):
             acknowledged.append((position, writing))
-    await Step("between sending and deleting")
+    await step("between sending and deleting")
     if self.node.leader is self and not self.node.store.away:
         self.node.store.sent(acknowledged)
 
@@ -156,7 +156,7 @@ async def _deleted_before_sent(self: Host) -> None:
     unsent = self.node.store.unsent(self.town.rng.randint(1, 60))
     self.node.store.sent([(position, writing) for position, writing, _ in unsent])
     for _, _, entry in unsent:
-        await Step("before sending")
+        await step("before sending")
         self.send(entry)
 
 
