@@ -30,6 +30,17 @@ def test_a_copy_is_frozen_like_its_row() -> None:
         copy.count = 3
 
 
+def test_a_row_with_slots_is_copied_too() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Small:
+        key: str
+        count: int = 0
+
+    assert replace(Small("a"), count=2) == Small("a", 2)
+    with pytest.raises(TypeError, match="coun"):
+        replace(Small("a"), coun=2)  # type: ignore[call-arg]
+
+
 def test_a_part_that_the_row_does_not_have_is_refused() -> None:
     with pytest.raises(TypeError, match="Row has no coun"):
         replace(Row("a"), coun=2)  # type: ignore[call-arg]
