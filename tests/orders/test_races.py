@@ -221,13 +221,14 @@ async def test_what_the_buyer_has_or_what_comes_back_is_not_canceled(
 
 
 @pytest.mark.requirement("O10")
+@pytest.mark.parametrize("why", [RejectReason.NOT_RETURNED, RejectReason.NOT_AS_AGREED])
 async def test_a_late_cancel_whose_parcel_was_not_sent_back_leaves_the_order_to_its_buyer(
-    world: World,
+    world: World, why: RejectReason
 ) -> None:
     await released(world)
     await world.bench.outside(cancel())
     await hear(world, [shipped(), cancel_refused(), case_opened(CaseKind.LATE_CANCEL)])
-    await hear(world, [case_rejected(), case_closed(CaseKind.LATE_CANCEL, 0), delivered()])
+    await hear(world, [case_rejected(why), case_closed(CaseKind.LATE_CANCEL, 0), delivered()])
     assert not world.bench.said_of(OrderCanceled)
     await world.bench.pass_time(timedelta(days=8))
     assert world.order.status is OrderStatus.COMPLETED

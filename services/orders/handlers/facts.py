@@ -17,7 +17,6 @@ from shared.events.aftersales import (
     CaseOpened,
     CaseRejected,
     RefundRequested,
-    RejectReason,
 )
 from shared.events.base import Event
 from shared.events.orders import CancelRefused, Hold
@@ -170,9 +169,7 @@ def case_opened(event: CaseOpened, order: Order, desk: OrdersDesk) -> Order:
 
 
 def case_rejected(event: CaseRejected, order: Order, desk: OrdersDesk) -> Order:
-    """Rejected for what came back, or because nothing came back: only then the buyer has the goods."""
-    if event.reason is RejectReason.NOT_AS_AGREED:
-        return order
+    """The goods are not back, whatever else came in their place: the buyer has them."""
     return replace(order, kept_cases=(*order.kept_cases, event.case_id))
 
 
