@@ -34,6 +34,16 @@ def price(lines: Iterable[OrderLine]) -> int:
     return sum(line.quantity * line.unit_price for line in lines)
 
 
+def evened(lines: Iterable[OrderLine]) -> tuple[OrderLine, ...]:
+    """The lines with one price for each SKU, the average where it was bought at several: so its pieces cost the same in
+    whichever parcel they lie."""
+    lines = tuple(lines)
+    pieces, cost = by_sku(lines), Counter[str]()
+    for line in lines:
+        cost[line.sku] += price([line])
+    return tuple(line.model_copy(update={"unit_price": cost[line.sku] // pieces[line.sku]}) for line in lines)
+
+
 def without(lines: Iterable[OrderLine], pieces: Mapping[str, int]) -> tuple[OrderLine, ...]:
     """What is left of these lines once so many pieces of each SKU are taken, the dearest first where one was bought at two
     prices."""

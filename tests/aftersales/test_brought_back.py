@@ -6,6 +6,7 @@ from services.aftersales.handlers.asked import ApproveCase, OpenRefund
 from shared.events.aftersales import CaseClosed, CaseKind, CaseRejected
 from shared.events.warehouse import Condition
 from tests.aftersales.desk import DAY, Shop, goods, money
+from tests.builders import lines
 from tests.harness import AGENT, SUPERVISOR
 
 
@@ -159,6 +160,26 @@ async def test_of_a_refused_cod_parcel_nothing_is_owed_and_what_arrived_keeps_it
     await shop.came_back(shop.case(2).case_id, TEA=1)
     assert shop.refunds == [5000]
     assert (await shop.asks(TEA=1)).refusal is not None
+
+
+@pytest.mark.requirement("A1")
+@pytest.mark.parametrize("kept_back", [False, True])
+async def test_of_one_article_at_two_prices_each_parcel_costs_what_its_courier_was_told_to_collect(
+    kept_back: bool,
+) -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 1, 9000), ("TEA", 1, 3000)), cod=True)
+    if kept_back:
+        await shop.cancel_refused(TEA=1)
+        await shop.delivered(cod_collected=6000)
+    else:
+        await shop.delivered(cod_collected=6000, last=False)
+        await shop.returned(TEA=1)
+        await shop.came_back(shop.case().case_id, TEA=1)
+        await shop.asks(TEA=1)
+    assert shop.refunds == []
+    await shop.came_back(shop.case(1 if kept_back else 2).case_id, TEA=1)
+    assert shop.refunds == [6000]
 
 
 @pytest.mark.requirement("A6")

@@ -11,7 +11,7 @@ from reportlab.pdfgen.canvas import Canvas
 from services.warehouse import documents
 from services.warehouse.domain.shipment import Shipment
 from shared.values import OrderLine, PaymentMethod
-from tests.builders import PERSONAL
+from tests.builders import PERSONAL, lines
 from tests.warehouse.floor import Floor
 
 LONG_LINE = OrderLine(line=1, sku="TEA", name="龙井茶" * 10, quantity=2, unit_price=100)
@@ -155,3 +155,15 @@ async def test_each_parcel_collects_the_share_of_its_pieces_and_together_they_co
     )
     assert first.cod_due == due // 3
     assert first.cod_due + second.cod_due == due
+
+
+@pytest.mark.requirement("W5")
+async def test_of_one_article_at_two_prices_each_piece_collects_the_same() -> None:
+    floor = Floor()
+    await floor.stock()
+    bought = lines(("TEA", 1, 9000), ("TEA", 2, 3000))
+    await floor.bench.hear(floor.order(lines=bought, payment_method=PaymentMethod.COD, cod_due=15_000))
+    await floor.settle()
+    first = floor.parcel_row(await floor.packed(lines=[{"sku": "TEA", "quantity": 1}]))
+    second = floor.parcel_row(await floor.parcel())
+    assert (first.cod_due, second.cod_due) == (5000, 10_000)

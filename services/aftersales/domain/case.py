@@ -14,7 +14,7 @@ from shared.events.aftersales import (
     ReturnReason,
 )
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived
-from shared.goods import as_pieces, by_sku, price, without
+from shared.goods import as_pieces, by_sku, evened, price, without
 from shared.lifecycle import lifecycle
 from shared.replacing import replace
 from shared.values import Actor, ActorKind, OrderLine, Role, SkuQuantity
@@ -172,7 +172,8 @@ class KnownOrder:
 
     def without(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
         """The order as if these pieces had not been bought: what they would have cost was not collected either."""
-        lines, goods = without(self.lines, by_sku(pieces)), price(self.lines)
+        priced = evened(self.lines)  # as couriers were told to collect it
+        lines, goods = without(priced, by_sku(pieces)), price(priced)
         claimed = by_sku(self.claimed) - by_sku(pieces)
         return replace(
             self,

@@ -25,7 +25,7 @@ from shared.events.warehouse import (
     FulfillmentPickStopped,
     ShipmentShipped,
 )
-from shared.goods import by_sku, price, without
+from shared.goods import by_sku, evened, price, without
 from shared.lifecycle import lifecycle
 from shared.replacing import replace
 from shared.values import DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal, SkuQuantity
@@ -167,7 +167,8 @@ class Fulfillment:
         return self._cod_due(before + by_sku(parcel)) - self._cod_due(before)
 
     def _cod_due(self, pieces: Counter[str]) -> int:
-        rest, goods = without(self.lines, pieces), price(self.lines)
+        lines = evened(self.lines)
+        rest, goods = without(lines, pieces), price(lines)
         return self.cod_due * (goods - price(rest)) // max(goods, 1) if rest else self.cod_due
 
 
