@@ -190,6 +190,10 @@ class KnownOrder:
         """What these pieces bring on top of those that were settled: one by one as much as all at once."""
         return self._share(self.settled + lines) - self._share(self.settled)
 
+    def owed_after(self, before: "KnownOrder") -> int:
+        """What the pieces that were settled before bring now that more is paid."""
+        return self.refundable(self._share(self.settled) - before._share(self.settled))
+
     def price_of(self, lines: tuple[SkuQuantity, ...]) -> int:
         """What these pieces bring once all is paid: a courier may tell of the cash after the buyer asks."""
         return replace(self, paid=max(self.paid, self.total)).worth(lines)

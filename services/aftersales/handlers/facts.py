@@ -85,17 +85,25 @@ def odd_payment(event: PaymentAnomalyFound, desk: AftersalesDesk) -> None:
 
 def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
     """The buyer has a parcel: what the courier collected is paid, and with the last parcel the return window begins."""
-    known = _known(event.order_id, desk).paid_in_full()
-    known = replace(known, paid=known.paid + event.cod_collected, part_arrived=True)
+    before = _known(event.order_id, desk).paid_in_full()
+    known = replace(before, paid=before.paid + event.cod_collected, part_arrived=True)
     if event.last:
         known = replace(known, delivered_at=event.delivered_at)
-    desk.orders.put(known)
+    _more_is_paid(known, before, desk)
 
 
 def cash(event: CodCollected, desk: AftersalesDesk) -> None:
     """What the courier tells of beside the delivery is paid too."""
-    known = _known(event.order_id, desk)
-    desk.orders.put(replace(known, paid=known.paid + event.amount))
+    before = _known(event.order_id, desk)
+    _more_is_paid(replace(before, paid=before.paid + event.amount), before, desk)
+
+
+def _more_is_paid(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> None:
+    """Goods may have come back before the courier told of their cash: what they could not bring then is paid now (A2)."""
+    desk.orders.put(known)
+    if owed := known.owed_after(before):
+        reason = "cash was told of after its goods had come back"
+        authorize(open_case(known, CaseKind.REFUND_ONLY, reason, (), owed, desk), desk, by_rule=True)
 
 
 def completed(event: OrderCompleted, desk: AftersalesDesk) -> None:
