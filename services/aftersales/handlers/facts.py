@@ -35,6 +35,7 @@ from shared.events.orders import (
 )
 from shared.events.warehouse import (
     CodCollected,
+    Condition,
     FulfillmentCancelRefused,
     ReturnInspected,
     ReturnReceived,
@@ -213,9 +214,17 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
     elif brought_by_courier(case, known, desk.cases_of(known)):
         _settle_brought_back(replace(looked_at, state=state), good, desk)
     elif good:
-        settle(_apart(replace(looked_at, state=state), good, desk), good, desk)
+        settled = settle(_apart(replace(looked_at, state=state), good, desk), good, desk)
+        _still_with_the_buyer(settled, event, desk)
     else:
         reject(looked_at, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
+
+
+def _still_with_the_buyer(case: Case, event: ReturnInspected, desk: AftersalesDesk) -> None:
+    """What of a return was not in the parcel can be asked for again (A2)."""
+    missing = by_sku(line for line in event.lines if line.condition is Condition.MISSING)
+    known = desk.orders[case.order_id]
+    desk.orders.put(known.unclaim(as_pieces(by_sku(case.lines) & missing)))
 
 
 def _came_too_late(case: Case, good: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
