@@ -141,6 +141,20 @@ async def test_of_goods_that_are_sold_in_several_lines_a_given_up_case_lets_go_o
     assert (await shop.asks(TEA=1)).refusal is not None
 
 
+@pytest.mark.requirement("A2")
+@pytest.mark.parametrize("first", [1, 2])
+async def test_whichever_comes_first_of_cash_on_delivery_all_that_was_collected_goes_back(first: int) -> None:
+    shop = Shop()
+    await shop.placed(total=10800, cod=True)
+    await shop.returned(TEA=1, last=False)
+    await shop.cancel_refused()
+    await shop.delivered(cod_collected=5400)
+    for ordinal in (first, 3 - first):
+        await shop.came_back(shop.case(ordinal).case_id, TEA=1)
+    assert shop.refunds == ([5400] if first == 1 else [5000, 400])
+    assert shop.bench.said_of(ApprovalRequested) == []
+
+
 @pytest.mark.requirement("A1")
 @pytest.mark.parametrize(("collected", "asked"), [(5000, []), (10000, [5000])])
 async def test_cash_for_a_parcel_that_came_back_is_asked_about_and_for_the_other_owed(

@@ -191,7 +191,7 @@ class KnownOrder:
         return self._share(self.settled + lines) - self._share(self.settled)
 
     def owed_after(self, before: "KnownOrder") -> int:
-        """What the pieces that were settled before bring now that more is paid."""
+        """What the pieces that were settled before bring by now beyond what they brought then."""
         return self.refundable(self._share(self.settled) - before._share(self.settled))
 
     def price_of(self, lines: tuple[SkuQuantity, ...]) -> int:

@@ -102,8 +102,12 @@ def cash(event: CodCollected, desk: AftersalesDesk) -> None:
 def _more_is_paid(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> None:
     """Goods may have come back before the courier told of their cash: what they could not bring then is paid now (A2)."""
     desk.orders.put(known)
+    _pay_the_rest(known, before, desk)
+
+
+def _pay_the_rest(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> None:
     if owed := known.owed_after(before):
-        reason = "cash was told of after its goods had come back"
+        reason = "what came back before brings more by now"
         authorize(open_case(known, CaseKind.REFUND_ONLY, reason, (), owed, desk), desk, by_rule=True)
 
 
@@ -267,6 +271,9 @@ def _settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: After
     known = desk.orders[case.order_id]
     less = known.without(brought)
     desk.orders.put(less)
+    _pay_the_rest(
+        less, known, desk
+    )  # what the buyer had sent back may be all that they got: then fees go back too
     if case.kind is CaseKind.REFUSED_COD:
         close(case, desk)
     else:
