@@ -1,22 +1,18 @@
-"""Buyers, payment providers and agents of the simulated shops."""
+"""Buyers, their shops and payment providers."""
 
 from collections.abc import Callable
 from typing import Any
 
-from deploy.simulate.edges import AGENT, BACK_OFFICE, PAYMENTS, SHOP
+from deploy.simulate.edges import AGENT, PAYMENTS, SHOP
 from deploy.simulate.story import DAYS, HOURS, MINUTES, SOURCE, Story, personal_at
-from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
-from services.orders.handlers.addresses import ConfirmAddress
-from services.orders.handlers.closing import CancelOrder
-from services.orders.handlers.release import LiftHold
+from services.aftersales.handlers.asked import OpenReturn
 from shared.events import inbox
 from shared.events.aftersales import ReturnReason
-from shared.events.orders import Hold
-from shared.values import Money, PaymentMethod, SkuQuantity
+from shared.values import DeliveryMethod, Money, PaymentMethod, SkuQuantity
 
 
 class Buyers:
-    """They buy, pay, answer, change their minds, send back; agents help, decide and lift holds."""
+    """They buy, pay, answer, change their minds, send back."""
 
     def __init__(self, story: Story) -> None:
         self.story = story
@@ -42,6 +38,8 @@ class Buyers:
                 self.story.after(start + dice.uniform(-1, 4) * HOURS, self._payment(n, amount, "CNY"))
             if dice.random() < 0.02:
                 self.story.after(start + 2 * HOURS, self._payment(9, total, "EUR"))
+        elif dice.random() < 0.05:  # although the courier is to collect it
+            self.story.after(start + dice.uniform(0, 90) * HOURS, self._payment(0, total, "CNY"))
         if dice.random() < 0.15:
             self.story.after(start + dice.uniform(0, 6) * DAYS, lambda: self.story.cancel("cancel"))
 
@@ -53,7 +51,48 @@ class Buyers:
             amount=Money(amount=amount, currency=currency),
             captured_at=self.story.edges.now(),
         )
-        return lambda: self.story.send(event, PAYMENTS, f"pay-{n}")
+
+        def captured() -> None:
+            self.story.captured[event.payment_id] = event.amount
+            self.story.send(event, PAYMENTS, f"pay-{n}")
+
+        return captured
+
+    def _pays_again(self, chance: float) -> None:
+        if self.story.dice.random() < chance:
+            amount = self.story.dice.randint(1, self.story.submission.total + 100)
+            delay = self.story.dice.uniform(0, 3) * DAYS
+            self.story.after(delay, self._payment(len(self.story.captured) + 20, amount, "CNY"))
+
+    def _on_order_placed(self, data: Any) -> None:
+        if self.story.dice.random() < 0.03:  # the shop hands in something else under its number
+            other = self.story.submission.model_copy(update={"remark": "another one"})
+            self.story.after(self.story.dice.uniform(0, 2) * DAYS, lambda: self.story.tell(other, SHOP))
+        if self.story.dice.random() < 0.08:  # the buyer moves
+            moved = inbox.AddressAnswered(
+                source=SOURCE,
+                external_number=self.story.number,
+                cod_accepted=True,
+                delivery_method=self.story.dice.choice((None, None, DeliveryMethod.SELF_PICKUP)),
+                personal=personal_at(self.story.dice.choice(("310001", "310001", "999078"))),
+            )
+            self.story.after(self.story.dice.uniform(0, 3) * DAYS, lambda: self.story.tell(moved, SHOP))
+
+    def _on_order_canceled(self, data: Any) -> None:
+        self._pays_again(0.06)
+
+    def _on_order_expired(self, data: Any) -> None:
+        self._pays_again(0.3)
+
+    def _on_order_completed(self, data: Any) -> None:
+        self._pays_again(0.02)
+
+    def _on_shipment_returned(self, data: Any) -> None:
+        if self.story.dice.random() < 0.3:
+            self.story.after(
+                self.story.dice.uniform(0, 3) * DAYS,
+                lambda: self.story.cancel(f"cancel-{data['shipment_id']}"),
+            )
 
     def _on_address_confirmation_requested(self, data: Any) -> None:
         if self.story.dice.random() < 0.7:
@@ -64,71 +103,27 @@ class Buyers:
                 self.story.dice.uniform(1, 9) * MINUTES, lambda: self.story.send(answer, SHOP, "address")
             )
 
-    def _on_order_escalated(self, data: Any) -> None:
-        confirm = ConfirmAddress(order_id=self.story.order_id, cod_accepted=True)
-        self.story.after(
-            self.story.dice.uniform(0.1, 3) * HOURS, lambda: self.story.ask("orders", confirm, AGENT)
-        )
-
-    def _on_hold_placed(self, data: Any) -> None:
-        match data["hold"]:
-            case Hold.UNREACHABLE_ADDRESS:
-                better = inbox.AddressAnswered(
-                    source=SOURCE,
-                    external_number=self.story.number,
-                    personal=personal_at("310000"),
-                    cod_accepted=True,
-                )
-                self.story.after(HOURS, lambda: self.story.send(better, SHOP, "new-address"))
-            case Hold.DUPLICATE_SUSPECTED:
-                real = LiftHold(
-                    order_id=self.story.order_id, hold=Hold.DUPLICATE_SUSPECTED, reason="both are meant"
-                )
-                self.story.after(3 * HOURS, lambda: self.story.ask("orders", real, AGENT))
-            case Hold.PAYMENT_ANOMALY:
-                lift = LiftHold(order_id=self.story.order_id, hold=Hold.PAYMENT_ANOMALY, reason="settled")
-                self.story.after(5 * HOURS, lambda: self.story.ask("orders", lift, BACK_OFFICE))
-                if self.story.dice.random() < 0.3:
-                    cancel = CancelOrder(order_id=self.story.order_id, reason="the buyer gave up")
-                    self.story.after(6 * HOURS, lambda: self.story.ask("orders", cancel, AGENT))
-
-    def _on_payment_anomaly_found(self, data: Any) -> None:
-        if data["excess"] and self.story.dice.random() < 0.7:
-            back = OpenRefund(
-                order_id=self.story.order_id,
-                amount=data["excess"] + self.story.dice.choice((0, 0, 700)),
-                reason="paid too much",
-            )
-            delay = self.story.dice.uniform(0.1, 24) * HOURS
-            self.story.after(delay, lambda: self.story.ask("aftersales", back, AGENT))
-
     def _on_shipment_delivered(self, data: Any) -> None:
-        if self.story.dice.random() < 0.3:
+        dice = self.story.dice
+        if dice.random() < 0.3:
             receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=self.story.number)
-            self.story.after(
-                self.story.dice.uniform(0, 4) * DAYS, lambda: self.story.send(receipt, SHOP, "receipt")
-            )
-        if self.story.dice.random() < 0.2:
-            line = self.story.submission.lines[0]
-            wanted = SkuQuantity(sku=line.sku, quantity=self.story.dice.randint(1, line.quantity))
+            self.story.after(dice.uniform(0, 4) * DAYS, lambda: self.story.tell(receipt, SHOP))
+        if dice.random() < 0.3:
+            for _ in range(dice.randint(1, 3)):
+                self.story.after(dice.uniform(0, 9 if dice.random() < 0.85 else 17) * DAYS, self._return)
+
+    def _return(self) -> None:
+        """Ask to send back some of what the order had, by the shop or by calling an agent."""
+        dice = self.story.dice
+        of = {line.sku: line.quantity for line in self.story.submission.lines}
+        skus = dice.sample(sorted(of), dice.randint(1, len(of)))
+        lines = tuple(SkuQuantity(sku=sku, quantity=dice.randint(1, of[sku])) for sku in skus)
+        reason = ReturnReason.CHANGED_MIND if dice.random() < 0.4 else dice.choice(list(ReturnReason))
+        if dice.random() < 0.2:
+            called = OpenReturn(order_id=self.story.order_id, lines=lines, reason=reason)
+            self.story.ask("aftersales", called, AGENT)
+        else:
             asked = inbox.ReturnAsked(
-                source=SOURCE,
-                external_number=self.story.number,
-                lines=(wanted,),
-                reason=ReturnReason.CHANGED_MIND,
+                source=SOURCE, external_number=self.story.number, lines=lines, reason=reason
             )
-            self.story.after(
-                self.story.dice.uniform(0, 9) * DAYS, lambda: self.story.send(asked, SHOP, "return")
-            )
-
-    def _on_case_opened(self, data: Any) -> None:
-        case_id = data["case_id"]
-
-        def decide() -> None:
-            case = self.story.edges.row("aftersales", "cases", case_id)
-            if case is not None and case.state == "awaiting_approval":
-                grant = ApproveCase(case_id=case_id)
-                refuse = RejectCase(case_id=case_id, reason="not agreed")
-                self.story.ask("aftersales", grant if self.story.dice.random() < 0.9 else refuse, BACK_OFFICE)
-
-        self.story.after(4 * HOURS, decide)
+            self.story.tell(asked, SHOP)

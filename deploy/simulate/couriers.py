@@ -1,5 +1,6 @@
 """The couriers of the simulated town, and the counter where buyers fetch their parcels."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ from deploy.simulate.edges import COURIER, PICKER
 from deploy.simulate.story import DAYS, HOURS, Story
 from shared.events import inbox
 from shared.events.warehouse import TrackingStatus
+from shared.goods import by_sku
 from shared.values import DeliveryMethod
 
 
@@ -19,6 +21,8 @@ class Couriers:
         self.last_label = story.edges.now()
         self.cash: dict[str, int] = {}
         """What was said to be collected, by parcel."""
+        self.ended: set[str] = set()
+        """Parcels that reached the buyer, or turned round."""
 
     def _on_label_created(self, data: Any) -> None:
         self.labels.append(data)
@@ -50,7 +54,7 @@ class Couriers:
                 self.story.after(delay, lambda p=parcel: self._report(p, "in_transit"))  # type: ignore[misc]
 
     def _on_shipment_shipped(self, data: Any) -> None:
-        if self.story.submission.delivery_method is DeliveryMethod.SELF_PICKUP:
+        if data["delivery_method"] == DeliveryMethod.SELF_PICKUP:
             # mostly it was just taken over the counter; one that was brought to another is taken there
             taken = {"tracking_number": data["tracking_number"]}
             self.story.after(
@@ -58,29 +62,43 @@ class Couriers:
                 lambda: self.story.scan(inbox.HandOverScanned, PICKER, **taken),
             )
             return
-        end = "return_to_sender" if self.story.dice.random() < 0.06 else "delivered"
+        way = self.story.dice.random()
+        end = (
+            "return_to_sender" if way < 0.08 else "in_transit" if way < 0.1 else "delivered"
+        )  # or it is lost
         for status, hours in (("in_transit", 3), ("out_for_delivery", 20), (end, 40)):
             for _ in range(2 if self.story.dice.random() < 0.1 else 1):
                 delay = (hours + self.story.dice.uniform(0, 30)) * HOURS
                 self.story.after(delay, lambda s=status: self._report(data, s))  # type: ignore[misc]
 
+    def _on_shipment_delivered(self, data: Any) -> None:
+        self._ends(data["shipment_id"], self.story.has)
+
+    def _ends(self, parcel: str, where: Counter[str]) -> None:
+        """The goods of a parcel are where it ended."""
+        if parcel not in self.ended:
+            self.ended.add(parcel)
+            where.update(by_sku(self.story.edges.row("warehouse", "shipments", parcel).lines))
+
     def _cash(self, parcel: Mapping[str, Any]) -> int:
         """What the courier says that it has collected: now and then less than is due, or nothing until later."""
         shipment = self.story.edges.row("warehouse", "shipments", parcel["shipment_id"])
         if shipment is None or not shipment.cod_due:
-            return 0
+            return 700 if self.story.dice.random() < 0.01 else 0
         way, due = self.story.dice.random(), shipment.cod_due
         if way < 0.15:
             self.story.after(
                 self.story.dice.uniform(1, 5) * DAYS, lambda: self._report(parcel, "delivered", due)
             )
-        return 0 if way < 0.18 else due // 2 if way < 0.24 else due
+        return 0 if way < 0.18 else due // 2 if way < 0.24 else due + 100 if way < 0.27 else due
 
     def _report(self, parcel: Mapping[str, Any], status: str, cash: int | None = None) -> None:
         courier, number = parcel["courier"], parcel["tracking_number"]
         if cash is None:
             cash = self._cash(parcel) if status == "delivered" else 0
         self.cash[number] = max(cash, self.cash.get(number, 0))
+        if status in ("delivered", "return_to_sender"):
+            self._ends(number, self.story.has if status == "delivered" else self.story.turned)
         report = inbox.TrackingReported(
             courier=courier,
             tracking_number=number,

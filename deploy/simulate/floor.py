@@ -1,11 +1,13 @@
 """The people in the simulated warehouse."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from deploy.simulate.edges import ACTORS, BACK_OFFICE, CHECKER, PICKER, SECOND_PICKER
 from deploy.simulate.story import DAYS, HOURS, LOOKS, MINUTES, Story
+from services.aftersales.domain.case import BY_COURIER
 from services.warehouse.domain.dock import DockState
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.fulfillment import FulfillmentState as S
@@ -22,6 +24,8 @@ class Floor:
         self.story = story
         self.left: dict[str, int] = {}
         """What was still to be picked at the last look."""
+        self.awaited: Counter[str] = Counter()
+        """What comes under cases of the parcels that couriers bring back."""
 
     def _on_fulfillment_allocated(self, data: Any) -> None:
         self.story.after(self.story.dice.uniform(0.1, 20) * HOURS, self._work)
@@ -66,7 +70,8 @@ class Floor:
                         pieces if self.story.dice.random() < 0.9 else self.story.dice.randint(1, pieces + 1)
                     )
                     take = 1 if one_by_one else take
-                    self.story.scan(inbox.PickScanned, picker, barcode=sku, quantity=take, **of)
+                    bad = 1 if self.story.dice.random() < 0.03 else 0
+                    self.story.scan(inbox.PickScanned, picker, barcode=sku, quantity=take, damaged=bad, **of)
                 if self.story.dice.random() < 0.05:
                     self.story.scan(inbox.PickScanned, picker, barcode="NOT-HERE", quantity=1, **of)
                 if not left:
@@ -79,10 +84,16 @@ class Floor:
                 self.story.scan(inbox.CheckStartScanned, checker, anew=True, **of)
             case S.CHECKING:
                 seen = {c.sku: c.good for c in work.counted}
+                bad = self.story.dice.random() < 0.02
                 for sku, pieces in work.wanted().items():
                     if pieces > seen.get(sku, 0):
                         self.story.scan(
-                            inbox.CheckScanned, checker, barcode=sku, quantity=pieces - seen.get(sku, 0), **of
+                            inbox.CheckScanned,
+                            checker,
+                            barcode=sku,
+                            quantity=pieces - seen.get(sku, 0),
+                            damaged=bad,
+                            **of,
                         )
                 self.story.scan(inbox.CheckFinishScanned, checker, **of)
             case S.CHECKED:
@@ -118,22 +129,72 @@ class Floor:
         return unit
 
     def _on_return_authorized(self, data: Any) -> None:
-        if self.story.dice.random() > 0.85:
-            return
-        good = (Condition.AS_NEW, Condition.DAMAGED)
-        found = [
-            inbox.DockLine(sku=line["sku"], quantity=line["quantity"], condition=self.story.dice.choice(good))
-            for line in data["lines"]
-        ]
-        if data["kind"] == CaseKind.LATE_CANCEL and self.story.dice.random() < 0.4:
-            found = [part for line in found for part in self._first_of(line)]
-        self.story.after(self.story.dice.uniform(1, 6) * DAYS, lambda: self._unpack(data["case_id"], found))
+        if data["kind"] in BY_COURIER:
+            self.awaited.update({line["sku"]: line["quantity"] for line in data["lines"]})
+        way = self.story.dice.random()
+        days = self.story.dice.uniform(1, 6) if way < 0.8 else self.story.dice.uniform(14, 17)
+        if way < 0.9:
+            self.story.after(days * DAYS, lambda: self._arrives(data))
 
-    def _first_of(self, line: inbox.DockLine) -> list[inbox.DockLine]:
-        """What left in several parcels comes back in several: one piece now, the others later or never."""
-        first, rest = line.model_copy(update={"quantity": 1}), line.quantity - 1
-        missing = line.model_copy(update={"quantity": rest, "condition": Condition.MISSING})
-        return [first, missing] if rest else [first]
+    def _arrives(self, data: Any, tries: int = 0) -> None:
+        """What couriers and buyer have of it comes, or a part of it; an empty box at times."""
+        dice, late_cancel = self.story.dice, data["kind"] == CaseKind.LATE_CANCEL
+        expected = Counter({line["sku"]: line["quantity"] for line in data["lines"]})
+        by_courier = expected & self._with_couriers(data)
+        by_buyer = (expected - by_courier) & self._with_buyer(data)
+        if by_courier and dice.random() < 0.5:  # in different boxes
+            by_buyer = Counter()
+        if dice.random() < 0.3:
+            by_buyer = Counter(dict([*by_buyer.items()][:1]))
+        if not by_courier and not by_buyer and dice.random() < 0.9:
+            if tries < 5 and (late_cancel or data["kind"] in BY_COURIER):  # it may be under way to the buyer
+                self.story.after(3 * DAYS, lambda: self._arrives(data, tries + 1))
+            return
+        self.story.turned -= by_courier
+        if not late_cancel:
+            self.awaited -= by_courier
+        sent = self._as_sent(by_buyer)
+        self.story.sent_back[data["case_id"]] = sent
+        for (sku, condition), n in sent.items():
+            self.story.has[sku] -= n if condition is not Condition.WRONG_ITEM else 0
+        self.story.has = +self.story.has
+        missing = expected - by_courier - by_buyer
+        found = sent + self._as_sent(by_courier, exchanged=0)
+        found += Counter({(sku, Condition.MISSING): n for sku, n in missing.items()})
+        lines = [
+            inbox.DockLine(sku=sku, quantity=n, condition=condition) for (sku, condition), n in found.items()
+        ]
+        self._unpack(data["case_id"], lines)
+
+    def _with_couriers(self, data: Any) -> Counter[str]:
+        """What they may bring for a case: what is awaited under another belongs to that."""
+        if data["kind"] in BY_COURIER:
+            return self.story.turned
+        earlier = self.story.edges.row("warehouse", "dock", data["rest_of"]) if data["rest_of"] else None
+        first_to_come = earlier is not None and earlier.state is DockState.EXPECTED
+        return (
+            Counter()
+            if data["kind"] == CaseKind.RETURN or first_to_come
+            else self.story.turned - self.awaited
+        )
+
+    def _with_buyer(self, data: Any) -> Counter[str]:
+        """What the buyer may send: under the number that they were told last."""
+        case = self.story.edges.row("aftersales", "cases", data["case_id"])
+        settled = case.state == "closed" and not case.given_up
+        return Counter() if settled or data["kind"] in BY_COURIER else self.story.has
+
+    def _as_sent(self, pieces: Counter[str], exchanged: float = 0.1) -> Counter[tuple[str, Condition]]:
+        """In what condition they come."""
+        found: Counter[tuple[str, Condition]] = Counter()
+        for sku, n in pieces.items():
+            way, condition = self.story.dice.random(), Condition.AS_NEW
+            if way < exchanged:
+                condition = Condition.WRONG_ITEM
+            elif way < 0.25:
+                condition = Condition.DAMAGED
+            found[sku, condition] += n
+        return found
 
     def _unpack(self, case_id: str, found: Sequence[inbox.DockLine]) -> None:
         """Scan what came back, and look again until the dock has it."""

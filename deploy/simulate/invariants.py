@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.simulate.accounts import accounts
 from deploy.simulate.trade import Found, ends, money, parcels, stock
 from deploy.simulate.world import MOST_ROUNDS, World
 
@@ -165,5 +166,5 @@ def messages(world: World) -> Found:
 
 
 RULES: tuple[Callable[[World], Any], ...] = (
-    quiet, applied_once, nothing_lost, accepted_kept, numbered, in_order, stock, parcels, money, ends, messages,
+    quiet, applied_once, nothing_lost, accepted_kept, numbered, in_order, stock, parcels, money, accounts, ends, messages,
 )  # fmt: skip

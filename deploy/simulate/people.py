@@ -2,6 +2,7 @@
 
 import orjson
 
+from deploy.simulate.agents import Agents
 from deploy.simulate.buyers import Buyers
 from deploy.simulate.couriers import Couriers
 from deploy.simulate.edges import Edges
@@ -16,12 +17,13 @@ class People:
     def __init__(self, edges: Edges, seed: str, number: int) -> None:
         self.story = Story(edges, seed, number)
         self.buyers = Buyers(self.story)
+        self.agents = Agents(self.story)
         self.floor = Floor(self.story)
         self.couriers = Couriers(self.story)
 
     def hear(self, kind: str, entry: Entry) -> None:
         """The system said something about the order; whom it concerns has a method named after it."""
-        for one in (self.buyers, self.floor, self.couriers):
+        for one in (self.buyers, self.agents, self.floor, self.couriers):
             react = getattr(one, f"_on_{kind}", None)
             if react is not None:
                 react(orjson.loads(entry.data))

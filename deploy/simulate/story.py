@@ -3,6 +3,7 @@ from a look at its screens, and from dice of its own order, so that an order can
 others do.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
@@ -12,8 +13,9 @@ from deploy.simulate.edges import SHOP, Edges
 from shared.events.base import Event
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import CancelAsked, OrderSubmitted
+from shared.events.warehouse import Condition
 from shared.runtime.messages import Command
-from shared.values import Actor, Address, Contact, DeliveryMethod, OrderLine, PaymentMethod, Personal
+from shared.values import Actor, Address, Contact, DeliveryMethod, Money, OrderLine, PaymentMethod, Personal
 
 SOURCE = "shop"
 SKUS = tuple(f"SKU-{n}" for n in range(12))
@@ -34,6 +36,14 @@ class Story:
         self.looks = 0
         self.scans = 0
         self.submission = self._submission()
+        self.captured: dict[str, Money] = {}
+        """What was taken from the buyer, by payment."""
+        self.has: Counter[str] = Counter()
+        """What reached the buyer and is with them, by SKU."""
+        self.turned: Counter[str] = Counter()
+        """What a courier brings back, by SKU."""
+        self.sent_back: dict[str, Counter[tuple[str, Condition]]] = {}
+        """What the buyer sent back under a case, and in what condition the dock found it."""
 
     def after(self, delay: timedelta, act: Callable[[], None]) -> None:
         """Do something later."""
@@ -54,6 +64,11 @@ class Story:
         self.scans += 1
         self.edges.ask(service, command, actor, f"{self.number}-ask-{self.scans}")
 
+    def tell(self, event: Event, actor: Actor) -> None:
+        """Hand in an event that may be one of several."""
+        self.scans += 1
+        self.send(event, actor, f"{type(event).__name__}-{self.scans}")
+
     def cancel(self, name: str) -> None:
         """The buyer wants out."""
         cancel = CancelAsked(source=SOURCE, external_number=self.number, reason="changed my mind")
@@ -62,10 +77,21 @@ class Story:
     def _submission(self) -> OrderSubmitted:
         dice = self.dice
         skus = dice.sample(SKUS[: 3 if dice.random() < 0.5 else len(SKUS)], dice.randint(1, 3))
+        if dice.random() < 0.15:  # one article at two prices
+            skus.append(skus[0])
         lines = tuple(
-            OrderLine(line=n, sku=sku, quantity=dice.randint(1, 3), unit_price=dice.randint(1, 9) * 1000)
+            OrderLine(
+                line=n,
+                sku=sku,
+                quantity=dice.randint(1, 3),
+                unit_price=0 if dice.random() < 0.03 else dice.randint(90, 9000),
+            )
             for n, sku in enumerate(skus, 1)
         )
+        goods = sum(line.quantity * line.unit_price for line in lines)
+        cod = dice.random() < 0.15
+        discount = dice.choice((0, 0, 0, goods // 7, goods // 3, goods if dice.random() < 0.1 else 0))
+        fee, cod_fee = dice.choice((0, 0, 600, 1250)), dice.choice((0, 510)) if cod else 0
         far = dice.random() < 0.03
         return OrderSubmitted(
             source=SOURCE,
@@ -74,9 +100,12 @@ class Story:
             buyer_id=f"B-{dice.randint(1, 40)}",
             lines=lines,
             currency="CNY",
-            total=sum(line.quantity * line.unit_price for line in lines),
+            total=goods + fee + cod_fee - discount,
+            delivery_fee=fee,
+            cod_fee=cod_fee,
+            discount=discount,
             delivery_method=DeliveryMethod.SELF_PICKUP if dice.random() < 0.1 else DeliveryMethod.COURIER,
-            payment_method=PaymentMethod.COD if dice.random() < 0.15 else PaymentMethod.PREPAID,
+            payment_method=PaymentMethod.COD if cod else PaymentMethod.PREPAID,
             address_confirmed=dice.random() < 0.3,
             personal=personal_at("999078" if far else "310000"),
         )

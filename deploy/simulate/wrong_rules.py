@@ -8,9 +8,12 @@ from typing import Any
 from deploy.simulate.plant import Plant
 from services.aftersales.domain.case import KnownOrder
 from services.aftersales.handlers import facts as aftersales
+from services.orders.domain.order import Order
+from services.orders.handlers import facts as orders
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.handlers import allocation, picking, tracking
+from shared.events.aftersales import RejectReason
 from shared.events.warehouse import FulfillmentCanceled
 
 
@@ -57,6 +60,11 @@ def _what_left_is_all(event: Any, desk: Any) -> None:
     aftersales.late_cancel(event.model_copy(update={"kept_back": ()}), desk)
 
 
+def _rejected_for_what_came(event: Any, order: Order, desk: Any) -> Order:
+    nothing_came = event.reason is not RejectReason.NOT_AS_AGREED
+    return orders.case_rejected(event, order, desk) if nothing_came else order
+
+
 def _refunds_without_limit(self: KnownOrder, amount: int) -> int:
     return amount + 1
 
@@ -84,6 +92,10 @@ WRONG_RULES: dict[str, Plant] = {
         "aftersales", CancelRefused=_what_left_is_all), within=10_000),
     "rest-forgotten": Plant("of a canceled order in several parcels only the first that comes back is paid", (
         (aftersales, "_apart", lambda case, pieces, desk: case),)),
+    "something-else-ends-order": Plant("an order ends as canceled when something else was sent back", _handlers(
+        "orders", CaseRejected=orders.told(_rejected_for_what_came))),
+    "late-cash-kept": Plant("cash that is told of after its goods came back is kept", (
+        (aftersales, "_pay_the_rest", lambda known, before, desk: None),), within=10_000),
     "excess-of-price": Plant("what is given back of an overpayment is taken from the price", (
         (KnownOrder, "excess_left", lambda self, cases: 0), (KnownOrder, "refundable", _refunds_of_all))),
     "refund-unlimited": Plant("more is refunded than was paid", ((KnownOrder, "refundable", _refunds_without_limit),)),

@@ -1,0 +1,171 @@
+"""What each buyer paid, got, kept and gave back, and what the shop owes them: reckoned from what people did and from what was
+said of it, beside the services' own books.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from deploy.simulate.story import Story
+from deploy.simulate.world import World
+from shared.events.aftersales import MoneyQuestion, ReturnReason
+from shared.events.warehouse import Condition
+from shared.values import OrderLine, PaymentMethod
+
+ROUNDED = 2
+"""Shares of one price may differ by so much."""
+
+TELLING = frozenset({
+    "payment_recorded", "payment_anomaly_found", "order_canceled", "order_expired", "shipment_shipped", "shipment_delivered",
+    "shipment_returned", "cod_collected", "fulfillment_cancel_refused", "return_inspected", "case_opened", "case_approved",
+    "case_rejected", "approval_requested", "refund_requested",
+})  # fmt: skip
+OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
+
+
+def accounts(world: World) -> Iterator[tuple[str, str]]:
+    """O3, A2: in the end nobody is owed what no person was asked about, and nobody got what they are not owed"""
+    said: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for name in ("orders", "warehouse", "aftersales"):
+        for entry in world.node(name).store.event_log:
+            if (what := entry.type.split(".")[1]) in TELLING:
+                said[entry.stream.removeprefix("order/")][what].append(orjson.loads(entry.data))
+    cases = {case.case_id: pieces(case.lines) for case in world.node("aftersales").store.rows("cases")}
+    for order_id, people in world.people.items():
+        account = Account(people.story, said[order_id], cases)
+        cod = people.story.submission.payment_method is PaymentMethod.COD
+        for found in (*account.captured(), *(account.cod() if cod else account.prepaid())):
+            yield order_id, found
+
+
+class Account:
+    """One order's."""
+
+    def __init__(self, story: Story, said: dict[str, list[Any]], cases: dict[str, Counter[str]]) -> None:
+        self.story, self.said = story, said
+        self.lines, self.total = story.submission.lines, story.submission.total
+        self.about = {one["case_id"]: (one["kind"], one["reason"]) for one in said["case_opened"]}
+        asked = {one["case_id"] for one in said["approval_requested"]}
+        by_person = [one["case_id"] for one in said["case_approved"] if one["case_id"] in asked]
+        self.granted = {case: cases[case] for case in by_person if self.about[case][0] == "refund_only"}
+        """What a person agreed to pay for without seeing it, by case; of no goods when it is just an amount."""
+
+    def captured(self) -> Iterator[str]:
+        """What of the payments neither counts nor is called too much, and what was given back of too much."""
+        taken = sum(money.amount for money in self.story.captured.values() if money.currency == "CNY")
+        paid = sum(one["amount"]["amount"] for one in self.said["payment_recorded"])
+        excess = sum(one["excess"] for one in self.said["payment_anomaly_found"])
+        back = sum(one["excess"] for one in self.said["refund_requested"])
+        if paid + excess != taken or back > excess:
+            yield f"{taken} was captured: {paid} is booked, {excess} called too much, of which {back} was refunded"
+
+    def prepaid(self) -> Iterator[str]:
+        """What does not add up."""
+        paid = sum(one["amount"]["amount"] for one in self.said["payment_recorded"])
+        lost, back = self.never_had(), self.gave_back()
+        owed = min(_worth(self.lines, self.total, lost + back), paid)
+        refunded, given = self.refunds()
+        if not min(owed, paid - given) - ROUNDED <= refunded <= owed + ROUNDED:
+            yield (
+                f"{paid} paid; {dict(lost)} never reached the buyer, {dict(back)} came back: {owed} is owed, "
+                f"{refunded} refunded, and {given} given"
+            )
+
+    def cod(self) -> Iterator[str]:
+        """What does not add up, the same with cash: it is not due for what never reached the buyer."""
+        lost, back = self.never_had(), self.gave_back()
+        cash = sum(one["cod_collected"] for one in self.said["shipment_delivered"])
+        cash += sum(one["amount"] for one in self.said["cod_collected"])
+        due = self.total - sum(
+            one["cod_due"] for one in self.said["shipment_returned"] + self.said["fulfillment_cancel_refused"]
+        )
+        due = 0 if lost == pieces(self.lines) else due
+        worth = _worth(_without(self.lines, lost), due, back) if due else 0
+        refunded, given = self.refunds()
+        if refunded > min(worth, cash) + ROUNDED:
+            yield f"{cash} in cash; {dict(back)} came back: {worth} is owed, {refunded} refunded, {given} given"
+        asked = {one["reason"] for one in self.said["approval_requested"]}
+        looked_into = cash != due and (
+            self.said["payment_anomaly_found"] or MoneyQuestion.CASH_COLLECTED in asked
+        )
+        if cash - refunded - given > due - worth + ROUNDED and not looked_into:
+            yield (
+                f"{cash} in cash, {due} due; {dict(lost)} never reached the buyer, {dict(back)} came back: "
+                f"{worth} is owed, {refunded} refunded, and {given} given"
+            )
+
+    def never_had(self) -> Counter[str]:
+        """What did not reach the buyer: it turned round, was kept back, or nothing left at all."""
+        ended = self.said["order_canceled"] or self.said["order_expired"]
+        if ended and not self.said["shipment_shipped"]:
+            return pieces(self.lines)
+        found: Counter[str] = Counter()
+        for one in self.said["shipment_returned"]:
+            found.update({line["sku"]: line["quantity"] for line in one["lines"]})
+        for one in self.said["fulfillment_cancel_refused"]:
+            found.update({line["sku"]: line["quantity"] for line in one["kept_back"]})
+        return found
+
+    def gave_back(self) -> Counter[str]:
+        """What the buyer sent back in time and as agreed, or a person paid for."""
+        found: Counter[str] = Counter()
+        for granted in self.granted.values():
+            found += granted
+        late = {one["case_id"] for one in self.said["case_rejected"] if one["reason"] == "not_returned"}
+        for case in {one["case_id"] for one in self.said["return_inspected"]} - late:
+            kind, reason = self.about[case]
+            good = {Condition.AS_NEW}
+            if kind != "return" or reason in OUR_FAULT:
+                good.add(Condition.DAMAGED)
+            if reason == ReturnReason.WRONG_ITEM:
+                good.add(Condition.WRONG_ITEM)
+            for (sku, condition), n in self.story.sent_back.get(case, Counter()).items():
+                if condition in good:
+                    found[sku] += n
+        return found
+
+    def refunds(self) -> tuple[int, int]:
+        """What was given back of the price: for goods or an order that ended, and beside that, as a person agreed to."""
+        sums = [0, 0]
+        for one in self.said["refund_requested"]:
+            an_amount = not self.granted.get(one["case_id"], True)
+            sums[an_amount] += one["amount"]["amount"] - one["excess"]
+        return sums[0], sums[1]
+
+
+def pieces(lines: Iterable[Any]) -> Counter[str]:
+    """So many of each SKU."""
+    found: Counter[str] = Counter()
+    for line in lines:
+        found[line.sku] += line.quantity
+    return found
+
+
+def _dearest_first(lines: Iterable[OrderLine]) -> dict[str, list[int]]:
+    prices: dict[str, list[int]] = defaultdict(list)
+    for line in sorted(lines, key=lambda one: -one.unit_price):
+        prices[line.sku] += [line.unit_price] * line.quantity
+    return prices
+
+
+def _worth(lines: Iterable[OrderLine], total: int, taken: Counter[str]) -> int:
+    """The share of these pieces in what all was sold for: with everything all of it, and else without fees."""
+    prices = _dearest_first(lines)
+    goods = sum(map(sum, prices.values()))
+    if all(taken[sku] >= len(some) for sku, some in prices.items()):
+        return total
+    part = sum(sum(some[: taken[sku]]) for sku, some in prices.items())
+    return part * min(goods, total) // max(goods, 1)
+
+
+def _without(lines: Iterable[OrderLine], gone: Counter[str]) -> Iterable[OrderLine]:
+    """The others; where couriers collect by the parcel, an article that was sold at two prices costs the average."""
+    if not gone:
+        return lines
+    return [
+        OrderLine(line=n, sku=sku, quantity=1, unit_price=price)
+        for sku, some in _dearest_first(lines).items()
+        for n, price in enumerate([sum(some) // len(some)] * (len(some) - gone[sku]), 1)
+    ]

@@ -1,0 +1,112 @@
+"""The agents and the back office of the simulated shops."""
+
+from collections.abc import Callable
+from typing import Any
+
+from deploy.simulate.edges import AGENT, BACK_OFFICE, SHOP
+from deploy.simulate.story import DAYS, HOURS, SOURCE, Story, personal_at
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
+from services.orders.handlers.addresses import ConfirmAddress
+from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
+from services.orders.handlers.release import BY_HAND, LiftHold, PlaceHold
+from shared.events import inbox
+from shared.events.orders import Hold, Overdue
+from shared.runtime.messages import Command
+
+
+class Agents:
+    """They help, decide, place and lift holds, and give money back."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+
+    def _on_order_placed(self, data: Any) -> None:
+        dice = self.story.dice
+        if dice.random() < 0.06:
+            stop = PlaceHold(order_id=self.story.order_id, hold=dice.choice(BY_HAND), reason="wait")
+            self._later(dice.uniform(0, 60), "orders", stop)
+        if dice.random() < 0.05:
+            amount = dice.choice((100, self.story.submission.total // 2, self.story.submission.total))
+            kind = OpenRefund(order_id=self.story.order_id, amount=amount, reason="for the trouble")
+            self._later(dice.uniform(0, 24 * dice.choice((2, 12))), "aftersales", kind)
+
+    def _on_shipment_shipped(self, data: Any) -> None:
+        if self.story.dice.random() < 0.03:
+            there = ConfirmReceipt(order_id=self.story.order_id, reason="the buyer says so")
+            self._later(self.story.dice.uniform(0, 120), "orders", there)
+
+    def _on_order_escalated(self, data: Any) -> None:
+        dice = self.story.dice
+        if data["overdue"] == Overdue.ADDRESS_CONFIRMATION:
+            confirm = ConfirmAddress(order_id=self.story.order_id, cod_accepted=True)
+            self._later(dice.uniform(0.1, 3), "orders", confirm)
+        elif data["overdue"] == Overdue.DELIVER_BY:
+            self.story.after(dice.uniform(2, 5) * DAYS, self._given_up)
+
+    def _given_up(self) -> None:
+        """A parcel never came: the agent gives its price back, and notes that nothing more will happen."""
+        order = self.story.edges.row("orders", "orders", self.story.order_id)
+        if order is None or order.closed:
+            return
+        if order.delivered_at is None and order.fulfillment == "shipped" and not order.open_cases:
+            over = ConfirmReceipt(order_id=self.story.order_id, reason="lost on its way")
+            self.story.ask("orders", over, AGENT)
+            whole = OpenRefund(order_id=self.story.order_id, amount=order.owed_back or 1, reason="lost")
+            self.story.ask("aftersales", whole, AGENT)
+        self.story.after(8 * DAYS, self._given_up)
+
+    def _on_hold_placed(self, data: Any) -> None:
+        dice = self.story.dice
+        match data["hold"]:
+            case Hold.UNREACHABLE_ADDRESS:
+                better = inbox.AddressAnswered(
+                    source=SOURCE,
+                    external_number=self.story.number,
+                    personal=personal_at("310000"),
+                    cod_accepted=True,
+                )
+                self.story.after(HOURS, lambda: self.story.tell(better, SHOP))
+            case Hold.PAYMENT_ANOMALY:
+                self._lift(Hold.PAYMENT_ANOMALY, 5)
+                if dice.random() < 0.3:
+                    cancel = CancelOrder(order_id=self.story.order_id, reason="the buyer gave up")
+                    self._later(6, "orders", cancel)
+            case hold if hold in BY_HAND:
+                if dice.random() < 0.2:
+                    cancel = CancelOrder(order_id=self.story.order_id, reason="the buyer wants out")
+                    self._later(dice.uniform(0, 40), "orders", cancel)
+                self._lift(Hold(hold), dice.uniform(1, 70))
+
+    def _lift(self, hold: Hold, hours: float) -> None:
+        lift = LiftHold(order_id=self.story.order_id, hold=hold, reason="settled")
+        self._later(hours, "orders", lift, BACK_OFFICE)
+
+    def _later(self, hours: float, service: str, command: Command, actor: Any = AGENT) -> None:
+        self.story.after(hours * HOURS, lambda: self.story.ask(service, command, actor))
+
+    def _on_payment_anomaly_found(self, data: Any) -> None:
+        if data["excess"] and self.story.dice.random() < 0.7:
+            back = OpenRefund(
+                order_id=self.story.order_id,
+                amount=data["excess"] + self.story.dice.choice((0, 0, 700)),
+                reason="paid too much",
+            )
+            self._later(self.story.dice.uniform(0.1, 24), "aftersales", back)
+
+    def _on_case_opened(self, data: Any) -> None:
+        case_id, dice = data["case_id"], self.story.dice
+        hours = dice.uniform(0.1, 30) if dice.random() < 0.9 else dice.uniform(60, 150)
+
+        def decide(who: Any) -> Callable[[], None]:
+            def decided() -> None:
+                case = self.story.edges.row("aftersales", "cases", case_id)
+                if case is not None and case.state == "awaiting_approval":
+                    grant = ApproveCase(case_id=case_id)
+                    refuse = RejectCase(case_id=case_id, reason="not agreed")
+                    self.story.ask("aftersales", grant if dice.random() < 0.85 else refuse, who)
+
+            return decided
+
+        if dice.random() < 0.3:
+            self.story.after(hours * HOURS, decide(AGENT))
+        self.story.after((hours + 1) * HOURS, decide(BACK_OFFICE))
