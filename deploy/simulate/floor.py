@@ -7,7 +7,7 @@ from typing import Any
 
 from deploy.simulate.edges import ACTORS, BACK_OFFICE, CHECKER, PICKER, SECOND_PICKER
 from deploy.simulate.story import DAYS, HOURS, LOOKS, MINUTES, Story
-from services.aftersales.domain.case import BY_COURIER
+from services.aftersales.domain.coming_back import BY_COURIER
 from services.warehouse.domain.dock import DockState
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.fulfillment import FulfillmentState as S

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from deploy.simulate.plant import Plant
-from services.aftersales.domain.case import KnownOrder
-from services.aftersales.handlers import facts as aftersales
+from services.aftersales.domain.known_order import KnownOrder
+from services.aftersales.handlers import coming_back, facts
 from services.orders.domain.order import Order
 from services.orders.handlers import facts as orders
 from services.warehouse.desk import WarehouseDesk
@@ -57,7 +57,7 @@ def _canceled_although_gone(event: Any, desk: Any) -> None:
 
 
 def _what_left_is_all(event: Any, desk: Any) -> None:
-    aftersales.late_cancel(event.model_copy(update={"kept_back": ()}), desk)
+    facts.late_cancel(event.model_copy(update={"kept_back": ()}), desk)
 
 
 def _rejected_for_what_came(event: Any, order: Order, desk: Any) -> Order:
@@ -91,11 +91,11 @@ WRONG_RULES: dict[str, Plant] = {
     "kept-back-unpaid": Plant("the price of what a cancel kept back is not paid back before the rest is here", _handlers(
         "aftersales", CancelRefused=_what_left_is_all), within=10_000),
     "rest-forgotten": Plant("of a canceled order in several parcels only the first that comes back is paid", (
-        (aftersales, "_apart", lambda case, pieces, desk: case),)),
+        (coming_back, "_apart", lambda case, pieces, desk: case),)),
     "something-else-ends-order": Plant("an order ends as canceled when something else was sent back", _handlers(
         "orders", CaseRejected=orders.told(_rejected_for_what_came))),
     "late-cash-kept": Plant("cash that is told of after its goods came back is kept", (
-        (aftersales, "_pay_the_rest", lambda known, before, desk: None),), within=10_000),
+        (KnownOrder, "owed_after", lambda self, before: 0),), within=10_000),
     "excess-of-price": Plant("what is given back of an overpayment is taken from the price", (
         (KnownOrder, "excess_left", lambda self, cases: 0), (KnownOrder, "refundable", _refunds_of_all))),
     "refund-unlimited": Plant("more is refunded than was paid", ((KnownOrder, "refundable", _refunds_without_limit),)),

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from services.aftersales.domain.case import Case, KnownOrder
+from services.aftersales.domain.case import Case
+from services.aftersales.domain.known_order import KnownOrder
 from services.aftersales.domain.policy import Policy
 from services.aftersales.tables import CASES, KNOWN_ORDERS
 from shared.events.identity import order_id as id_of

@@ -3,7 +3,8 @@
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from services.aftersales.domain.case import Case, KnownOrder
+from services.aftersales.domain.case import Case
+from services.aftersales.domain.known_order import KnownOrder
 from shared.runtime.bookkeeping import runtime_tables
 from shared.runtime.rows import RowMap
 

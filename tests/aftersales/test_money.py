@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from services.aftersales.domain.case import KnownOrder
+from services.aftersales.domain.known_order import KnownOrder
 from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from shared.events.aftersales import ApprovalRequested, CaseApproved, CaseClosed, CaseOpened, RefundRequested

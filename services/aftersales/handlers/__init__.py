@@ -2,7 +2,7 @@
 
 from services.aftersales.desk import AftersalesDesk, by_case, by_number, order
 from services.aftersales.domain.policy import Policy
-from services.aftersales.handlers import asked, cases, facts
+from services.aftersales.handlers import asked, cases, coming_back, facts
 from shared.events import aftersales, inbox, orders, warehouse
 from shared.runtime.service import Service, on
 
@@ -26,10 +26,10 @@ CONSUMES = (
     on(warehouse.ShipmentDelivered, facts.delivered, order),
     on(warehouse.CodCollected, facts.cash, order),
     on(warehouse.ShipmentReturned, facts.returned, order),
-    on(warehouse.ReturnReceived, facts.received, by_case),
-    on(warehouse.ReturnInspected, facts.inspected, by_case),
+    on(warehouse.ReturnReceived, coming_back.received, by_case),
+    on(warehouse.ReturnInspected, coming_back.inspected, by_case),
     # from the clock
-    on(cases.ReturnDue, facts.not_returned, by_case),
+    on(cases.ReturnDue, coming_back.not_returned, by_case),
 )
 
 

@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import Case, CaseState, KnownOrder, may_approve, within_window
+from services.aftersales.domain.case import Case, CaseState, may_approve
+from services.aftersales.domain.known_order import KnownOrder, within_window
 from services.aftersales.handlers.cases import ask_for_approval, authorize, open_case, reject, stake_of
 from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of

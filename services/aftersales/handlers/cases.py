@@ -1,18 +1,9 @@
 """How every case runs: opened, authorized, settled or rejected, closed (A1, A2)."""
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import (
-    BY_COURIER,
-    CASE,
-    Case,
-    CaseState,
-    Custody,
-    KnownOrder,
-    Refund,
-    at_stake,
-    needed,
-    noted,
-)
+from services.aftersales.domain.case import CASE, Case, CaseState, Custody, Refund, needed, noted
+from services.aftersales.domain.coming_back import BY_COURIER
+from services.aftersales.domain.known_order import KnownOrder, at_stake
 from shared.events.aftersales import (
     ApprovalRequested,
     CaseApproved,
@@ -152,6 +143,15 @@ def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
         )
         case = replace(case, refund=Refund.REQUESTED, refunded=amount)
     return close(case, desk)
+
+
+def pay_more(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> None:
+    """Keep what is known of the order now, and pay back what pieces settled before bring more than they did then (A2): their
+    cash was told of after they had come, or they turn out to be all that the buyer got, so that fees go back too."""
+    desk.orders.put(known)
+    if owed := known.owed_after(before):
+        reason = "what came back before brings more by now"
+        authorize(open_case(known, CaseKind.REFUND_ONLY, reason, (), owed, desk), desk, by_rule=True)
 
 
 def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) -> Case:

@@ -1,0 +1,57 @@
+"""Goods that come back: which of them count, and what of them the courier brings (A1, A2, A6)."""
+
+from collections import Counter
+
+from services.aftersales.domain.case import Case
+from services.aftersales.domain.known_order import KnownOrder
+from shared.events.aftersales import CaseKind, ReturnReason
+from shared.events.warehouse import Condition, InspectedLine
+from shared.goods import as_pieces, by_sku
+from shared.values import SkuQuantity
+
+OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
+"""Reasons for which damaged goods are refunded too."""
+
+
+def came_back_as_agreed(case: Case, found: tuple[InspectedLine, ...]) -> tuple[SkuQuantity, ...]:
+    """The asked pieces that are refunded: as new, damaged ones where that is not the buyer's doing, and where a wrong article
+    was sent, that article in their place, whatever it is."""
+    good = {Condition.AS_NEW}
+    if case.reason in OUR_FAULT or case.kind is not CaseKind.RETURN:
+        good.add(Condition.DAMAGED)
+    if case.reason == ReturnReason.WRONG_ITEM:
+        good.add(Condition.WRONG_ITEM)
+    asked = by_sku(case.lines)
+    came: Counter[str] = Counter()
+    in_their_place = 0
+    for one in found:
+        if one.condition in good and one.sku in asked:
+            came[one.sku] += one.quantity
+        elif one.condition in good and one.condition is Condition.WRONG_ITEM:
+            in_their_place += one.quantity
+    back: list[SkuQuantity] = []
+    for sku, most in asked.items():
+        part = min(came[sku], most)
+        instead = min(in_their_place, most - part)
+        in_their_place -= instead
+        if part + instead:
+            back.append(SkuQuantity(sku=sku, quantity=part + instead))
+    return tuple(back)
+
+
+BY_COURIER = (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
+"""Cases of parcels that turned round on their way."""
+
+
+def brought_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
+    """What of a late cancel the courier brings back: not the parcels that other cases have."""
+    others = [one.lines if one.kind in BY_COURIER else one.brought for one in cases]
+    own = by_sku(line for lines in others for line in lines)
+    return as_pieces(by_sku(case.lines) & (by_sku(known.brought) - own))
+
+
+def brought_by_courier(case: Case, known: KnownOrder, cases: list[Case]) -> bool:
+    """True when the courier, and not the buyer, brings the goods of the case back, or some of them."""
+    if case.kind is CaseKind.LATE_CANCEL:  # events older than their contents said no more than that it does
+        return bool(brought_of(case, known, cases)) or (known.brought_back and not known.brought)
+    return case.kind in BY_COURIER

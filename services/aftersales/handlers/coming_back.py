@@ -1,0 +1,131 @@
+"""Goods are at the dock, or are not in time: what of them is paid, and what is awaited further (A2, A6)."""
+
+from services.aftersales.desk import AftersalesDesk
+from services.aftersales.domain.case import CASE, Case, CaseState, Custody
+from services.aftersales.domain.coming_back import brought_by_courier, brought_of, came_back_as_agreed
+from services.aftersales.handlers.cases import (
+    ReturnDue,
+    ask_for_approval,
+    authorize,
+    close,
+    open_case,
+    pay_more,
+    reject,
+    settle,
+)
+from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason
+from shared.events.warehouse import (
+    Condition,
+    ReturnInspected,
+    ReturnReceived,
+)
+from shared.goods import as_pieces, by_sku
+from shared.replacing import replace
+from shared.values import SkuQuantity
+
+
+def received(event: ReturnReceived, desk: AftersalesDesk) -> None:
+    """The goods are at the dock."""
+    case = desk.cases[event.case_id]
+    state = CASE.next(case.state, ReturnReceived)
+    if state is not None:
+        desk.cases.put(replace(case, state=state, custody=Custody.RECEIVED))
+        desk.timers.cancel(ReturnDue(case_id=case.case_id))
+    elif case.given_up:
+        desk.cases.put(replace(case, custody=Custody.RECEIVED))
+
+
+def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
+    """Refund what came back as agreed; nothing as agreed is a rejection (A2)."""
+    case = desk.cases[event.case_id]
+    known = desk.orders[case.order_id]
+    good = came_back_as_agreed(case, event.lines)
+    looked_at = replace(case, custody=Custody.INSPECTED)
+    state = CASE.next(case.state, ReturnInspected)
+    if state is None:
+        if case.given_up:
+            desk.cases.put(looked_at)
+            _came_too_late(case, good, desk)
+    elif brought_by_courier(case, known, desk.cases_of(known)):
+        _settle_brought_back(replace(looked_at, state=state), good, desk)
+    elif good:
+        settled = settle(_apart(replace(looked_at, state=state), good, desk), good, desk)
+        _still_with_the_buyer(settled, event, desk)
+    else:
+        reject(looked_at, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
+
+
+def _still_with_the_buyer(case: Case, event: ReturnInspected, desk: AftersalesDesk) -> None:
+    """What of a return was not in the parcel can be asked for again (A2)."""
+    missing = by_sku(line for line in event.lines if line.condition is Condition.MISSING)
+    known = desk.orders[case.order_id]
+    desk.orders.put(known.unclaim(as_pieces(by_sku(case.lines) & missing)))
+
+
+def _came_too_late(case: Case, good: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
+    """The shop has the goods and the money of a case that was given up: a person decides about it (A2)."""
+    known = desk.orders[case.order_id]
+    if known.refundable(known.worth(case.lines)) == 0:
+        return
+    reason = f"came back late, see {case.case_id}"
+    late = open_case(known, CaseKind.REFUND_ONLY, reason, good, known.worth(good), desk)
+    if good:
+        ask_for_approval(late, desk, MoneyQuestion.CAME_BACK_LATE, case)
+    else:
+        reject(late, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
+
+
+def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
+    """The goods have not come in time (A2)."""
+    case = desk.cases.get(timer.case_id)
+    if case is None or case.state is not CaseState.WAITING_BUYER:
+        return
+    known = desk.orders[case.order_id]
+    if brought_by_courier(case, known, desk.cases_of(known)):
+        _settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), (), desk)
+    else:
+        reject(case, RejectReason.NOT_RETURNED, "the goods did not come back in time", desk)
+
+
+def _settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
+    """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
+    known = desk.orders[case.order_id]
+    brought, pieces = case.lines, case.lines
+    if case.kind is CaseKind.LATE_CANCEL and known.brought:
+        brought = brought_of(case, known, desk.cases_of(known))
+        pieces = as_pieces(by_sku(case.lines) & (by_sku(found) | by_sku(brought)))
+        case = replace(_apart(case, pieces, desk), brought=brought)
+    if not known.cod:
+        settle(case, pieces, desk)
+        return
+    # cash of what it brings was not collected; if it was all the same, a person looks into it
+    known = desk.orders[case.order_id]
+    less = known.without(brought)
+    pay_more(less, known, desk)
+    if case.kind is CaseKind.REFUSED_COD:
+        close(case, desk)
+    else:
+        settle(case, as_pieces(by_sku(pieces) - by_sku(brought)), desk)
+    _ask_about_cash(case, less.paid_too_much - known.paid_too_much, desk)
+
+
+def _ask_about_cash(case: Case, amount: int, desk: AftersalesDesk) -> None:
+    known = desk.orders[case.order_id]
+    if rest := known.refundable(amount):
+        reason = f"cash was collected for a parcel that came back, see {case.case_id}"
+        late = open_case(known, CaseKind.REFUND_ONLY, reason, (), rest, desk)
+        ask_for_approval(late, desk, MoneyQuestion.CASH_COLLECTED, case)
+
+
+def _apart(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> Case:
+    """The case with these of its pieces alone. What of a canceled order did not come with them left in another parcel: it is
+    awaited under a case of its own (A1)."""
+    rest = as_pieces(by_sku(case.lines) - by_sku(pieces))
+    if case.kind is not CaseKind.LATE_CANCEL or not rest:
+        return case
+    known = desk.orders[case.order_id]
+    amount = known.worth(case.lines) - known.worth(pieces)
+    known = replace(known.unclaim(rest), whole_comes_back=False)
+    later = open_case(known, case.kind, case.reason, rest, amount, desk, rest_of=case)
+    authorize(later, desk, by_rule=True)
+    return replace(case, lines=pieces)
