@@ -156,8 +156,8 @@ def money(world: World) -> Found:
             yield order.order_id, f"{whole} was paid, {asked[order.order_id]} refunded"
         if order.status in ("canceled", "expired") and not order.open_cases and not order.kept_cases:
             owed = paid + order.cod_collected
-            # cash may still be told of after its goods were settled
-            if order.refunded != owed and not (
+            # cash may still be told of after its goods were settled; cash that was not due may go back with the price
+            if not owed <= order.refunded <= owed + odd and not (
                 order.is_cod and order.fulfillment not in ("none", "canceled")
             ):
                 yield order.order_id, f"{order.status}, {owed} paid, {order.refunded} refunded"
