@@ -83,6 +83,16 @@ async def test_the_buyer_and_the_dock_are_told_what_is_still_awaited_and_until_w
 
 
 @pytest.mark.requirement("A2")
+async def test_what_is_awaited_under_one_case_cannot_be_asked_for_under_another() -> None:
+    shop = await canceled()
+    await shop.delivered()
+    await comes(shop, 1, found=1)
+    assert (await shop.asks(TEA=1)).refusal is not None
+    await comes(shop, 2, found=1)
+    assert (await shop.asks(TEA=1)).refusal is not None
+
+
+@pytest.mark.requirement("A2")
 async def test_a_buyer_who_keeps_one_parcel_keeps_the_order_and_may_return_that_one() -> None:
     shop = await canceled()
     await shop.delivered(last=False)

@@ -48,11 +48,13 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
             _came_too_late(case, good, desk)
     elif brought_by_courier(case, known, desk.cases_of(known)):
         _settle_brought_back(replace(looked_at, state=state), good, desk)
-    elif good:
-        settled = settle(_apart(replace(looked_at, state=state), good, desk), good, desk)
-        _still_with_the_buyer(settled, event, desk)
-    else:
+    elif not good:
         reject(looked_at, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
+    elif case.kind is CaseKind.LATE_CANCEL:
+        settle(_apart(replace(looked_at, state=state), good, desk), good, desk)
+    else:
+        settled = settle(replace(looked_at, state=state), good, desk)
+        _still_with_the_buyer(settled, event, desk)
 
 
 def _still_with_the_buyer(case: Case, event: ReturnInspected, desk: AftersalesDesk) -> None:
@@ -118,10 +120,10 @@ def _ask_about_cash(case: Case, amount: int, desk: AftersalesDesk) -> None:
 
 
 def _apart(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> Case:
-    """The case with these of its pieces alone. What of a canceled order did not come with them left in another parcel: it is
-    awaited under a case of its own (A1)."""
+    """A late cancel with these of its pieces alone. What did not come with them left in another parcel: it is awaited under a
+    case of its own (A1)."""
     rest = as_pieces(by_sku(case.lines) - by_sku(pieces))
-    if case.kind is not CaseKind.LATE_CANCEL or not rest:
+    if not rest:
         return case
     known = desk.orders[case.order_id]
     amount = known.worth(case.lines) - known.worth(pieces)
