@@ -12,6 +12,7 @@ from deploy.simulate.story import Story
 from deploy.simulate.world import World
 from shared.events.aftersales import MoneyQuestion, ReturnReason
 from shared.events.warehouse import Condition
+from shared.goods import by_sku
 from shared.values import OrderLine, PaymentMethod
 
 ROUNDED = 2
@@ -32,7 +33,7 @@ def accounts(world: World) -> Iterator[tuple[str, str]]:
         for entry in world.node(name).store.event_log:
             if (what := entry.type.split(".")[1]) in TELLING:
                 said[entry.stream.removeprefix("order/")][what].append(orjson.loads(entry.data))
-    cases = {case.case_id: pieces(case.lines) for case in world.node("aftersales").store.rows("cases")}
+    cases = {case.case_id: by_sku(case.lines) for case in world.node("aftersales").store.rows("cases")}
     for order_id, people in world.people.items():
         account = Account(people.story, said[order_id], cases)
         cod = people.story.submission.payment_method is PaymentMethod.COD
@@ -81,7 +82,7 @@ class Account:
         due = self.total - sum(
             one["cod_due"] for one in self.said["shipment_returned"] + self.said["fulfillment_cancel_refused"]
         )
-        due = 0 if lost == pieces(self.lines) else due
+        due = 0 if lost == by_sku(self.lines) else due
         worth = _worth(_without(self.lines, lost), due, back) if due else 0
         refunded, given = self.refunds()
         if refunded > min(worth, cash) + ROUNDED:
@@ -100,7 +101,7 @@ class Account:
         """What did not reach the buyer: it turned round, was kept back, or nothing left at all."""
         ended = self.said["order_canceled"] or self.said["order_expired"]
         if ended and not self.said["shipment_shipped"]:
-            return pieces(self.lines)
+            return by_sku(self.lines)
         found: Counter[str] = Counter()
         for one in self.said["shipment_returned"]:
             found.update({line["sku"]: line["quantity"] for line in one["lines"]})
@@ -133,14 +134,6 @@ class Account:
             an_amount = not self.granted.get(one["case_id"], True)
             sums[an_amount] += one["amount"]["amount"] - one["excess"]
         return sums[0], sums[1]
-
-
-def pieces(lines: Iterable[Any]) -> Counter[str]:
-    """So many of each SKU."""
-    found: Counter[str] = Counter()
-    for line in lines:
-        found[line.sku] += line.quantity
-    return found
 
 
 def _dearest_first(lines: Iterable[OrderLine]) -> dict[str, list[int]]:

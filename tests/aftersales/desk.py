@@ -141,6 +141,19 @@ class Shop:
         await self.received(case_id)
         await self.inspected(case_id, condition, **pieces)
 
+    async def came_in_part(self, ordinal: int, found: int) -> None:
+        """Received and inspected: so many TEA as new, and what else the case was about is missing."""
+        case = self.case(ordinal)
+        await self.received(case.case_id)
+        missing = sum(line.quantity for line in case.lines) - found
+        looked_at = tuple(
+            InspectedLine(sku="TEA", quantity=n, condition=condition, restocked=condition is Condition.AS_NEW)
+            for n, condition in ((found, Condition.AS_NEW), (missing, Condition.MISSING))
+            if n
+        )
+        event = warehouse.ReturnInspected(order_id=self.order_id, case_id=case.case_id, lines=looked_at)
+        await self.bench.hear(event)
+
     def case(self, ordinal: int = 1) -> Any:
         """A case of the order."""
         return self.bench.row("cases", f"{self.order_id}-C{ordinal}")

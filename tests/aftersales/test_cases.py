@@ -13,7 +13,7 @@ from shared.events.aftersales import (
 )
 from shared.events.inbox import ReturnAsked
 from shared.events.orders import OrderCanceled, OrderExpired
-from shared.events.warehouse import Condition, InspectedLine, ReturnInspected
+from shared.events.warehouse import Condition
 from tests.aftersales.desk import DAY, Shop, goods, money
 from tests.builders import SOURCE, lines
 from tests.harness import AGENT, SUPERVISOR
@@ -111,12 +111,7 @@ async def test_what_was_not_in_the_parcel_can_be_asked_for_again_and_what_was_in
     shop: Shop,
 ) -> None:
     await shop.asks(TEA=2)
-    await shop.received(shop.case().case_id)
-    found = tuple(
-        InspectedLine(sku="TEA", quantity=1, condition=condition, restocked=False)
-        for condition in (Condition.AS_NEW, Condition.MISSING)
-    )
-    await shop.bench.hear(ReturnInspected(order_id=shop.order_id, case_id=shop.case().case_id, lines=found))
+    await shop.came_in_part(1, found=1)
     assert (await shop.asks(TEA=2)).refusal is not None
     assert (await shop.asks(TEA=1)).answer["state"] == "waiting_buyer"
     await shop.came_back(shop.case(2).case_id, TEA=1)

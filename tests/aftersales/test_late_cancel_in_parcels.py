@@ -11,7 +11,6 @@ from shared.events.aftersales import (
     RejectReason,
     ReturnAuthorized,
 )
-from shared.events.warehouse import Condition, InspectedLine, ReturnInspected
 from tests.aftersales.desk import DAY, Shop, goods
 from tests.builders import lines
 from tests.harness import SUPERVISOR
@@ -25,20 +24,6 @@ async def canceled(*, cod: bool = False, fee: int = 0) -> Shop:
     return shop
 
 
-async def comes(shop: Shop, ordinal: int, found: int) -> None:
-    """The dock looks at what came under a case: so many TEA, and what else it expected is missing."""
-    case = shop.case(ordinal)
-    await shop.received(case.case_id)
-    looked_at = [
-        InspectedLine(sku="TEA", quantity=n, condition=condition, restocked=condition is Condition.AS_NEW)
-        for n, condition in ((found, Condition.AS_NEW), (case.lines[0].quantity - found, Condition.MISSING))
-        if n
-    ]
-    await shop.bench.hear(
-        ReturnInspected(order_id=shop.order_id, case_id=case.case_id, lines=tuple(looked_at))
-    )
-
-
 def ends(shop: Shop) -> list[bool]:
     return [e.order_ends for e in shop.bench.said_of(CaseClosed)]
 
@@ -49,14 +34,14 @@ def ends(shop: Shop) -> list[bool]:
 async def test_each_parcel_that_the_courier_brings_back_is_paid_when_it_is_here(lost: bool, fee: int) -> None:
     shop = await canceled(fee=fee)
     await shop.returned(TEA=1, last=False)
-    await comes(shop, 1, found=1)
+    await shop.came_in_part(1, found=1)
     assert shop.refunds == [5000]
     assert (shop.case(2).kind, shop.case(2).lines) == (CaseKind.LATE_CANCEL, goods(TEA=1))
     await shop.returned(TEA=1)
     if lost:
         await shop.bench.pass_time(14 * DAY)
     else:
-        await comes(shop, 2, found=1)
+        await shop.came_in_part(2, found=1)
     assert shop.refunds == [5000, 5000 + fee]
     assert ends(shop) == [False, True]
     assert shop.case(3) is None
@@ -67,7 +52,7 @@ async def test_parcels_that_the_buyer_sends_back_one_by_one_are_all_paid() -> No
     shop = await canceled()
     await shop.delivered()
     for ordinal in (1, 2):
-        await comes(shop, ordinal, found=1)
+        await shop.came_in_part(ordinal, found=1)
     assert shop.refunds == [5000, 5000]
     assert ends(shop) == [False, True]
 
@@ -76,7 +61,7 @@ async def test_parcels_that_the_buyer_sends_back_one_by_one_are_all_paid() -> No
 async def test_the_buyer_and_the_dock_are_told_what_is_still_awaited_and_until_when() -> None:
     shop = await canceled()
     await shop.bench.pass_time(3 * DAY)
-    await comes(shop, 1, found=1)
+    await shop.came_in_part(1, found=1)
     rest = shop.bench.said_of(ReturnAuthorized)[-1]
     assert (rest.case_id, rest.rest_of) == (shop.case(2).case_id, shop.case(1).case_id)
     assert (rest.lines, rest.return_by) == (goods(TEA=1), shop.bench.clock.now() + 14 * DAY)
@@ -86,9 +71,9 @@ async def test_the_buyer_and_the_dock_are_told_what_is_still_awaited_and_until_w
 async def test_what_is_awaited_under_one_case_cannot_be_asked_for_under_another() -> None:
     shop = await canceled()
     await shop.delivered()
-    await comes(shop, 1, found=1)
+    await shop.came_in_part(1, found=1)
     assert (await shop.asks(TEA=1)).refusal is not None
-    await comes(shop, 2, found=1)
+    await shop.came_in_part(2, found=1)
     assert (await shop.asks(TEA=1)).refusal is not None
 
 
@@ -97,7 +82,7 @@ async def test_a_buyer_who_keeps_one_parcel_keeps_the_order_and_may_return_that_
     shop = await canceled()
     await shop.delivered(last=False)
     await shop.returned(TEA=1)
-    await comes(shop, 1, found=1)
+    await shop.came_in_part(1, found=1)
     await shop.bench.pass_time(14 * DAY)
     (rejected,) = shop.bench.said_of(CaseRejected)
     assert (rejected.case_id, rejected.reason) == (shop.case(2).case_id, RejectReason.NOT_RETURNED)
@@ -113,7 +98,7 @@ async def test_a_parcel_that_the_courier_lost_on_its_way_back_is_paid_and_the_ot
     await shop.returned(TEA=1)
     await shop.bench.pass_time(14 * DAY)
     assert shop.refunds == [5000]
-    await comes(shop, 2, found=1)
+    await shop.came_in_part(2, found=1)
     assert shop.refunds == [5000, 5000]
 
 
@@ -121,7 +106,7 @@ async def test_a_parcel_that_the_courier_lost_on_its_way_back_is_paid_and_the_ot
 async def test_all_at_once_is_one_case_also_while_the_courier_has_told_of_one_parcel_only() -> None:
     shop = await canceled()
     await shop.returned(TEA=1, last=False)
-    await comes(shop, 1, found=2)
+    await shop.came_in_part(1, found=2)
     await shop.returned(TEA=1)
     assert shop.refunds == [10000]
     assert ends(shop) == [True]
@@ -132,8 +117,8 @@ async def test_all_at_once_is_one_case_also_while_the_courier_has_told_of_one_pa
 async def test_when_nothing_more_was_found_the_rest_is_rejected_and_can_be_asked_for_again() -> None:
     shop = await canceled()
     await shop.delivered()
-    await comes(shop, 1, found=1)
-    await comes(shop, 2, found=0)
+    await shop.came_in_part(1, found=1)
+    await shop.came_in_part(2, found=0)
     assert shop.bench.said_of(CaseRejected)[-1].reason is RejectReason.NOT_AS_AGREED
     assert (await shop.asks(TEA=1)).refusal is None
 
@@ -173,10 +158,10 @@ async def test_cash_for_a_parcel_that_came_back_is_asked_about_and_for_the_other
     shop = await canceled(cod=True)
     await shop.delivered(cod_collected=collected, last=False)
     await shop.returned(TEA=1)
-    await comes(shop, 1, found=1)
+    await shop.came_in_part(1, found=1)
     assert shop.refunds == [], "what was paid for, the buyer may still have"
     assert [e.amount.amount for e in shop.bench.said_of(ApprovalRequested)] == asked
-    await comes(shop, 2, found=1)
+    await shop.came_in_part(2, found=1)
     assert shop.refunds == [5000]
 
 
@@ -185,9 +170,9 @@ async def test_cash_for_two_parcels_that_came_back_is_asked_about_once() -> None
     shop = await canceled(cod=True)
     await shop.delivered(cod_collected=10000, last=False)
     await shop.returned(TEA=1, last=False)
-    await comes(shop, 1, found=1)
+    await shop.came_in_part(1, found=1)
     await shop.returned(TEA=1)
-    await comes(shop, 2, found=1)
+    await shop.came_in_part(2, found=1)
     waiting = [shop.case(n) for n in (3, 4)]
     assert [(c.state, c.amount) for c in waiting] == [("awaiting_approval", 5000)] * 2
     for case in waiting:

@@ -15,6 +15,13 @@ from tests.runtime.waiting import noted, ready, says, until
 pytestmark = pytest.mark.requirement("X2")
 
 
+async def delete_inbox(probe: Probe) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=probe.broker.bootstrap)
+    await admin.start()
+    await admin.delete_topics(["orders.inbox"])
+    await admin.close()
+
+
 async def test_topics_that_are_made_late(probe: Probe):
     probe.broker.start()
     writer, reader = await probe.writer(), await probe.reader()
@@ -34,14 +41,11 @@ async def test_topics_that_are_deleted_and_made_anew_are_read_from_their_beginni
     await writer.start()
     await probe.send("orders.inbox", *((outside(f"{m}"), receipt_of("n")) for m in range(5)))
     await until(noted(writer, "n", *[1] * 5))
-    admin = AIOKafkaAdminClient(bootstrap_servers=probe.broker.bootstrap)
-    await admin.start()
-    await admin.delete_topics(["orders.inbox"])
+    await delete_inbox(probe)
     await until(says(writer, "kafka", "no topic orders.inbox"))
     await create_topics(probe.broker.bootstrap, partitions=1)
     # as many as were read before, and more: places of the old topic would skip the first
     await probe.send("orders.inbox", *((outside(f"{m}"), receipt_of("n")) for m in range(4, 14)))
-    await admin.close()
     await until(noted(writer, "n", *[1] * 14))
     await until(ready(writer))
 
@@ -52,19 +56,16 @@ async def test_a_place_in_a_topic_that_is_gone_is_not_noted_for_the_one_made_ane
     await probe.topics()
     writer = await probe.writer()
     await writer.start()
-    admin = AIOKafkaAdminClient(bootstrap_servers=probe.broker.bootstrap)
-    await admin.start()
     other = await asyncpg.connect(probe.url("orders"))
     async with other.transaction():
         await other.execute("LOCK TABLE notes")
         await probe.send("orders.inbox", (outside("read"), receipt_of("n")))
         await until(lambda: writer.intake._turn is not None)
-        await admin.delete_topics(["orders.inbox"])
+        await delete_inbox(probe)
     await other.close()
     await until(noted(writer, "n", 1))
     await until(says(writer, "kafka", "no topic orders.inbox"))
     await create_topics(probe.broker.bootstrap, partitions=1)
-    await admin.close()
     await until(ready(writer))
     assert not await writer.intake.consumer.committed(TopicPartition("orders.inbox", 0))
 
@@ -75,14 +76,11 @@ async def test_what_was_read_of_a_topic_made_anew_before_it_was_noticed_is_not_n
     writer = await probe.writer()
     await writer.start()
     await until(ready(writer))
-    admin = AIOKafkaAdminClient(bootstrap_servers=probe.broker.bootstrap)
-    await admin.start()
-    await admin.delete_topics(["orders.inbox"])
+    await delete_inbox(probe)
     await until(says(writer, "kafka", "no topic orders.inbox"))
     places = writer.intake.places
     before = places.lives.copy()
     await create_topics(probe.broker.bootstrap, partitions=1)
-    await admin.close()
     await until(lambda: not places.gone)
     read = SimpleNamespace(topic="orders.inbox", partition=0, offset=9)
     await places.commit([read], before)
@@ -97,13 +95,10 @@ async def test_topics_made_anew_for_a_replica_that_has_no_partition(probe: Probe
     writer = await probe.writer()
     await writer.start()
     await until(ready(writer))
-    admin = AIOKafkaAdminClient(bootstrap_servers=probe.broker.bootstrap)
-    await admin.start()
     writer.intake.consumer.assignment = set
     for _ in range(2):
-        await admin.delete_topics(["orders.inbox"])
+        await delete_inbox(probe)
         await until(says(writer, "kafka", "no topic orders.inbox"))
         await create_topics(probe.broker.bootstrap, partitions=1)
         await until(ready(writer))
-    await admin.close()
     assert writer.intake.places.lives["orders.inbox"] == 4

@@ -73,13 +73,8 @@ class KnownOrder:
         """The order as if these pieces had not been bought: what they would have cost was not collected either."""
         priced = evened(self.lines)  # as couriers were told to collect it
         lines, goods = without(priced, by_sku(pieces)), price(priced)
-        claimed = by_sku(self.claimed) - by_sku(pieces)
-        return replace(
-            self,
-            lines=lines,
-            total=self.total - self.total * (goods - price(lines)) // max(goods, 1) if lines else 0,
-            claimed=as_pieces(claimed),
-        )
+        total = self.total - self.total * (goods - price(lines)) // max(goods, 1) if lines else 0
+        return replace(self.unclaim(pieces), lines=lines, total=total)
 
     def unclaim(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
         """The order after a case has let go of these pieces: another may ask for them."""
