@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import orjson
 
 from deploy.simulate.world import World
+from shared.values import DeliveryMethod
 
 CLOSED = ("completed", "canceled", "expired")
 
@@ -51,10 +52,11 @@ def stock(world: World) -> Found:
 
 
 def parcels(world: World) -> Found:
-    """W4, W7: two people, and a parcel leaves once, whole, never for a canceled order"""
+    """W4, W7: two people, and a parcel leaves once, whole, never for a canceled order; taken over the counter it is delivered"""
     left: Counter[str] = Counter()
     gone: set[str] = set()
     canceled: set[str] = set()
+    at_counter: dict[str, str] = {}
     for entry in world.node("warehouse").store.event_log:
         data = orjson.loads(entry.data)
         match entry.type.split(".")[1]:
@@ -71,14 +73,20 @@ def parcels(world: World) -> Found:
             case "shipment_shipped":
                 left[data["shipment_id"]] += 1
                 gone.add(entry.stream)
+                if data["delivery_method"] == DeliveryMethod.SELF_PICKUP:
+                    at_counter[data["shipment_id"]] = entry.stream
                 if left[data["shipment_id"]] > 1:
                     yield entry.stream, f"parcel {data['shipment_id']} left twice"
                 if entry.stream in canceled:
                     yield entry.stream, "a parcel left for a canceled order, or was to be kept back"
+            case "shipment_delivered" | "shipment_returned":
+                at_counter.pop(data["shipment_id"], None)
             case "canceled_shipment_left":
                 left[data["shipment_id"]] += 1
                 if left[data["shipment_id"]] > 1:
                     yield entry.stream, f"parcel {data['shipment_id']} left twice"
+    for shipment_id, stream in at_counter.items():
+        yield stream, f"parcel {shipment_id} was taken over the counter, and is not called delivered"
     packed: dict[str, Counter[str]] = defaultdict(Counter)
     for shipment in world.node("warehouse").store.rows("shipments"):
         under_way = shipment.tracking_status not in (
