@@ -78,7 +78,8 @@ class Floor:
                     self.story.scan(inbox.PickStartScanned, picker, **of)
             case S.PICKED:
                 picked = sorted(work.by_all_who_picked())
-                who = ACTORS[self.story.dice.choice(picked)] if self.story.dice.random() < 0.1 else CHECKER
+                chance = 0.5 if len(picked) > 1 else 0.1  # all of them know the order, and none may
+                who = ACTORS[self.story.dice.choice(picked)] if self.story.dice.random() < chance else CHECKER
                 self.story.scan(inbox.CheckStartScanned, who, **of)
             case S.CHECKING if self.story.dice.random() < 0.05:  # lost count
                 self.story.scan(inbox.CheckStartScanned, checker, anew=True, **of)

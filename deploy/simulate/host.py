@@ -49,6 +49,11 @@ class Node:
         """The service's name, which is its topic too."""
         return self.service.name
 
+    @property
+    def sends(self) -> bool:
+        """True while its relay has events in hand."""
+        return any(f.name == "relay" and f.at for host in self.hosts for f in host.fibers)
+
     def rebalance(self) -> None:
         """Share the partitions among those that answer."""
         self.group.rebalance([h for h in self.hosts if h.alive and not h.frozen])

@@ -51,7 +51,7 @@ class Sender:
         """Send what is due."""
         claimed_at = self.host.town.clock.now()
         claim = await self.claim(self._due()[:10])
-        if claim is None:
+        if claim is None or not claim.message_ids:
             return
         taken: list[str] = []
         results = []

@@ -76,7 +76,7 @@ def _refunds_of_all(self: KnownOrder, amount: int) -> int:
 WRONG_RULES: dict[str, Plant] = {
     "check-by-picker": Plant("whoever picked may check", _handlers("warehouse", CheckStartScanned=_check_by_anyone)),
     "check-by-former-picker": Plant("who picked a part before the order was taken back may check", _handlers(
-        "warehouse", CheckStartScanned=_check_by_former_picker), within=10_000),
+        "warehouse", CheckStartScanned=_check_by_former_picker)),
     "gone-in-books": Plant("pieces of a canceled parcel that left stay in the books", (
         (WarehouseDesk, "lose", lambda self, sku, quantity, order_id: None),)),
     "left-unsaid": Plant("nobody is told that a canceled parcel left", (

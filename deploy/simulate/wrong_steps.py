@@ -210,7 +210,7 @@ WRONG_STEPS: dict[str, Plant] = {
     "half-refill": Plant("only half of the log refills a topic", (
         (SimStore, "republish", _refilled_from_the_middle),)),
     "refill-unseen": Plant("the relay deletes what a refill asked for again", (
-        (SimStore, "republish", _refilled_without_a_trace),), within=10_000),
+        (SimStore, "republish", _refilled_without_a_trace),), within=5_000),
     "no-claim": Plant("messages are sent without being claimed", ((Sender, "claim", _sent_without_claim),)),
     "not-booked": Plant("a sent message is not booked, and sent again", ((Sender, "book", _never_booked),)),
     "lease-unseen": Plant("a sender that was frozen for longer than its lease sends what it had left", (
