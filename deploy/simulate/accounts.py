@@ -10,7 +10,7 @@ import orjson
 
 from deploy.simulate.story import Story
 from deploy.simulate.world import World
-from shared.events.aftersales import MoneyQuestion, ReturnReason
+from shared.events.aftersales import MoneyQuestion, RejectReason, ReturnReason
 from shared.events.warehouse import Condition
 from shared.goods import by_sku
 from shared.values import OrderLine, PaymentMethod
@@ -67,8 +67,11 @@ class Account:
         paid = sum(one["amount"]["amount"] for one in self.said["payment_recorded"])
         lost, back = self.never_had(), self.gave_back()
         owed = min(_worth(self.lines, self.total, lost + back), paid)
+        most = min(
+            _worth(self.lines, self.total, self.never_had(as_told=not self.asked_who_has) + back), paid
+        )
         refunded, given = self.refunds()
-        if not min(owed, paid - given) - ROUNDED <= refunded <= owed + ROUNDED:
+        if not min(owed, paid - given) - ROUNDED <= refunded <= most + ROUNDED:
             yield (
                 f"{paid} paid; {dict(lost)} never reached the buyer, {dict(back)} came back: {owed} is owed, "
                 f"{refunded} refunded, and {given} given"
@@ -80,7 +83,7 @@ class Account:
         cash = sum(one["cod_collected"] for one in self.said["shipment_delivered"])
         cash += sum(one["amount"] for one in self.said["cod_collected"])
         due = self.total - sum(
-            one["cod_due"] for one in self.said["shipment_returned"] + self.said["fulfillment_cancel_refused"]
+            one["cod_due"] for one in self.turned_round() + self.said["fulfillment_cancel_refused"]
         )
         due = 0 if lost == by_sku(self.lines) else due
         worth = _worth(_without(self.lines, lost), due, back) if due else 0
@@ -97,24 +100,36 @@ class Account:
                 f"{worth} is owed, {refunded} refunded, and {given} given"
             )
 
-    def never_had(self) -> Counter[str]:
-        """What did not reach the buyer: it turned round, was kept back, or nothing left at all."""
+    def never_had(self, *, as_told: bool = False) -> Counter[str]:
+        """What did not reach the buyer: it turned round, as its courier told it or in truth, was kept back, or nothing left at
+        all."""
         ended = self.said["order_canceled"] or self.said["order_expired"]
         if ended and not self.said["shipment_shipped"]:
             return by_sku(self.lines)
         found: Counter[str] = Counter()
-        for one in self.said["shipment_returned"]:
+        for one in self.turned_round(as_told=as_told):
             found.update({line["sku"]: line["quantity"] for line in one["lines"]})
         for one in self.said["fulfillment_cancel_refused"]:
             found.update({line["sku"]: line["quantity"] for line in one["kept_back"]})
         return found
+
+    @property
+    def asked_who_has(self) -> bool:
+        """True when a person was asked before a parcel was paid for that its courier had delivered after all."""
+        return any(one["reason"] == MoneyQuestion.END_DISPUTED for one in self.said["approval_requested"])
+
+    def turned_round(self, *, as_told: bool = False) -> list[Any]:
+        """Parcels that did so."""
+        arrived = set[str]() if as_told else self.story.after_all
+        return [one for one in self.said["shipment_returned"] if one["shipment_id"] not in arrived]
 
     def gave_back(self) -> Counter[str]:
         """What the buyer sent back in time and as agreed, or a person paid for."""
         found: Counter[str] = Counter()
         for granted in self.granted.values():
             found += granted
-        late = {one["case_id"] for one in self.said["case_rejected"] if one["reason"] == "not_returned"}
+        given_up = (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL)
+        late = {one["case_id"] for one in self.said["case_rejected"] if one["reason"] in given_up}
         for case in {one["case_id"] for one in self.said["return_inspected"]} - late:
             kind, reason = self.about[case]
             good = {Condition.AS_NEW}
@@ -155,8 +170,6 @@ def _worth(lines: Iterable[OrderLine], total: int, taken: Counter[str]) -> int:
 
 def _without(lines: Iterable[OrderLine], gone: Counter[str]) -> Iterable[OrderLine]:
     """The others; where couriers collect by the parcel, an article that was sold at two prices costs the average."""
-    if not gone:
-        return lines
     return [
         OrderLine(line=n, sku=sku, quantity=1, unit_price=price)
         for sku, some in _dearest_first(lines).items()

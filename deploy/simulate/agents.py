@@ -10,6 +10,7 @@ from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
 from services.orders.handlers.release import BY_HAND, LiftHold, PlaceHold
 from shared.events import inbox
+from shared.events.aftersales import MoneyQuestion
 from shared.events.orders import Hold, Overdue
 from shared.runtime.messages import Command
 
@@ -94,7 +95,14 @@ class Agents:
             self._later(self.story.dice.uniform(0.1, 24), "aftersales", back)
 
     def _on_case_opened(self, data: Any) -> None:
-        case_id, dice = data["case_id"], self.story.dice
+        self._decide(data["case_id"])
+
+    def _on_approval_requested(self, data: Any) -> None:
+        if data["reason"] == MoneyQuestion.END_DISPUTED:  # long after the case was opened
+            self._decide(data["case_id"])
+
+    def _decide(self, case_id: str) -> None:
+        dice = self.story.dice
         hours = dice.uniform(0.1, 30) if dice.random() < 0.9 else dice.uniform(60, 150)
 
         def decide(who: Any) -> Callable[[], None]:
@@ -103,7 +111,8 @@ class Agents:
                 if case is not None and case.state == "awaiting_approval":
                     grant = ApproveCase(case_id=case_id)
                     refuse = RejectCase(case_id=case_id, reason="not agreed")
-                    self.story.ask("aftersales", grant if dice.random() < 0.85 else refuse, who)
+                    agreed = not self.story.after_all if case.disputed else dice.random() < 0.85
+                    self.story.ask("aftersales", grant if agreed else refuse, who)
 
             return decided
 

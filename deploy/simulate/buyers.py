@@ -7,7 +7,7 @@ from deploy.simulate.edges import AGENT, PAYMENTS, SHOP
 from deploy.simulate.story import DAYS, HOURS, MINUTES, SOURCE, Story, personal_at
 from services.aftersales.handlers.asked import OpenReturn
 from shared.events import inbox
-from shared.events.aftersales import ReturnReason
+from shared.events.aftersales import RejectReason, ReturnReason
 from shared.values import DeliveryMethod, Money, PaymentMethod, SkuQuantity
 
 
@@ -111,6 +111,10 @@ class Buyers:
         if dice.random() < 0.3:
             for _ in range(dice.randint(1, 3)):
                 self.story.after(dice.uniform(0, 9 if dice.random() < 0.85 else 17) * DAYS, self._return)
+
+    def _on_case_rejected(self, data: Any) -> None:
+        if data["reason"] == RejectReason.DELIVERED_AFTER_ALL:
+            self._on_shipment_delivered(data)
 
     def _return(self) -> None:
         """Ask to send back some of what the order had, by the shop or by calling an agent."""

@@ -23,6 +23,7 @@ class Couriers:
         """What was said to be collected, by parcel."""
         self.ended: set[str] = set()
         """Parcels that reached the buyer, or turned round."""
+        self.contradicted = False
 
     def _on_label_created(self, data: Any) -> None:
         self.labels.append(data)
@@ -66,10 +67,26 @@ class Couriers:
         end = (
             "return_to_sender" if way < 0.08 else "in_transit" if way < 0.1 else "delivered"
         )  # or it is lost
+        if end == "return_to_sender" and not self.contradicted and self.story.dice.random() < 0.3:
+            self._contradicts(data)
+            return
         for status, hours in (("in_transit", 3), ("out_for_delivery", 20), (end, 40)):
             for _ in range(2 if self.story.dice.random() < 0.1 else 1):
                 delay = (hours + self.story.dice.uniform(0, 30)) * HOURS
                 self.story.after(delay, lambda s=status: self._report(data, s))  # type: ignore[misc]
+
+    def _contradicts(self, data: Any) -> None:
+        """It says that a parcel comes back, and then that it was delivered; one of the two is so."""
+        self.contradicted = True
+        delivered = self.story.dice.random() < 0.6
+        if delivered:
+            self.story.after_all.add(data["shipment_id"])
+        back = self.story.dice.uniform(20, 60) * HOURS
+        self.story.after(back, lambda: self._report(data, "return_to_sender", so=not delivered))
+        later = back + self.story.dice.uniform(1, 8) * DAYS
+        self.story.after(
+            later, lambda: self._report(data, "delivered", None if delivered else 0, so=delivered)
+        )
 
     def _on_shipment_delivered(self, data: Any) -> None:
         self._ends(data["shipment_id"], self.story.has)
@@ -92,12 +109,14 @@ class Couriers:
             )
         return 0 if way < 0.18 else due // 2 if way < 0.24 else due + 100 if way < 0.27 else due
 
-    def _report(self, parcel: Mapping[str, Any], status: str, cash: int | None = None) -> None:
+    def _report(
+        self, parcel: Mapping[str, Any], status: str, cash: int | None = None, *, so: bool = True
+    ) -> None:
         courier, number = parcel["courier"], parcel["tracking_number"]
         if cash is None:
             cash = self._cash(parcel) if status == "delivered" else 0
         self.cash[number] = max(cash, self.cash.get(number, 0))
-        if status in ("delivered", "return_to_sender"):
+        if so and status in ("delivered", "return_to_sender"):
             self._ends(number, self.story.has if status == "delivered" else self.story.turned)
         report = inbox.TrackingReported(
             courier=courier,

@@ -147,7 +147,7 @@ class Floor:
             by_buyer = Counter()
         if dice.random() < 0.3:
             by_buyer = Counter(dict([*by_buyer.items()][:1]))
-        if not by_courier and not by_buyer and dice.random() < 0.9:
+        if not by_courier and not by_buyer and (self.story.after_all or dice.random() < 0.9):
             if tries < 5 and (late_cancel or data["kind"] in BY_COURIER):  # it may be under way to the buyer
                 self.story.after(3 * DAYS, lambda: self._arrives(data, tries + 1))
             return
@@ -170,7 +170,8 @@ class Floor:
     def _with_couriers(self, data: Any) -> Counter[str]:
         """What they may bring for a case: what is awaited under another belongs to that."""
         if data["kind"] in BY_COURIER:
-            return self.story.turned
+            case = self.story.edges.row("aftersales", "cases", data["case_id"])
+            return Counter() if case.shipment_id in self.story.after_all else self.story.turned
         earlier = self.story.edges.row("warehouse", "dock", data["rest_of"]) if data["rest_of"] else None
         first_to_come = earlier is not None and earlier.state is DockState.EXPECTED
         return (
@@ -183,7 +184,8 @@ class Floor:
         """What the buyer may send: under the number that they were told last."""
         case = self.story.edges.row("aftersales", "cases", data["case_id"])
         settled = case.state == "closed" and not case.given_up
-        return Counter() if settled or data["kind"] in BY_COURIER else self.story.has
+        told = data["rest_of"] and self.story.after_all  # that they may ask for a return of what they have
+        return Counter() if settled or told or data["kind"] in BY_COURIER else self.story.has
 
     def _as_sent(self, pieces: Counter[str], exchanged: float = 0.1) -> Counter[tuple[str, Condition]]:
         """In what condition they come."""

@@ -42,6 +42,8 @@ class Story:
         """What reached the buyer and is with them, by SKU."""
         self.turned: Counter[str] = Counter()
         """What a courier brings back, by SKU."""
+        self.after_all: set[str] = set()
+        """Parcels that a courier delivers although it says that it brings them back."""
         self.sent_back: dict[str, Counter[tuple[str, Condition]]] = {}
         """What the buyer sent back under a case, and in what condition the dock found it."""
 

@@ -52,7 +52,7 @@ def stock(world: World) -> Found:
 
 
 def parcels(world: World) -> Found:
-    """W4, W7: two people, and a parcel leaves once, whole, never for a canceled order; taken over the counter it is delivered"""
+    """W4, W7: two people, and a parcel leaves once, whole, never for a canceled order; taken at the counter it is delivered"""
     left: Counter[str] = Counter()
     gone: set[str] = set()
     canceled: set[str] = set()
@@ -173,6 +173,9 @@ def money(world: World) -> Found:
 
 def ends(world: World) -> Found:
     """O14: every order comes to an end, and the services agree on it"""
+    disputed = {case.order_id for case in world.node("aftersales").store.rows("cases") if case.disputed}
+    # before its courier said that it had delivered what it was to bring back
+    paid_before = {one for one, people in world.people.items() if people.story.after_all} - disputed
     for order_id, people in world.people.items():
         order = world.row("orders", "orders", order_id)
         work = world.row("warehouse", "fulfillments", order_id)
@@ -187,7 +190,7 @@ def ends(world: World) -> Found:
             yield order_id, f"canceled, but the warehouse has it {work.state}"
         elif work and work.state not in ("canceled", "shipped"):
             yield order_id, f"{order.status}, and the warehouse still works on it: {work.state}"
-        elif order.status == "canceled" and people.story.has:
+        elif order.status == "canceled" and people.story.has and order_id not in paid_before:
             yield order_id, f"canceled ({order.closed_reason}), and the buyer has {dict(people.story.has)}"
         if order is not None and order.open_cases:
             yield order_id, f"cases {order.open_cases} are never closed"

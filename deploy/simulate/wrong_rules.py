@@ -91,7 +91,9 @@ WRONG_RULES: dict[str, Plant] = {
     "kept-back-unpaid": Plant("the price of what a cancel kept back is not paid back before the rest is here", _handlers(
         "aftersales", CancelRefused=_what_left_is_all), within=10_000),
     "rest-forgotten": Plant("of a canceled order in several parcels only the first that comes back is paid", (
-        (coming_back, "_apart", lambda case, pieces, desk: case),)),
+        (coming_back, "apart", lambda case, pieces, desk: case),)),
+    "disputed-by-time": Plant("a parcel that its courier then said to be delivered is paid by time", _handlers(
+        "aftersales", ShipmentEndDisputed=lambda event, desk: None), within=10_000),
     "something-else-ends-order": Plant("an order ends as canceled when something else was sent back", _handlers(
         "orders", CaseRejected=orders.told(_rejected_for_what_came))),
     "late-cash-kept": Plant("cash that is told of after its goods came back is kept", (

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from services.notify.tables import CONTACTS, MESSAGES, OPT_OUTS
 from shared.events import aftersales, notify, orders, warehouse
-from shared.events.aftersales import CaseKind
+from shared.events.aftersales import CaseKind, RejectReason
 from shared.events.base import Event
 from shared.runtime.desk import Desk
 from shared.values import DeliveryMethod
@@ -18,6 +18,7 @@ NECESSARY = (
     "rest_awaited",
     "refund_requested",
     "case_rejected",
+    "delivered_after_all",
 )
 """Sent to buyers who opted out too: they concern the contract or the buyer's money."""
 
@@ -43,6 +44,7 @@ PLANS: dict[type[Event], Plan] = {
     orders.OrderEscalated: Plan("escalated", "staff"),
     orders.PaymentAnomalyFound: Plan("payment_anomaly", "staff"),
     warehouse.CanceledShipmentLeft: Plan("canceled_left", "staff"),
+    warehouse.ShipmentEndDisputed: Plan("end_disputed", "staff"),
     aftersales.ApprovalRequested: Plan("approval_requested", "staff"),
     orders.OrderEventParked: Plan("event_parked", "staff"),
     warehouse.WarehouseEventParked: Plan("event_parked", "staff"),
@@ -60,6 +62,8 @@ def plan_for(event: Event) -> Plan | None:
             return None  # nor paid for them
         case aftersales.ReturnAuthorized(rest_of=str()):
             return Plan("rest_awaited", "buyer")
+        case aftersales.CaseRejected(reason=RejectReason.DELIVERED_AFTER_ALL):
+            return Plan("delivered_after_all", "buyer")  # they asked for nothing
         case warehouse.ShipmentShipped(delivery_method=DeliveryMethod.SELF_PICKUP):
             return None  # the buyer takes it over the counter at this moment
     return PLANS.get(type(event))

@@ -26,10 +26,19 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 BUYER = (
     "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "returned_parcel",
-    "rest_awaited", "return_received", "refund_requested", "case_rejected",
+    "rest_awaited", "return_received", "refund_requested", "case_rejected", "delivered_after_all",
 )  # fmt: skip
-STAFF = ("escalated", "payment_anomaly", "canceled_left", "approval_requested", "event_parked")
-TIMES = frozenset({"answer_by", "return_by", "delivered_at", "shipped_at", "due", "left_at", "canceled_at"})
+STAFF = (
+    "escalated",
+    "payment_anomaly",
+    "canceled_left",
+    "end_disputed",
+    "approval_requested",
+    "event_parked",
+)
+TIMES = frozenset(
+    {"answer_by", "return_by", "delivered_at", "shipped_at", "due", "left_at", "canceled_at", "reported_at"}
+)
 """Facts that are instants. By name, one by one: `held_by` and `overdue` sound like times and are none."""
 DAYS = frozenset({"expected_at"})
 """Of these only the day is told (N1): nobody expects a parcel at a second."""

@@ -30,6 +30,10 @@ _WORK = {
     "packed": ("已打包，待发出", "packed, waiting to leave"),
     "canceled": ("已取消", "canceled"),
 }
+_ENDS = {
+    "delivered": ("已送达", "that it was delivered"),
+    "return_to_sender": ("退回途中", "that it is on its way back"),
+}
 
 WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "overdue": {
@@ -58,6 +62,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "outside_window": ("申请已超过退货期限", "it came after the time for returns"),
         "not_as_agreed": ("寄回的商品与约定不符", "what came back was not as agreed"),
         "not_returned": ("未在期限内收到寄回的商品", "the goods did not come back in time"),
+        "delivered_after_all": ("经核实，包裹已送达", "the parcel was delivered after all"),
         "by_agent": ("经客服核实，未能同意", "our staff looked at it and could not accept it"),
         "changed_mind": ("不想要了", "the buyer changed their mind"),
         "not_as_described": ("与描述不符", "not as described"),
@@ -67,6 +72,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "late": ("送达太晚", "it came too late"),
         "other": ("其他", "other"),
         "came_back_late": ("商品逾期才退回", "the goods came back after their time was up"),
+        "end_disputed": ("快递先报退回，后报送达，货物去向待核实", "its courier said that it comes back, then: delivered"),
         "cash_collected": ("退回的包裹已代收货款", "cash was collected for a parcel that came back"),
     },
     "kind": {
@@ -76,6 +82,8 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "late_cancel": ("发货后取消", "a cancel after dispatch"),
         "returned_parcel": ("包裹退回", "a returned parcel"),
     },
+    "stands": _ENDS,
+    "reported": _ENDS,
     "needs": {
         "ordinary": ("客服", "an agent"),
         "back-office": ("主管", "the back office"),

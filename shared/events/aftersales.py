@@ -24,6 +24,8 @@ class RejectReason(StrEnum):
     OUTSIDE_WINDOW = "outside_window"
     NOT_AS_AGREED = "not_as_agreed"
     NOT_RETURNED = "not_returned"
+    DELIVERED_AFTER_ALL = "delivered_after_all"
+    """The buyer has the parcel of which its courier said that it comes back."""
     BY_AGENT = "by_agent"
 
 
@@ -44,6 +46,7 @@ class MoneyQuestion(StrEnum):
 
     CAME_BACK_LATE = "came_back_late"
     CASH_COLLECTED = "cash_collected"
+    END_DISPUTED = "end_disputed"
 
 
 class CaseOpened(Event, type="aftersales.case_opened.v1", subject="order_id"):
@@ -86,6 +89,8 @@ class CaseRejected(Event, type="aftersales.case_rejected.v1", subject="order_id"
     case_id: Code
     reason: RejectReason
     detail: Text
+    cod_due: Minor = 0
+    """Cash that is due after all for a parcel that the buyer has."""
 
 
 class ReturnAuthorized(Event, type="aftersales.return_authorized.v1", subject="order_id"):

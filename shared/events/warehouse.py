@@ -290,6 +290,26 @@ class ShipmentReturned(Event, type="warehouse.shipment_returned.v1", subject="or
     """True when nothing more of the order is still to reach the buyer."""
 
 
+class ShipmentEndDisputed(Event, type="warehouse.shipment_end_disputed.v1", subject="order_id"):
+    """The courier of a parcel that reached the buyer says now that it comes back, or the other way about; once for each parcel
+    (W11). What it said first stands; a person asks it where the parcel is."""
+
+    order_id: Code
+    shipment_id: Code
+    courier: Code
+    courier_name: Text
+    tracking_number: Code
+    stands: TrackingStatus
+    """`delivered` or `return_to_sender`."""
+    reported: TrackingStatus
+    """The other one."""
+    reported_at: Time
+    lines: tuple[SkuQuantity, ...]
+    """What is in the parcel."""
+    cod_due: Minor
+    """Cash that the courier was to collect with it."""
+
+
 # --- returns dock, stream order/<order id> -------------------------------------------------------------------
 
 

@@ -98,6 +98,16 @@ class Shop:
         )  # fmt: skip
         await self.bench.hear(event)
 
+    async def disputed(self, *, stands: str = "return_to_sender", cod_due: int = 0, **pieces: int) -> None:
+        """The courier says the other thing of a parcel now, by default of one with everything."""
+        other = {"return_to_sender": "delivered", "delivered": "return_to_sender"}[stands]
+        event = warehouse.ShipmentEndDisputed(
+            order_id=self.order_id, shipment_id="s", courier="sf", courier_name="SF", tracking_number="SF1",
+            stands=warehouse.TrackingStatus(stands), reported=warehouse.TrackingStatus(other),
+            reported_at=self.bench.clock.now(), lines=goods(**(pieces or {"TEA": 2})), cod_due=cod_due,
+        )  # fmt: skip
+        await self.bench.hear(event)
+
     async def cancel_refused(self, paid: int = 10000, **kept_back: int) -> None:
         """A cancel came after the parcel had left, or after one of several had; what had not is kept back."""
         event = orders.CancelRefused(

@@ -182,6 +182,21 @@ async def test_of_one_article_at_two_prices_each_parcel_costs_what_its_courier_w
     assert shop.refunds == [6000]
 
 
+@pytest.mark.requirement("A2")
+async def test_nor_does_it_cost_another_price_while_a_parcel_is_on_its_way_back() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 2, 9000), ("TEA", 1, 3000)), cod=True)
+    await shop.returned(TEA=1, last=False)
+    await shop.delivered(cod_collected=14000)
+    await shop.asks(TEA=1)
+    await shop.came_back(shop.case(2).case_id, TEA=1)
+    assert shop.refunds == [7000]
+    await shop.came_back(shop.case(1).case_id, TEA=1)
+    await shop.asks(TEA=1)
+    await shop.came_back(shop.case(3).case_id, TEA=1)
+    assert shop.refunds == [7000, 7000]
+
+
 @pytest.mark.requirement("A6")
 @pytest.mark.parametrize("cod", [False, True])
 async def test_a_parcel_with_a_case_of_its_own_says_nothing_of_the_one_that_a_late_cancel_awaits(

@@ -107,6 +107,12 @@ def for_buyers() -> dict[str, Event]:
             reason=aftersales.RejectReason.NOT_AS_AGREED,
             detail="not as agreed",
         ),
+        "delivered_after_all": aftersales.CaseRejected(
+            order_id=ORDER,
+            case_id="c-1",
+            reason=aftersales.RejectReason.DELIVERED_AFTER_ALL,
+            detail="the buyer has it",
+        ),
     }
 
 
@@ -121,6 +127,22 @@ def left_although_canceled() -> warehouse.CanceledShipmentLeft:
         lines=(SkuQuantity(sku="TEA", quantity=2), SkuQuantity(sku="CUP", quantity=1)),
         left_at=LATER,
         canceled_at=START,
+    )
+
+
+def end_disputed(first: str = "return_to_sender", then: str = "delivered") -> warehouse.ShipmentEndDisputed:
+    """Its courier contradicts itself."""
+    return warehouse.ShipmentEndDisputed(
+        order_id=ORDER,
+        shipment_id="s-1",
+        courier="sf",
+        courier_name="顺丰速运 SF Express",
+        tracking_number="SF1",
+        stands=warehouse.TrackingStatus(first),
+        reported=warehouse.TrackingStatus(then),
+        reported_at=LATER,
+        lines=(SkuQuantity(sku="TEA", quantity=2), SkuQuantity(sku="CUP", quantity=1)),
+        cod_due=0,
     )
 
 
@@ -139,6 +161,7 @@ def for_staff() -> dict[str, Event]:
         "escalated": escalated(),
         "payment_anomaly": anomaly(),
         "canceled_left": left_although_canceled(),
+        "end_disputed": end_disputed(),
         "approval_requested": approval_requested(),
         "event_parked": parked(),
     }

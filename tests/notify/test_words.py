@@ -11,6 +11,7 @@ from services.notify.texts import Text, Texts
 from services.notify.words import WORDS, in_words
 from services.orders.domain.order import Fulfillment, HoldEntry, Order, OrderStatus
 from services.orders.handlers import service as orders
+from services.warehouse.domain.shipment import ENDS
 from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason, ReturnReason
 from shared.events.base import EVENT_TYPES
 from shared.events.orders import Hold, Overdue, PaymentAnomaly
@@ -24,6 +25,8 @@ CODES: dict[str, set[str]] = {
     "anomaly": set(PaymentAnomaly),
     "reason": {*RejectReason, *ReturnReason, *MoneyQuestion},
     "kind": set(CaseKind),
+    "stands": set(ENDS),
+    "reported": set(ENDS),
     "needs": set(Role),
     "service": {name.split(".")[0] for name in EVENT_TYPES if name.endswith(".event_parked.v1")},
 }

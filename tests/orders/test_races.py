@@ -257,6 +257,28 @@ async def test_a_returned_parcel_ends_the_order_also_when_its_news_are_late(
     assert world.bench.said_of(OrderCanceled)[0].refund.amount == 0
 
 
+@pytest.mark.requirement("O16")
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_parcel_that_the_buyer_has_after_all_leaves_them_the_order_and_what_is_due(
+    world: World, late: bool
+) -> None:
+    await world.bench.outside(submitted(payment_method=PaymentMethod.COD, address_confirmed=True))
+    await world.bench.outside(confirmed(cod_accepted=True))
+    turned_round: list[Event] = [returned(cod_due=10000)]
+    decided: list[Event] = [
+        case_opened(CaseKind.REFUSED_COD),
+        case_rejected(RejectReason.DELIVERED_AFTER_ALL, cod_due=10000),
+        case_closed(CaseKind.REFUSED_COD, 0, ends=False),
+    ]
+    await hear(world, [shipped(), *(decided + turned_round if late else turned_round + decided)])
+    assert (world.order.fulfillment, world.order.due) == (Fulfillment.DELIVERED, 10000)
+    await world.bench.pass_time(timedelta(days=30))
+    assert world.order.status is OrderStatus.COMPLETED
+    assert [e.anomaly for e in world.bench.said_of(PaymentAnomalyFound)] == [
+        PaymentAnomaly.UNDERPAID_AT_CLOSING
+    ]
+
+
 # --- addresses -----------------------------------------------------------------------------------------------------
 
 

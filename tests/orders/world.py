@@ -93,9 +93,10 @@ def delivered(parcel: str = "S-1", *, cod: int = 0, last: bool = True) -> Shipme
     )
 
 
-def returned(parcel: str = "S-1", *, last: bool = True) -> ShipmentReturned:
+def returned(parcel: str = "S-1", *, last: bool = True, cod_due: int = 0) -> ShipmentReturned:
+    detail = "nobody home"
     return ShipmentReturned(
-        order_id=ORDER, shipment_id=parcel, occurred_at=START, detail="nobody home", last=last
+        order_id=ORDER, shipment_id=parcel, occurred_at=START, detail=detail, last=last, cod_due=cod_due
     )
 
 
@@ -127,8 +128,10 @@ def refund(amount: int, case: str = "C-1", *, excess: int = 0) -> RefundRequeste
     )
 
 
-def case_rejected(reason: RejectReason = RejectReason.NOT_RETURNED, case: str = "C-1") -> CaseRejected:
-    return CaseRejected(order_id=ORDER, case_id=case, reason=reason, detail="so it is")
+def case_rejected(
+    reason: RejectReason = RejectReason.NOT_RETURNED, case: str = "C-1", *, cod_due: int = 0
+) -> CaseRejected:
+    return CaseRejected(order_id=ORDER, case_id=case, reason=reason, detail="so it is", cod_due=cod_due)
 
 
 def case_closed(kind: CaseKind, refunded: int, case: str = "C-1", *, ends: bool = True) -> CaseClosed:

@@ -11,6 +11,9 @@ from shared.events.warehouse import (
     DeliveryFailed,
     FulfillmentCanceled,
     ShipmentDelivered,
+    ShipmentEndDisputed,
+    ShipmentReturned,
+    TrackingStatus,
     WarehouseMessageRefused,
 )
 from tests.town import COURIER, COURIERS
@@ -48,6 +51,36 @@ async def test_an_attempt_heard_of_after_the_delivery_is_not_told_as_failed(floo
     await floor.track(number, "delivered")
     await floor.track(number, "delivery_attempted", occurred_at=floor.now - timedelta(hours=3))
     assert floor.bench.said_of(DeliveryFailed) == []
+
+
+@pytest.mark.requirement("W11")
+@pytest.mark.parametrize(
+    ("first", "then"), [("delivered", "return_to_sender"), ("return_to_sender", "delivered")]
+)
+async def test_a_courier_that_contradicts_itself_about_the_end_is_told_of_once_and_its_first_word_stands(
+    floor: Floor, first: str, then: str
+) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    await floor.scan(inbox.HandOverScanned, tracking_number=number)
+    for status in (first, first, then, then, first, then):
+        await floor.track(number, status)
+        await floor.bench.pass_time(timedelta(hours=1))
+    told = floor.bench.said_of(ShipmentEndDisputed)
+    assert [(e.shipment_id, e.stands, e.reported) for e in told] == [(number, first, then)]
+    assert [(line.sku, line.quantity) for line in told[0].lines] == [("TEA", 2)]
+    assert floor.parcel_row(number).tracking_status is TrackingStatus(first)
+    assert len(floor.bench.said_of(ShipmentDelivered)) + len(floor.bench.said_of(ShipmentReturned)) == 1
+
+
+@pytest.mark.requirement("W11")
+async def test_of_a_canceled_parcel_that_left_no_end_is_told_and_none_disputed(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    await floor.cancel()
+    for status in ("in_transit", "return_to_sender", "delivered"):
+        await floor.track(number, status)
+    assert not floor.bench.said_of(ShipmentEndDisputed)
 
 
 @pytest.mark.requirement("W11")

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.events.aftersales import (
+    ApprovalRequested,
     CaseApproved,
     CaseClosed,
     CaseKind,
@@ -56,6 +57,9 @@ CASE = lifecycle(
     (C.AWAITING_APPROVAL, CaseRejected, C.REJECTED),
     (C.WAITING_BUYER, ReturnReceived, C.WAITING_WAREHOUSE),
     (C.WAITING_BUYER, CaseRejected, C.REJECTED),
+    # its courier contradicts itself: a person says who has the goods, or they come
+    ((C.WAITING_BUYER, C.WAITING_WAREHOUSE), ApprovalRequested, C.AWAITING_APPROVAL),
+    (C.AWAITING_APPROVAL, ReturnReceived, C.WAITING_WAREHOUSE),
     # settled without the goods: the courier lost them on the way back
     (C.WAITING_BUYER, CaseClosed, C.CLOSED),
     (C.WAITING_WAREHOUSE, ReturnInspected, C.SETTLED),
@@ -94,12 +98,23 @@ class Case:
     """The late cancel of which these pieces had not come yet when it was settled."""
     brought: tuple[SkuQuantity, ...] = ()
     """What of a settled late cancel the courier brought back."""
+    disputed: tuple[SkuQuantity, ...] = ()
+    """What its courier was to bring back and then said that it delivered."""
+    cod_due: int = 0
+    """Cash that was to be collected with that."""
+    shipment_id: str | None = None
+    """The parcel that the courier brings back, where the case is about one."""
     history: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:
         """True when nothing is left to do."""
         return self.state is CaseState.CLOSED
+
+    @property
+    def left_to_buyer(self) -> bool:
+        """True when a person said that the buyer has what its courier was to bring back."""
+        return self.refund is Refund.DENIED and bool(self.disputed)
 
     @property
     def given_up(self) -> bool:

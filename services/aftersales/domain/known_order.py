@@ -38,6 +38,10 @@ class KnownOrder:
     """False while only the warehouse has told of the order: its topic may be read before the one of orders."""
     returned_early: str | None = None
     """What the courier said when it brought the parcel back before we knew the order."""
+    disputed_early: tuple[SkuQuantity, ...] = ()
+    """What it then said that it had delivered after all."""
+    cod_disputed_early: int = 0
+    """Cash that was to be collected with that."""
     brought_back: bool = False
     """True once the courier said that it brings a parcel back."""
     brought: tuple[SkuQuantity, ...] = ()
@@ -76,6 +80,11 @@ class KnownOrder:
         total = self.total - self.total * (goods - price(lines)) // max(goods, 1) if lines else 0
         return replace(self.unclaim(pieces), lines=lines, total=total)
 
+    def arrived_after_all(self, at: datetime) -> "KnownOrder":
+        """The order when the buyer has a parcel that was thought to come back."""
+        ended = self.delivered_at or (at if self.nothing_arrives else None)
+        return replace(self, part_arrived=True, nothing_arrives=False, delivered_at=ended)
+
     def unclaim(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
         """The order after a case has let go of these pieces: another may ask for them."""
         return replace(self, claimed=as_pieces(by_sku(self.claimed) - by_sku(pieces)))
@@ -93,8 +102,9 @@ class KnownOrder:
         return replace(self, paid=max(self.paid, self.total)).worth(lines)
 
     def _share(self, lines: tuple[SkuQuantity, ...]) -> int:
-        """The share of these pieces in what was paid, dearest first where prices differ."""
-        rest, goods = without(self.lines, by_sku(lines)), price(self.lines)
+        """The share of these pieces in what was paid, dearest first where prices differ; in cash, as couriers collect it."""
+        priced = evened(self.lines) if self.cod else self.lines
+        rest, goods = without(priced, by_sku(lines)), price(priced)
         if not rest:
             return min(self.paid, self.total)
         # a discount is shared by all pieces; fees for delivery go back only with everything

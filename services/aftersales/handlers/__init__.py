@@ -26,6 +26,7 @@ CONSUMES = (
     on(warehouse.ShipmentDelivered, facts.delivered, order),
     on(warehouse.CodCollected, facts.cash, order),
     on(warehouse.ShipmentReturned, facts.returned, order),
+    on(warehouse.ShipmentEndDisputed, facts.end_disputed, order),
     on(warehouse.ReturnReceived, coming_back.received, by_case),
     on(warehouse.ReturnInspected, coming_back.inspected, by_case),
     # from the clock

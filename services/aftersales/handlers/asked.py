@@ -6,6 +6,7 @@ from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import Case, CaseState, may_approve
 from services.aftersales.domain.known_order import KnownOrder, within_window
 from services.aftersales.handlers.cases import ask_for_approval, authorize, open_case, reject, stake_of
+from services.aftersales.handlers.disputes import delivered_after_all, lost_on_its_way
 from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import ReturnAsked
@@ -101,14 +102,22 @@ def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
 
 def approve(command: ApproveCase, desk: AftersalesDesk) -> dict[str, str]:
     """Grant a case that waits for approval (A3)."""
-    case = authorize(_decidable(desk.case(command.case_id), desk), desk, by_rule=False)
-    return {"case_id": case.case_id, "state": case.state}
+    case = _decidable(desk.case(command.case_id), desk)
+    if case.disputed:
+        lost_on_its_way(case, desk)
+    else:
+        authorize(case, desk, by_rule=False)
+    return {"case_id": case.case_id, "state": desk.cases[case.case_id].state}
 
 
 def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
     """Refuse a case that waits for approval (A3)."""
-    case = reject(_decidable(desk.case(command.case_id), desk), RejectReason.BY_AGENT, command.reason, desk)
-    return {"case_id": case.case_id, "state": case.state}
+    case = _decidable(desk.case(command.case_id), desk)
+    if case.disputed:
+        delivered_after_all(case, command.reason, desk)
+    else:
+        reject(case, RejectReason.BY_AGENT, command.reason, desk)
+    return {"case_id": case.case_id, "state": desk.cases[case.case_id].state}
 
 
 def _decidable(case: Case, desk: AftersalesDesk) -> Case:

@@ -38,6 +38,7 @@ def open_case(
     *,
     excess: int = 0,
     rest_of: Case | None = None,
+    shipment_id: str | None = None,
 ) -> Case:
     """Open a case for an order; it waits for approval until somebody or a rule gives it."""
     case = Case(
@@ -53,6 +54,7 @@ def open_case(
         currency=known.currency,
         excess=excess,
         rest_of=rest_of.case_id if rest_of else None,
+        shipment_id=shipment_id,
     )
     case = noted(case, desk.now, desk.actor, f"opened: {reason}")
     whole = kind not in (CaseKind.RETURN, CaseKind.REFUND_ONLY) and lines == known.unclaimed()
@@ -157,9 +159,13 @@ def pay_more(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> Non
 def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) -> Case:
     """Refuse what is asked, say why, and close; the pieces can be asked for again in another case."""
     case = replace(_move(case, CaseRejected), refund=Refund.DENIED)
-    if reason is RejectReason.NOT_RETURNED:
+    if reason in (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL):
         case = replace(case, custody=Custody.NOT_RETURNED)
-    desk.publish(CaseRejected(order_id=case.order_id, case_id=case.case_id, reason=reason, detail=detail))
+    desk.publish(
+        CaseRejected(
+            order_id=case.order_id, case_id=case.case_id, reason=reason, detail=detail, cod_due=case.cod_due
+        )
+    )
     known = desk.orders[case.order_id].unclaim(case.lines)
     # a whole parcel that was given up may still come back: then that is a case again
     whole = known.whole_comes_back and case.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
@@ -176,7 +182,7 @@ def close(case: Case, desk: AftersalesDesk) -> Case:
     known = replace(known, coming=tuple(c for c in known.coming if c != case.case_id))
     desk.orders.put(known)
     if case.kind is CaseKind.LATE_CANCEL:  # what did not come with the first parcel may still be under way
-        ends = not any(one.rest_of == case.case_id for one in desk.cases_of(known))
+        ends = not any(c.rest_of == case.case_id or c.left_to_buyer for c in desk.cases_of(known))
     else:
         ends = known.ended_by_return
     desk.publish(

@@ -1,7 +1,7 @@
 """Goods are at the dock, or are not in time: what of them is paid, and what is awaited further (A2, A6)."""
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import CASE, Case, CaseState, Custody
+from services.aftersales.domain.case import CASE, Case, CaseState, Custody, noted
 from services.aftersales.domain.coming_back import brought_by_courier, brought_of, came_back_as_agreed
 from services.aftersales.handlers.cases import (
     ReturnDue,
@@ -13,7 +13,7 @@ from services.aftersales.handlers.cases import (
     reject,
     settle,
 )
-from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason
+from shared.events.aftersales import ApprovalRequested, CaseKind, MoneyQuestion, RejectReason
 from shared.events.warehouse import (
     Condition,
     ReturnInspected,
@@ -47,14 +47,24 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
             desk.cases.put(looked_at)
             _came_too_late(case, good, desk)
     elif brought_by_courier(case, known, desk.cases_of(known)):
-        _settle_brought_back(replace(looked_at, state=state), good, desk)
+        _brought(looked_at, state, good, desk)
     elif not good:
         reject(looked_at, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
     elif case.kind is CaseKind.LATE_CANCEL:
-        settle(_apart(replace(looked_at, state=state), good, desk), good, desk)
+        settle(apart(replace(looked_at, state=state), good, desk), good, desk)
     else:
         settled = settle(replace(looked_at, state=state), good, desk)
         _still_with_the_buyer(settled, event, desk)
+
+
+def _brought(case: Case, settled: CaseState, good: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
+    """What the courier brings is paid whatever of it is found; but what it may have delivered, a person decides about."""
+    if not case.disputed:
+        settle_brought_back(replace(case, state=settled), good, desk)
+    elif good:
+        settle_brought_back(apart(replace(case, state=settled), good, desk), good, desk)
+    else:
+        ask_who_has_it(case, desk)
 
 
 def _still_with_the_buyer(case: Case, event: ReturnInspected, desk: AftersalesDesk) -> None:
@@ -84,19 +94,19 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
         return
     known = desk.orders[case.order_id]
     if brought_by_courier(case, known, desk.cases_of(known)):
-        _settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), (), desk)
+        settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), (), desk)
     else:
         reject(case, RejectReason.NOT_RETURNED, "the goods did not come back in time", desk)
 
 
-def _settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
+def settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
     """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
     known = desk.orders[case.order_id]
     brought, pieces = case.lines, case.lines
     if case.kind is CaseKind.LATE_CANCEL and known.brought:
         brought = brought_of(case, known, desk.cases_of(known))
         pieces = as_pieces(by_sku(case.lines) & (by_sku(found) | by_sku(brought)))
-        case = replace(_apart(case, pieces, desk), brought=brought)
+        case = replace(apart(case, pieces, desk), brought=brought)
     if not known.cod:
         settle(case, pieces, desk)
         return
@@ -119,7 +129,7 @@ def _ask_about_cash(case: Case, amount: int, desk: AftersalesDesk) -> None:
         ask_for_approval(late, desk, MoneyQuestion.CASH_COLLECTED, case)
 
 
-def _apart(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> Case:
+def apart(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> Case:
     """A late cancel with these of its pieces alone. What did not come with them left in another parcel: it is awaited under a
     case of its own (A1)."""
     rest = as_pieces(by_sku(case.lines) - by_sku(pieces))
@@ -129,5 +139,18 @@ def _apart(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
     amount = known.worth(case.lines) - known.worth(pieces)
     known = replace(known.unclaim(rest), whole_comes_back=False)
     later = open_case(known, case.kind, case.reason, rest, amount, desk, rest_of=case)
-    authorize(later, desk, by_rule=True)
+    if disputed := as_pieces(by_sku(rest) & by_sku(case.disputed)):
+        ask_who_has_it(replace(later, disputed=disputed, cod_due=case.cod_due), desk, case)
+    else:
+        authorize(later, desk, by_rule=True)
     return replace(case, lines=pieces)
+
+
+def ask_who_has_it(case: Case, desk: AftersalesDesk, earlier: Case | None = None) -> None:
+    """Have a person say whether the shop pays for goods of which their courier said both (A3). Should they come before that,
+    they are looked at like any others."""
+    if case.state is not CaseState.AWAITING_APPROVAL:
+        case = replace(case, state=CASE.next(case.state, ApprovalRequested) or case.state)
+        desk.timers.cancel(ReturnDue(case_id=case.case_id))
+    desk.cases.put(noted(case, desk.now, desk.actor, "its courier says now that it was delivered"))
+    ask_for_approval(case, desk, MoneyQuestion.END_DISPUTED, earlier)

@@ -9,6 +9,7 @@ from services.aftersales.handlers.cases import (
     open_case,
     pay_more,
 )
+from services.aftersales.handlers.disputes import ask_who_has
 from shared.events.aftersales import CaseKind
 from shared.events.orders import (
     CancelRefused,
@@ -23,7 +24,9 @@ from shared.events.warehouse import (
     CodCollected,
     FulfillmentCancelRefused,
     ShipmentDelivered,
+    ShipmentEndDisputed,
     ShipmentReturned,
+    TrackingStatus,
 )
 from shared.replacing import replace
 from shared.values import PaymentMethod, SkuQuantity
@@ -46,12 +49,15 @@ def placed(event: OrderPlaced, desk: AftersalesDesk) -> None:
         cod=event.payment_method is PaymentMethod.COD,
         placed=True,
         returned_early=None,
+        disputed_early=(),
+        cod_disputed_early=0,
     )
     if before.delivered_at is not None or before.returned_early is not None:
         known = known.paid_in_full()
     desk.orders.put(known)
     if before.returned_early is not None:
         _brought_back(known, known.brought, before.returned_early, desk)
+        ask_who_has(desk.orders[event.order_id], before.disputed_early, before.cod_disputed_early, desk)
 
 
 def paid(event: PaymentRecorded, desk: AftersalesDesk) -> None:
@@ -142,22 +148,43 @@ def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     desk.orders.put(known)
     why = event.detail or "brought back by the courier"
     if known.placed:
-        _brought_back(known, event.lines, why, desk)
+        _brought_back(known, event.lines, why, desk, event.shipment_id)
     else:
         desk.orders.put(replace(known, returned_early=why))
 
 
+def end_disputed(event: ShipmentEndDisputed, desk: AftersalesDesk) -> None:
+    """The courier delivered, it says now, what it was to bring back. The other way about the buyer is the one who asks."""
+    if event.stands is not TrackingStatus.RETURN_TO_SENDER:
+        return
+    known = _known(event.order_id, desk)
+    if known.placed:
+        ask_who_has(known, event.lines, event.cod_due, desk, event.shipment_id)
+    else:
+        disputed, cod_due = known.disputed_early + event.lines, known.cod_disputed_early + event.cod_due
+        desk.orders.put(replace(known, disputed_early=disputed, cod_disputed_early=cod_due))
+
+
 def _brought_back(
-    known: KnownOrder, contents: tuple[SkuQuantity, ...], why: str, desk: AftersalesDesk
+    known: KnownOrder,
+    contents: tuple[SkuQuantity, ...],
+    why: str,
+    desk: AftersalesDesk,
+    shipment_id: str | None = None,
 ) -> None:
     kind = CaseKind.REFUSED_COD if known.cod else CaseKind.RETURNED_PARCEL
-    _comes_back(known, known.unclaimed(contents), kind, why, desk)
+    _comes_back(known, known.unclaimed(contents), kind, why, desk, shipment_id)
 
 
 def _comes_back(
-    known: KnownOrder, lines: tuple[SkuQuantity, ...], kind: CaseKind, reason: str, desk: AftersalesDesk
+    known: KnownOrder,
+    lines: tuple[SkuQuantity, ...],
+    kind: CaseKind,
+    reason: str,
+    desk: AftersalesDesk,
+    shipment_id: str | None = None,
 ) -> None:
     if known.whole_comes_back or not lines:
         return  # an earlier case has it all
-    case = open_case(known, kind, reason, lines, known.worth(lines), desk)
+    case = open_case(known, kind, reason, lines, known.worth(lines), desk, shipment_id=shipment_id)
     authorize(case, desk, by_rule=True)

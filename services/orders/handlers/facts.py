@@ -17,6 +17,7 @@ from shared.events.aftersales import (
     CaseOpened,
     CaseRejected,
     RefundRequested,
+    RejectReason,
 )
 from shared.events.base import Event
 from shared.events.orders import CancelRefused, Hold
@@ -170,7 +171,12 @@ def case_opened(event: CaseOpened, order: Order, desk: OrdersDesk) -> Order:
 
 def case_rejected(event: CaseRejected, order: Order, desk: OrdersDesk) -> Order:
     """The goods are not back, whatever else came in their place: the buyer has them."""
-    return replace(order, kept_cases=(*order.kept_cases, event.case_id))
+    order = replace(order, kept_cases=(*order.kept_cases, event.case_id))
+    if event.reason is not RejectReason.DELIVERED_AFTER_ALL or order.closed:
+        return order
+    order = replace(order, part_arrived=True, cod_waived=order.cod_waived - event.cod_due)
+    turned_round = order.fulfillment is Fulfillment.RETURNING
+    return _arrived(order, desk.envelope.time, desk) if turned_round else order
 
 
 def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:

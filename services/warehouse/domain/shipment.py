@@ -8,6 +8,7 @@ from shared.events.orders import CancelRequested
 from shared.events.warehouse import (
     CanceledShipmentLeft,
     ShipmentDelivered,
+    ShipmentEndDisputed,
     ShipmentReturned,
     ShipmentShipped,
     TrackingStatus,
@@ -37,6 +38,8 @@ SHIPMENT = lifecycle(
     (P.SHIPPED, ShipmentDelivered, P.DELIVERED),
     (P.SHIPPED, ShipmentReturned, P.RETURNED),
     (P.CANCELED, CanceledShipmentLeft, P.CANCELED),
+    (P.DELIVERED, ShipmentEndDisputed, P.DELIVERED),
+    (P.RETURNED, ShipmentEndDisputed, P.RETURNED),
     overtaken=[
         ((P.SHIPPED, P.DELIVERED, P.RETURNED, P.CANCELED), CancelRequested),
         ((P.DELIVERED, P.RETURNED, P.CANCELED), ShipmentDelivered),
@@ -104,6 +107,14 @@ WITH_COURIER = frozenset(
 """Reports that prove that the courier has, or had, the parcel. An exception may also be one of paper."""
 
 KEPT_REPORTS = 40
+
+ENDS = frozenset({TrackingStatus.DELIVERED, TrackingStatus.RETURN_TO_SENDER})
+
+
+def disputes(parcel: Shipment, status: TrackingStatus) -> bool:
+    """True when a courier tells of the other end than the one that stands, for the first time."""
+    told = any(mark.startswith(f"{status.value}@") for mark in parcel.reports)
+    return {parcel.tracking_status, status} == ENDS and not told
 
 
 def report(parcel: Shipment, status: TrackingStatus, occurred_at: datetime) -> Shipment | None:

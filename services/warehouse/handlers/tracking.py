@@ -3,13 +3,21 @@
 from datetime import datetime, timedelta
 
 from services.warehouse.desk import Wants, WarehouseDesk, parcel
-from services.warehouse.domain.shipment import WITH_COURIER, Shipment, ShipmentState, report
+from services.warehouse.domain.shipment import (
+    SHIPMENT,
+    WITH_COURIER,
+    Shipment,
+    ShipmentState,
+    disputes,
+    report,
+)
 from services.warehouse.handlers.leaving import bring_back, deliver, leave, left_although_canceled
 from services.warehouse.tables import EarlyReport
 from shared.events.inbox import TrackingReported
 from shared.events.warehouse import (
     CodCollected,
     DeliveryFailed,
+    ShipmentEndDisputed,
     TrackingStatus,
     TrackingUpdated,
     WarehouseMessageRefused,
@@ -140,6 +148,8 @@ def _apply(
         after = deliver(after, at, cash, desk)
     elif newly and status is TrackingStatus.RETURN_TO_SENDER:
         after = bring_back(after, at, detail, desk)
+    elif disputes(shipment, status):
+        _dispute(after, status, at, desk)
     elif status is after.tracking_status is TrackingStatus.DELIVERY_ATTEMPTED and at == after.last_report:
         desk.publish(
             DeliveryFailed(
@@ -147,6 +157,25 @@ def _apply(
             )
         )
     return after
+
+
+def _dispute(shipment: Shipment, status: TrackingStatus, at: datetime, desk: WarehouseDesk) -> None:
+    """The courier contradicts itself about where a parcel ended: what it said first stands, and people are told."""
+    assert SHIPMENT.next(shipment.state, ShipmentEndDisputed)
+    desk.publish(
+        ShipmentEndDisputed(
+            order_id=shipment.order_id,
+            shipment_id=shipment.shipment_id,
+            courier=shipment.courier,
+            courier_name=desk.couriers.name(shipment.courier),
+            tracking_number=shipment.tracking_number,
+            stands=shipment.tracking_status,
+            reported=status,
+            reported_at=at,
+            lines=shipment.lines,
+            cod_due=shipment.cod_due,
+        )
+    )
 
 
 def _collected(shipment: Shipment, cash: int, at: datetime, desk: WarehouseDesk) -> Shipment:

@@ -1,0 +1,123 @@
+"""All services together, when a courier says of a parcel both that it comes back and that it was delivered (W11, A1)."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.aftersales.handlers.asked import ApproveCase, RejectCase
+from shared.events import inbox
+from shared.events.aftersales import CaseOpened, RefundRequested, ReturnReason
+from shared.events.orders import OrderCompleted
+from shared.values import PaymentMethod, SkuQuantity
+from tests.builders import SOURCE, cancel, receipt
+from tests.harness import SUPERVISOR
+from tests.town import Town
+
+LONG = timedelta(days=60)
+
+
+@pytest.fixture
+async def town() -> Town:
+    town = Town()
+    await town.stock()
+    return town
+
+
+async def both(town: Town, *, cod: bool = False, canceled: bool = False, cash: int = 0) -> str:
+    """An order whose parcel was said to come back, and then to be delivered."""
+    order = await town.release(**({"payment_method": PaymentMethod.COD} if cod else {}))
+    number = await town.ship(order)
+    if canceled:
+        await town.outside(cancel())
+    await town.track(number, "return_to_sender")
+    await town.track(number, "delivered", cod_collected=cash)
+    return order
+
+
+async def decide(town: Town, *, paid: bool) -> None:
+    case_id = town.said(CaseOpened)[0].case_id
+    command = ApproveCase(case_id=case_id) if paid else RejectCase(case_id=case_id, reason="they have it")
+    outcome = await town.ask("aftersales", command, actor=SUPERVISOR)
+    assert outcome.refusal is None, outcome.refusal
+
+
+def refunds(town: Town) -> list[int]:
+    return [e.amount.amount for e in town.said(RefundRequested)]
+
+
+@pytest.mark.requirement("A3")
+@pytest.mark.parametrize("canceled", [False, True])
+async def test_nothing_is_paid_and_nothing_ends_before_a_person_has_decided(
+    town: Town, canceled: bool
+) -> None:
+    order = await both(town, canceled=canceled)
+    await town.pass_time(LONG)
+    assert refunds(town) == []
+    assert town.row("orders", "orders", order).status == "approved"
+    told = town.letters("staff")
+    assert (told.count("end_disputed"), told.count("approval_requested")) == (1, 1)
+
+
+@pytest.mark.requirement("A6")
+@pytest.mark.parametrize("canceled", [False, True])
+async def test_a_buyer_who_has_not_got_it_gets_the_money_and_the_order_ends(
+    town: Town, canceled: bool
+) -> None:
+    order = await both(town, canceled=canceled)
+    await decide(town, paid=True)
+    assert refunds(town) == [10000]
+    after = town.row("orders", "orders", order)
+    assert (after.status, after.payment_status) == ("canceled", "refunded")
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("O16")
+@pytest.mark.parametrize("canceled", [False, True])
+async def test_the_order_of_a_buyer_who_has_it_completes_like_any_other(town: Town, canceled: bool) -> None:
+    order = await both(town, canceled=canceled)
+    await decide(town, paid=False)
+    assert town.row("orders", "orders", order).fulfillment == "delivered"
+    assert "delivered_after_all" in town.letters()
+    assert "case_rejected" not in town.letters()
+    await town.pass_time(LONG)
+    assert town.row("orders", "orders", order).status == "completed"
+    assert len(town.said(OrderCompleted)) == 1
+    assert refunds(town) == []
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("O16")
+async def test_a_buyer_who_has_it_may_say_so(town: Town) -> None:
+    await both(town)
+    await decide(town, paid=False)
+    confirmed = await town.outside(receipt())
+    assert confirmed.answer == {"status": "completed"}
+
+
+@pytest.mark.requirement("O3")
+@pytest.mark.parametrize("cash", [0, 10000])
+async def test_the_cash_of_a_parcel_that_the_buyer_has_is_due(town: Town, cash: int) -> None:
+    order = await both(town, cod=True, cash=cash)
+    await decide(town, paid=False)
+    await town.pass_time(LONG)
+    after = town.row("orders", "orders", order)
+    assert (after.due, after.cod_collected, after.status) == (10000, cash, "completed")
+    assert "payment_anomaly" in town.letters("staff")
+    assert refunds(town) == []
+
+
+@pytest.mark.requirement("W8")
+async def test_a_delivered_parcel_that_comes_back_is_taken_in_under_a_return(town: Town) -> None:
+    order = await town.release()
+    number = await town.ship(order)
+    await town.track(number, "delivered")
+    await town.track(number, "return_to_sender")
+    assert town.letters("staff").count("end_disputed") == 1
+    goods = (SkuQuantity(sku="TEA", quantity=2),)
+    asked = inbox.ReturnAsked(source=SOURCE, external_number="T-1", reason=ReturnReason.OTHER, lines=goods)
+    case_id = (await town.outside(asked)).answer["case_id"]
+    found = [{"sku": "TEA", "quantity": 2, "condition": "as_new"}]
+    assert (await town.scan(inbox.ReturnReceivedScanned, case_id=case_id)).refusal is None
+    assert (await town.scan(inbox.ReturnInspectedScanned, case_id=case_id, lines=found)).refusal is None
+    assert refunds(town) == [10000]
+    assert town.row("orders", "orders", order).status == "approved"
