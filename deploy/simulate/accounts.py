@@ -82,16 +82,15 @@ class Account:
         lost, back = self.never_had(), self.gave_back()
         cash = sum(one["cod_collected"] for one in self.said["shipment_delivered"])
         cash += sum(one["amount"] for one in self.said["cod_collected"])
-        due = self.total - sum(
-            one["cod_due"] for one in self.turned_round() + self.said["fulfillment_cancel_refused"]
-        )
-        due = 0 if lost == by_sku(self.lines) else due
-        worth = _worth(_without(self.lines, lost), due, back) if due else 0
+        due, worth = self.in_cash(lost, back)
+        as_told = not self.asked_who_has
+        most = self.in_cash(self.never_had(as_told=as_told), back, as_told=as_told)[1]
         refunded, given = self.refunds()
-        if refunded > min(worth, cash) + ROUNDED:
+        if refunded > min(max(worth, most), cash) + ROUNDED:
             yield f"{cash} in cash; {dict(back)} came back: {worth} is owed, {refunded} refunded, {given} given"
         asked = {one["reason"] for one in self.said["approval_requested"]}
-        looked_into = cash != due and (
+        paid_before = bool(self.story.after_all) and not self.asked_who_has
+        looked_into = (cash != due or paid_before) and (
             self.said["payment_anomaly_found"] or MoneyQuestion.CASH_COLLECTED in asked
         )
         if cash - refunded - given > due - worth + ROUNDED and not looked_into:
@@ -99,6 +98,12 @@ class Account:
                 f"{cash} in cash, {due} due; {dict(lost)} never reached the buyer, {dict(back)} came back: "
                 f"{worth} is owed, {refunded} refunded, and {given} given"
             )
+
+    def in_cash(self, lost: Counter[str], back: Counter[str], *, as_told: bool = False) -> tuple[int, int]:
+        """What couriers were to collect, and what of it is owed for what came back."""
+        waived = self.turned_round(as_told=as_told) + self.said["fulfillment_cancel_refused"]
+        due = 0 if lost == by_sku(self.lines) else self.total - sum(one["cod_due"] for one in waived)
+        return due, _worth(_without(self.lines, lost), due, back) if due else 0
 
     def never_had(self, *, as_told: bool = False) -> Counter[str]:
         """What did not reach the buyer: it turned round, as its courier told it or in truth, was kept back, or nothing left at

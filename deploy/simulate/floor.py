@@ -15,6 +15,7 @@ from services.warehouse.handlers.taking_back import TakeBack
 from shared.events import inbox
 from shared.events.aftersales import CaseKind
 from shared.events.warehouse import Condition
+from shared.goods import by_sku
 
 
 class Floor:
@@ -143,6 +144,8 @@ class Floor:
         expected = Counter({line["sku"]: line["quantity"] for line in data["lines"]})
         by_courier = expected & self._with_couriers(data)
         by_buyer = (expected - by_courier) & self._with_buyer(data)
+        if late_cancel:
+            by_buyer = Counter({sku: n for sku, n in by_buyer.items() if sku not in self._may_come()})
         if by_courier and dice.random() < 0.5:  # in different boxes
             by_buyer = Counter()
         if dice.random() < 0.3:
@@ -174,11 +177,23 @@ class Floor:
             return Counter() if case.shipment_id in self.story.after_all else self.story.turned
         earlier = self.story.edges.row("warehouse", "dock", data["rest_of"]) if data["rest_of"] else None
         first_to_come = earlier is not None and earlier.state is DockState.EXPECTED
-        return (
-            Counter()
-            if data["kind"] == CaseKind.RETURN or first_to_come
-            else self.story.turned - self.awaited
-        )
+        if data["kind"] == CaseKind.RETURN or first_to_come:
+            return Counter()
+        return self.story.turned - self.awaited - self._paid_before(data["rest_of"])
+
+    def _paid_before(self, case_id: str | None) -> Counter[str]:
+        """What couriers bring late of the cancels before this one: it comes under their numbers."""
+        if case_id is None:
+            return Counter()
+        case = self.story.edges.row("aftersales", "cases", case_id)
+        return by_sku(case.brought) + self._paid_before(case.rest_of)
+
+    def _may_come(self) -> set[str]:
+        """Articles that couriers may bring too: of a piece of these nobody at the dock could tell whose it is."""
+        work = self.story.edges.row("warehouse", "fulfillments", self.story.order_id)
+        parcels = [self.story.edges.row("warehouse", "shipments", parcel) for parcel in work.shipments]
+        under_way = {line.sku for one in parcels if one.state == "shipped" for line in one.lines}
+        return under_way | set(self.story.turned)
 
     def _with_buyer(self, data: Any) -> Counter[str]:
         """What the buyer may send: under the number that they were told last."""

@@ -212,3 +212,50 @@ async def test_a_parcel_with_a_case_of_its_own_says_nothing_of_the_one_that_a_la
     assert shop.case(2).kind is CaseKind.LATE_CANCEL
     assert shop.refunds == ([] if cod else [5000]), "the buyer keeps the other parcel"
     assert [e.case_id for e in shop.bench.said_of(CaseRejected)] == [shop.case(2).case_id]
+
+
+@pytest.mark.requirement("A1")
+@pytest.mark.parametrize("cod", [False, True])
+async def test_what_a_buyer_asks_to_send_back_but_never_had_is_awaited_of_the_courier(cod: bool) -> None:
+    """One of three pieces was delivered; the buyer asks to send back two, and the parcel with the others turns round."""
+    shop = Shop()
+    await shop.placed(lines(("TEA", 3, 5000)), cod=cod)
+    await shop.delivered(cod_collected=5000 if cod else 0, last=False)
+    await shop.completed()
+    await shop.asks(TEA=2)
+    await shop.returned(TEA=2)
+    await shop.came_in_part(1, 1)
+    await shop.bench.pass_time(30 * DAY)
+    assert sum(shop.refunds) == (5000 if cod else 15000)
+    kinds = [e.kind for e in shop.bench.said_of(CaseClosed)]
+    assert kinds.count(CaseKind.REFUSED_COD if cod else CaseKind.RETURNED_PARCEL) == 2
+    assert (await shop.asks(TEA=1)).refusal is not None
+    assert shop.parked == []
+
+
+@pytest.mark.requirement("A1")
+async def test_the_same_when_what_the_buyer_sent_is_not_as_agreed() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 3, 5000)))
+    await shop.delivered(last=False)
+    await shop.completed()
+    await shop.asks(TEA=2)
+    await shop.returned(TEA=2)
+    await shop.came_back(shop.case(1).case_id, Condition.DAMAGED, TEA=1)
+    await shop.bench.pass_time(30 * DAY)
+    assert sum(shop.refunds) == 10000
+    assert (await shop.asks(TEA=1)).refusal is None, "the buyer may ask again for the one that they had"
+
+
+@pytest.mark.requirement("A1")
+async def test_a_late_cancel_does_not_end_an_order_of_which_a_courier_still_brings_a_parcel_back() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.returned(TEA=1, last=False)
+    await shop.cancel_refused()
+    await shop.delivered()
+    await shop.came_back(shop.case(2).case_id, TEA=1)
+    await shop.came_back(shop.case(1).case_id, TEA=1)
+    closed = [(e.kind, e.order_ends) for e in shop.bench.said_of(CaseClosed)]
+    assert closed == [(CaseKind.LATE_CANCEL, False), (CaseKind.RETURNED_PARCEL, True)]
+    assert sum(shop.refunds) == 10000

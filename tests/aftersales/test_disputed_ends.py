@@ -204,3 +204,16 @@ async def test_the_cash_of_a_parcel_that_the_buyer_has_is_due_after_all() -> Non
     await shop.disputed(cod_due=10000)
     await decides(shop, paid=False)
     assert [e.cod_due for e in shop.bench.said_of(CaseRejected)] == [10000]
+
+
+@pytest.mark.requirement("A3")
+async def test_whoever_says_that_it_is_lost_may_also_say_what_becomes_of_the_cash() -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.returned(TEA=1, last=False)
+    await shop.delivered(cod_collected=10000)
+    await shop.disputed(TEA=1, cod_due=5000)
+    await decides(shop, paid=True)
+    assert shop.bench.said_of(ApprovalRequested)[-1].reason == MoneyQuestion.CASH_COLLECTED
+    await decides(shop, paid=True, case=2)
+    assert shop.refunds == [5000]

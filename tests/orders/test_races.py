@@ -279,6 +279,20 @@ async def test_a_parcel_that_the_buyer_has_after_all_leaves_them_the_order_and_w
     ]
 
 
+@pytest.mark.requirement("O3")
+async def test_cash_that_is_due_after_all_is_looked_into_when_the_other_parcel_was_delivered_before() -> None:
+    world = World(in_two=True)
+    await world.bench.outside(submitted(payment_method=PaymentMethod.COD, address_confirmed=True))
+    await world.bench.outside(confirmed(cod_accepted=True))
+    await hear(world, [shipped(last=False), shipped("S-2"), returned("S-1", last=False, cod_due=4000)])
+    await hear(world, [case_opened(CaseKind.REFUSED_COD), delivered("S-2", cod=6000)])
+    assert not world.bench.said_of(PaymentAnomalyFound)
+    await hear(world, [case_rejected(RejectReason.DELIVERED_AFTER_ALL, cod_due=4000)])
+    assert [(e.amount.amount, e.expected.amount) for e in world.bench.said_of(PaymentAnomalyFound)] == [
+        (6000, 10000)
+    ]
+
+
 # --- addresses -----------------------------------------------------------------------------------------------------
 
 

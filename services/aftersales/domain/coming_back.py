@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from services.aftersales.domain.case import Case
+from services.aftersales.domain.case import Case, Refund
 from services.aftersales.domain.known_order import KnownOrder
 from shared.events.aftersales import CaseKind, ReturnReason
 from shared.events.warehouse import Condition, InspectedLine
@@ -43,11 +43,30 @@ BY_COURIER = (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
 """Cases of parcels that turned round on their way."""
 
 
+def uncovered(known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
+    """What the courier brings back, and what no case awaits or got: another one had claimed it, and has let go of it."""
+    had = by_sku(line for case in cases for line in (case.lines if case.kind in BY_COURIER else case.brought))
+    left = as_pieces(by_sku(known.brought) - had)
+    return known.unclaimed(left) if left else ()
+
+
 def brought_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
     """What of a late cancel the courier brings back: not the parcels that other cases have."""
     others = [one.lines if one.kind in BY_COURIER else one.brought for one in cases]
     own = by_sku(line for lines in others for line in lines)
     return as_pieces(by_sku(case.lines) & (by_sku(known.brought) - own))
+
+
+def order_ends(case: Case, known: KnownOrder, cases: list[Case]) -> bool:
+    """True when nothing of the order is with its buyer any more, or on its way anywhere, once this case is closed."""
+    if known.coming or any(one.left_to_buyer for one in cases):
+        return False
+    if case.kind is CaseKind.LATE_CANCEL:  # what did not come with the first parcel may still be under way
+        return not any(one.rest_of == case.case_id for one in cases)
+    late = [one for one in cases if one.kind is CaseKind.LATE_CANCEL]
+    all_came = bool(late) and all(one.over and one.refund is not Refund.DENIED for one in late)
+    # events older than their contents said no more than that the courier brings something back
+    return all_came or known.nothing_arrives or not known.brought
 
 
 def brought_by_courier(case: Case, known: KnownOrder, cases: list[Case]) -> bool:

@@ -68,11 +68,6 @@ class KnownOrder:
             left = {sku: min(n, left[sku]) for sku, n in by_sku(pieces).items() if sku in left}
         return as_pieces(left)
 
-    @property
-    def ended_by_return(self) -> bool:
-        """True when every parcel of the order is back; also where events older than their contents said so."""
-        return not self.coming and (self.nothing_arrives or not self.brought)
-
     def without(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
         """The order as if these pieces had not been bought: what they would have cost was not collected either."""
         priced = evened(self.lines)  # as couriers were told to collect it

@@ -2,7 +2,7 @@
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import CASE, Case, CaseState, Custody, Refund, needed, noted
-from services.aftersales.domain.coming_back import BY_COURIER
+from services.aftersales.domain.coming_back import BY_COURIER, order_ends, uncovered
 from services.aftersales.domain.known_order import KnownOrder, at_stake
 from shared.events.aftersales import (
     ApprovalRequested,
@@ -39,6 +39,7 @@ def open_case(
     excess: int = 0,
     rest_of: Case | None = None,
     shipment_id: str | None = None,
+    opened_by: str = "",
 ) -> Case:
     """Open a case for an order; it waits for approval until somebody or a rule gives it."""
     case = Case(
@@ -47,7 +48,7 @@ def open_case(
         kind=kind,
         state=CaseState.AWAITING_APPROVAL,
         opened_at=desk.now,
-        opened_by=str(desk.actor),
+        opened_by=opened_by or str(desk.actor),
         reason=reason,
         lines=lines,
         amount=amount,
@@ -166,11 +167,51 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
             order_id=case.order_id, case_id=case.case_id, reason=reason, detail=detail, cod_due=case.cod_due
         )
     )
-    known = desk.orders[case.order_id].unclaim(case.lines)
+    known = desk.orders[case.order_id]
     # a whole parcel that was given up may still come back: then that is a case again
     whole = known.whole_comes_back and case.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
     desk.orders.put(replace(known, whole_comes_back=whole))
-    return close(noted(case, desk.now, desk.actor, f"rejected: {reason}"), desk)
+    case = noted(case, desk.now, desk.actor, f"rejected: {reason}")
+    desk.cases.put(case)
+    let_go(case, case.lines, desk)
+    return close(case, desk)
+
+
+def let_go(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
+    """Another case may ask for these. Of what a buyer asked to send back, some may be in a parcel that never reached them: that
+    is awaited now as if they had not asked (A1)."""
+    known = desk.orders[case.order_id].unclaim(pieces)
+    desk.orders.put(known)
+    if coming := uncovered(known, desk.cases_of(known)):
+        await_parcel(replace(known, whole_comes_back=False), coming, "brought back by the courier", desk)
+
+
+def await_parcel(
+    known: KnownOrder,
+    contents: tuple[SkuQuantity, ...],
+    why: str,
+    desk: AftersalesDesk,
+    shipment_id: str | None = None,
+) -> None:
+    """A courier brings these back: refused or not deliverable (A1)."""
+    kind = CaseKind.REFUSED_COD if known.cod else CaseKind.RETURNED_PARCEL
+    lines = known.unclaimed(contents)
+    await_goods(known, lines, kind, why, desk, shipment_id)
+
+
+def await_goods(
+    known: KnownOrder,
+    lines: tuple[SkuQuantity, ...],
+    kind: CaseKind,
+    reason: str,
+    desk: AftersalesDesk,
+    shipment_id: str | None = None,
+) -> None:
+    """Goods come back that nobody asked to send back."""
+    if known.whole_comes_back or not lines:
+        return  # an earlier case has it all
+    case = open_case(known, kind, reason, lines, known.worth(lines), desk, shipment_id=shipment_id)
+    authorize(case, desk, by_rule=True)
 
 
 def close(case: Case, desk: AftersalesDesk) -> Case:
@@ -181,17 +222,13 @@ def close(case: Case, desk: AftersalesDesk) -> Case:
     known = desk.orders[case.order_id]
     known = replace(known, coming=tuple(c for c in known.coming if c != case.case_id))
     desk.orders.put(known)
-    if case.kind is CaseKind.LATE_CANCEL:  # what did not come with the first parcel may still be under way
-        ends = not any(c.rest_of == case.case_id or c.left_to_buyer for c in desk.cases_of(known))
-    else:
-        ends = known.ended_by_return
     desk.publish(
         CaseClosed(
             order_id=case.order_id,
             case_id=case.case_id,
             kind=case.kind,
             refunded=Money(amount=case.refunded, currency=case.currency),
-            order_ends=ends,
+            order_ends=order_ends(case, known, desk.cases_of(known)),
         )
     )
     return case

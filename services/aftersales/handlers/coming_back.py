@@ -8,6 +8,7 @@ from services.aftersales.handlers.cases import (
     ask_for_approval,
     authorize,
     close,
+    let_go,
     open_case,
     pay_more,
     reject,
@@ -70,8 +71,7 @@ def _brought(case: Case, settled: CaseState, good: tuple[SkuQuantity, ...], desk
 def _still_with_the_buyer(case: Case, event: ReturnInspected, desk: AftersalesDesk) -> None:
     """What of a return was not in the parcel can be asked for again (A2)."""
     missing = by_sku(line for line in event.lines if line.condition is Condition.MISSING)
-    known = desk.orders[case.order_id]
-    desk.orders.put(known.unclaim(as_pieces(by_sku(case.lines) & missing)))
+    let_go(case, as_pieces(by_sku(case.lines) & missing), desk)
 
 
 def _came_too_late(case: Case, good: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
@@ -125,7 +125,8 @@ def _ask_about_cash(case: Case, amount: int, desk: AftersalesDesk) -> None:
     known = desk.orders[case.order_id]
     if rest := known.refundable(amount):
         reason = f"cash was collected for a parcel that came back, see {case.case_id}"
-        late = open_case(known, CaseKind.REFUND_ONLY, reason, (), rest, desk)
+        # a question of the system's own, also where a person's decision led to it: whoever decided may answer it
+        late = open_case(known, CaseKind.REFUND_ONLY, reason, (), rest, desk, opened_by=case.opened_by)
         ask_for_approval(late, desk, MoneyQuestion.CASH_COLLECTED, case)
 
 
@@ -138,7 +139,9 @@ def apart(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> 
     known = desk.orders[case.order_id]
     amount = known.worth(case.lines) - known.worth(pieces)
     known = replace(known.unclaim(rest), whole_comes_back=False)
-    later = open_case(known, case.kind, case.reason, rest, amount, desk, rest_of=case)
+    later = open_case(
+        known, case.kind, case.reason, rest, amount, desk, rest_of=case, opened_by=case.opened_by
+    )
     if disputed := as_pieces(by_sku(rest) & by_sku(case.disputed)):
         ask_who_has_it(replace(later, disputed=disputed, cod_due=case.cod_due), desk, case)
     else:

@@ -6,6 +6,8 @@ from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.known_order import KnownOrder, unplaced
 from services.aftersales.handlers.cases import (
     authorize,
+    await_goods,
+    await_parcel,
     open_case,
     pay_more,
 )
@@ -56,7 +58,7 @@ def placed(event: OrderPlaced, desk: AftersalesDesk) -> None:
         known = known.paid_in_full()
     desk.orders.put(known)
     if before.returned_early is not None:
-        _brought_back(known, known.brought, before.returned_early, desk)
+        await_parcel(known, known.brought, before.returned_early, desk)
         ask_who_has(desk.orders[event.order_id], before.disputed_early, before.cod_disputed_early, desk)
 
 
@@ -112,7 +114,7 @@ def late_cancel(event: CancelRefused, desk: AftersalesDesk) -> None:
     if kept := known.unclaimed(event.kept_back) if event.kept_back else ():
         _keep_back(known, kept, desk)
         known = desk.orders[event.order_id]
-    _comes_back(known, known.unclaimed(), CaseKind.LATE_CANCEL, "canceled after shipping", desk)
+    await_goods(known, known.unclaimed(), CaseKind.LATE_CANCEL, "canceled after shipping", desk)
 
 
 def _keep_back(known: KnownOrder, kept: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
@@ -148,7 +150,7 @@ def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     desk.orders.put(known)
     why = event.detail or "brought back by the courier"
     if known.placed:
-        _brought_back(known, event.lines, why, desk, event.shipment_id)
+        await_parcel(known, event.lines, why, desk, event.shipment_id)
     else:
         desk.orders.put(replace(known, returned_early=why))
 
@@ -163,28 +165,3 @@ def end_disputed(event: ShipmentEndDisputed, desk: AftersalesDesk) -> None:
     else:
         disputed, cod_due = known.disputed_early + event.lines, known.cod_disputed_early + event.cod_due
         desk.orders.put(replace(known, disputed_early=disputed, cod_disputed_early=cod_due))
-
-
-def _brought_back(
-    known: KnownOrder,
-    contents: tuple[SkuQuantity, ...],
-    why: str,
-    desk: AftersalesDesk,
-    shipment_id: str | None = None,
-) -> None:
-    kind = CaseKind.REFUSED_COD if known.cod else CaseKind.RETURNED_PARCEL
-    _comes_back(known, known.unclaimed(contents), kind, why, desk, shipment_id)
-
-
-def _comes_back(
-    known: KnownOrder,
-    lines: tuple[SkuQuantity, ...],
-    kind: CaseKind,
-    reason: str,
-    desk: AftersalesDesk,
-    shipment_id: str | None = None,
-) -> None:
-    if known.whole_comes_back or not lines:
-        return  # an earlier case has it all
-    case = open_case(known, kind, reason, lines, known.worth(lines), desk, shipment_id=shipment_id)
-    authorize(case, desk, by_rule=True)

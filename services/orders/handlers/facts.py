@@ -175,8 +175,9 @@ def case_rejected(event: CaseRejected, order: Order, desk: OrdersDesk) -> Order:
     if event.reason is not RejectReason.DELIVERED_AFTER_ALL or order.closed:
         return order
     order = replace(order, part_arrived=True, cod_waived=order.cod_waived - event.cod_due)
-    turned_round = order.fulfillment is Fulfillment.RETURNING
-    return _arrived(order, desk.envelope.time, desk) if turned_round else order
+    if order.fulfillment is Fulfillment.RETURNING:
+        return _arrived(order, desk.envelope.time, desk)
+    return cash.judge(order, desk) if order.delivered_at is not None else order
 
 
 def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
