@@ -89,8 +89,7 @@ class Account:
         if refunded > min(max(worth, most), cash) + ROUNDED:
             yield f"{cash} in cash; {dict(back)} came back: {worth} is owed, {refunded} refunded, {given} given"
         asked = {one["reason"] for one in self.said["approval_requested"]}
-        paid_before = bool(self.story.after_all) and not self.asked_who_has
-        looked_into = (cash != due or paid_before) and (
+        looked_into = (cash != due or self.story.after_all) and (
             self.said["payment_anomaly_found"] or MoneyQuestion.CASH_COLLECTED in asked
         )
         if cash - refunded - given > due - worth + ROUNDED and not looked_into:

@@ -12,6 +12,7 @@ from services.orders.handlers.release import BY_HAND, LiftHold, PlaceHold
 from shared.events import inbox
 from shared.events.aftersales import MoneyQuestion
 from shared.events.orders import Hold, Overdue
+from shared.goods import by_sku
 from shared.runtime.messages import Command
 
 
@@ -111,7 +112,9 @@ class Agents:
                 if case is not None and case.state == "awaiting_approval":
                     grant = ApproveCase(case_id=case_id)
                     refuse = RejectCase(case_id=case_id, reason="not agreed")
-                    agreed = not self.story.after_all if case.disputed else dice.random() < 0.85
+                    still_out = by_sku(case.disputed) & self.story.turned
+                    lost = still_out and not self.story.after_all
+                    agreed = lost if case.disputed else dice.random() < 0.85
                     self.story.ask("aftersales", grant if agreed else refuse, who)
 
             return decided

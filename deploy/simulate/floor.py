@@ -158,17 +158,25 @@ class Floor:
         if not late_cancel:
             self.awaited -= by_courier
         sent = self._as_sent(by_buyer)
-        self.story.sent_back[data["case_id"]] = sent
         for (sku, condition), n in sent.items():
             self.story.has[sku] -= n if condition is not Condition.WRONG_ITEM else 0
         self.story.has = +self.story.has
-        missing = expected - by_courier - by_buyer
+        number = self._number(data) if not by_courier else data["case_id"]
+        back = self.story.edges.row("warehouse", "dock", number)
+        missing = (expected if back is None else by_sku(back.lines)) - by_courier - by_buyer
         found = sent + self._as_sent(by_courier, exchanged=0)
         found += Counter({(sku, Condition.MISSING): n for sku, n in missing.items()})
         lines = [
             inbox.DockLine(sku=sku, quantity=n, condition=condition) for (sku, condition), n in found.items()
         ]
-        self._unpack(data["case_id"], lines)
+        self.story.sent_back[number] = self.story.sent_back.get(number, Counter()) + sent
+        self._unpack(number, lines)
+
+    def _number(self, data: Any) -> str:
+        """What the buyer writes on the box: at times what they were told first, where nothing has come under that."""
+        earlier = self.story.edges.row("warehouse", "dock", data["rest_of"]) if data["rest_of"] else None
+        first = earlier is not None and earlier.state is DockState.EXPECTED
+        return str(data["rest_of"] if first and self.story.dice.random() < 0.3 else data["case_id"])
 
     def _with_couriers(self, data: Any) -> Counter[str]:
         """What they may bring for a case: what is awaited under another belongs to that."""

@@ -63,7 +63,7 @@ def plan_for(event: Event) -> Plan | None:
         case aftersales.ReturnAuthorized(rest_of=str()):
             return Plan("rest_awaited", "buyer")
         case aftersales.CaseRejected(reason=RejectReason.DELIVERED_AFTER_ALL):
-            return Plan("delivered_after_all", "buyer")  # they asked for nothing
+            return Plan("delivered_after_all", "buyer")  # it is no request of theirs that is refused
         case warehouse.ShipmentShipped(delivery_method=DeliveryMethod.SELF_PICKUP):
             return None  # the buyer takes it over the counter at this moment
     return PLANS.get(type(event))

@@ -6,13 +6,16 @@ from services.aftersales.handlers.asked import ApproveCase, RejectCase
 from shared.events.aftersales import (
     ApprovalRequested,
     CaseClosed,
+    CaseKind,
     CaseRejected,
     MoneyQuestion,
     RejectReason,
     ReturnAuthorized,
+    ReturnReason,
 )
-from shared.events.warehouse import Condition
+from shared.events.warehouse import Condition, InspectedLine, ReturnInspected
 from tests.aftersales.desk import DAY, Shop
+from tests.builders import lines
 from tests.harness import AGENT, SUPERVISOR
 
 WAYS = [["returned", "disputed"], ["cancel_refused", "returned", "disputed"]]
@@ -140,6 +143,7 @@ async def test_of_two_parcels_of_a_late_cancel_only_the_disputed_one_waits_for_a
     assert shop.refunds == ([5000] if paid else [])
     await shop.returned(TEA=1)
     await shop.came_back(shop.case(2).case_id, TEA=1)
+    await shop.bench.pass_time(60 * DAY)
     assert shop.refunds == ([5000, 5000] if paid else [5000])
     assert shop.bench.said_of(CaseClosed)[-1].case_id == shop.case(2).case_id
     assert shop.parked == []
@@ -217,3 +221,105 @@ async def test_whoever_says_that_it_is_lost_may_also_say_what_becomes_of_the_cas
     assert shop.bench.said_of(ApprovalRequested)[-1].reason == MoneyQuestion.CASH_COLLECTED
     await decides(shop, paid=True, case=2)
     assert shop.refunds == [5000]
+
+
+@pytest.mark.requirement("W11")
+async def test_it_may_be_heard_while_the_box_is_being_opened() -> None:
+    shop = await disputed("returned")
+    await shop.received(shop.case().case_id)
+    await shop.disputed()
+    await shop.inspected(shop.case().case_id, Condition.MISSING)
+    assert (shop.refunds, shop.case().state) == ([], "awaiting_approval")
+
+
+@pytest.mark.requirement("W11")
+async def test_of_two_parcels_in_a_box_that_is_being_opened_the_missing_one_is_asked_about() -> None:
+    shop = await disputed("cancel_refused")
+    await shop.returned(TEA=1, last=False)
+    await shop.returned(TEA=1)
+    await shop.received(shop.case().case_id)
+    await shop.disputed(TEA=1)
+    both = [(Condition.AS_NEW, 1), (Condition.MISSING, 1)]
+    found = tuple(
+        InspectedLine(sku="TEA", quantity=n, condition=condition, restocked=False) for condition, n in both
+    )
+    case_id = shop.case().case_id
+    await shop.bench.hear(ReturnInspected(order_id=shop.order_id, case_id=case_id, lines=found))
+    await shop.bench.pass_time(60 * DAY)
+    assert (shop.refunds, shop.case(2).state) == ([5000], "awaiting_approval")
+
+
+@pytest.mark.requirement("A2")
+async def test_what_a_return_has_claimed_is_disputed_once_it_lets_go() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.completed()
+    for step in ("asks", "returned", "disputed"):
+        await getattr(shop, step)()
+    await shop.bench.pass_time(60 * DAY)
+    assert shop.refunds == []
+    assert (shop.case(2).kind, shop.case(2).state) == (CaseKind.RETURNED_PARCEL, "awaiting_approval")
+
+
+@pytest.mark.requirement("A3")
+async def test_whoever_refused_the_return_may_decide_about_the_parcel() -> None:
+    shop = Shop()
+    await shop.placed(total=9_000_000)
+    await shop.completed()
+    await shop.asks()
+    await shop.returned()
+    await decides(shop, paid=False)
+    await shop.disputed()
+    await decides(shop, paid=True, case=2)
+
+
+@pytest.mark.requirement("A2")
+async def test_what_was_paid_as_missing_is_not_paid_again_when_the_courier_brings_it() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.delivered(last=False)
+    await shop.completed()
+    await shop.asks(ReturnReason.MISSING_ITEM, TEA=1)
+    await decides(shop, paid=True)
+    await shop.asks(TEA=1)
+    await shop.returned(TEA=1)
+    await shop.bench.pass_time(60 * DAY)
+    assert shop.refunds == [5000]
+
+
+@pytest.mark.requirement("O3")
+async def test_of_a_parcel_that_came_in_part_only_the_rest_of_its_cash_is_due() -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.returned()
+    await shop.disputed(cod_due=10000)
+    await shop.came_in_part(1, 1)
+    await decides(shop, paid=False, case=2)
+    assert [e.cod_due for e in shop.bench.said_of(CaseRejected)] == [5000]
+
+
+@pytest.mark.requirement("W8")
+async def test_the_dock_expects_the_rest_of_it() -> None:
+    shop = await disputed("cancel_refused", "returned", "disputed")
+    await shop.came_in_part(1, 1)
+    cases = [e.case_id for e in shop.bench.said_of(ReturnAuthorized)]
+    assert cases == [shop.case(1).case_id, shop.case(2).case_id]
+    await shop.came_back(shop.case(2).case_id, TEA=1)
+    assert shop.refunds == [5000, 5000]
+
+
+@pytest.mark.requirement("A6")
+async def test_what_a_person_grants_is_paid_also_when_another_piece_was_taken_for_it() -> None:
+    """Of four pieces one is in the disputed parcel; one came in a box, and nobody can tell which."""
+    shop = Shop()
+    await shop.placed(lines(("TEA", 4, 5000)))
+    await shop.cancel_refused(20000)
+    await shop.returned(TEA=1, last=False)
+    await shop.disputed(TEA=1)
+    await shop.delivered()
+    await shop.came_in_part(1, 1)
+    await decides(shop, paid=True, case=2)
+    assert shop.refunds == [5000, 5000]
+    await shop.bench.pass_time(60 * DAY)
+    assert shop.refunds == [5000, 5000]
+    assert (await shop.asks(TEA=2)).refusal is None

@@ -11,6 +11,7 @@ from shared.events.aftersales import (
     RejectReason,
     ReturnAuthorized,
 )
+from shared.events.warehouse import Condition
 from tests.aftersales.desk import DAY, Shop, goods
 from tests.builders import lines
 from tests.harness import SUPERVISOR
@@ -100,6 +101,27 @@ async def test_a_parcel_that_the_courier_lost_on_its_way_back_is_paid_and_the_ot
     assert shop.refunds == [5000]
     await shop.came_in_part(2, found=1)
     assert shop.refunds == [5000, 5000]
+
+
+@pytest.mark.requirement("A1")
+@pytest.mark.parametrize(
+    ("found", "paid"),
+    [({"CUP": 1}, [5000, 3000]), ({"TEA": 1}, [5000]), ({"TEA": 1, "CUP": 1}, [5000, 3000])],
+)
+async def test_what_the_buyer_sends_under_the_number_of_the_parcel_that_was_lost_is_paid_too(
+    found: dict[str, int], paid: list[int]
+) -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 1, 5000), ("CUP", 1, 3000)))
+    await shop.cancel_refused(8000)
+    await shop.returned(TEA=1, last=False)
+    await shop.delivered()
+    await shop.bench.pass_time(14 * DAY)
+    await shop.came_back(shop.case(1).case_id, Condition.AS_NEW, **found)
+    assert shop.refunds == paid
+    assert shop.case(2).state == ("closed" if len(paid) == 2 else "waiting_buyer")
+    assert ends(shop) == ([False, True] if len(paid) == 2 else [False])
+    assert shop.parked == []
 
 
 @pytest.mark.requirement("A6")

@@ -121,3 +121,51 @@ async def test_a_delivered_parcel_that_comes_back_is_taken_in_under_a_return(tow
     assert (await town.scan(inbox.ReturnInspectedScanned, case_id=case_id, lines=found)).refusal is None
     assert refunds(town) == [10000]
     assert town.row("orders", "orders", order).status == "approved"
+
+
+@pytest.mark.requirement("O10")
+@pytest.mark.parametrize("cod", [False, True])
+@pytest.mark.parametrize("has", [True, False])
+async def test_a_cancel_of_what_had_not_left_leaves_the_disputed_parcel_to_a_person(
+    town: Town, cod: bool, has: bool
+) -> None:
+    order = await town.release(**({"payment_method": PaymentMethod.COD} if cod else {}))
+    await town.pick(order)
+    await town.check(order)
+    one = [{"sku": "TEA", "quantity": 1}]
+    packed = await town.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one)
+    for status in ("in_transit", "return_to_sender"):
+        await town.track(packed.answer["tracking_number"], status)
+    await town.track(packed.answer["tracking_number"], "delivered", cod_collected=5000 if cod and has else 0)
+    await town.outside(cancel())
+    assert refunds(town) == ([] if cod else [5000])
+    await decide(town, paid=not has)
+    await town.pass_time(LONG)
+    after = town.row("orders", "orders", order)
+    assert after.status == ("completed" if has else "canceled")
+    assert sum(refunds(town)) == (0 if cod else 5000 if has else 10000)
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("W8")
+async def test_either_of_two_parcels_may_come_to_the_dock_first(town: Town) -> None:
+    order = await town.release()
+    first, second = await town.ship_in_two(order)
+    await town.outside(cancel())
+    for number, status in ((first, "return_to_sender"), (first, "delivered"), (second, "return_to_sender")):
+        await town.track(number, status)
+    came, missing = ({"sku": "TEA", "quantity": 1, "condition": c} for c in ("as_new", "missing"))
+    for case, found in enumerate(([came, missing], [came])):
+        case_id = town.said(CaseOpened)[case].case_id
+        assert (await town.scan(inbox.ReturnReceivedScanned, case_id=case_id)).refusal is None
+        assert (await town.scan(inbox.ReturnInspectedScanned, case_id=case_id, lines=found)).refusal is None
+    assert refunds(town) == [5000, 5000]
+    assert town.row("orders", "orders", order).status == "canceled"
+
+
+@pytest.mark.requirement("O16")
+async def test_a_receipt_that_is_confirmed_meanwhile_is_told_of_the_case(town: Town) -> None:
+    await both(town)
+    refusal = (await town.outside(receipt())).refusal
+    assert refusal is not None
+    assert refusal.code == "case_open"

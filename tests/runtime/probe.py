@@ -27,6 +27,7 @@ from shared.runtime.bookkeeping import runtime_tables
 from shared.runtime.chain import GENESIS
 from shared.runtime.desk import Desk, Want
 from shared.runtime.envelope import headers_of
+from shared.runtime.intake import STOP_SECONDS
 from shared.runtime.messages import Command, Incoming, Raw, Refused, Timer
 from shared.runtime.rows import RowMap
 from shared.runtime.running import Runtime
@@ -267,8 +268,9 @@ class Probe:
         await producer.stop()
 
     async def stop(self) -> None:
+        """Stop all services. One whose turn cannot end takes `STOP_SECONDS`, and its clients some time after that."""
         for runtime in self._made:
-            await asyncio.wait_for(runtime.stop(), 20)
+            await asyncio.wait_for(runtime.stop(), STOP_SECONDS + 40)
 
 
 async def note(runtime: Runtime, note_id: str) -> Note | None:

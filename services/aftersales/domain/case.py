@@ -95,9 +95,9 @@ class Case:
     refunded: int = 0
     return_by: datetime | None = None
     rest_of: str | None = None
-    """The late cancel of which these pieces had not come yet when it was settled."""
+    """The case of which these pieces had not come yet when it was settled."""
     brought: tuple[SkuQuantity, ...] = ()
-    """What of a settled late cancel the courier brought back."""
+    """What of a closed late cancel the courier brought back, or left to the buyer after all."""
     disputed: tuple[SkuQuantity, ...] = ()
     """What its courier was to bring back and then said that it delivered."""
     cod_due: int = 0

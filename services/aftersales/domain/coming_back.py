@@ -43,11 +43,14 @@ BY_COURIER = (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
 """Cases of parcels that turned round on their way."""
 
 
-def uncovered(known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
-    """What the courier brings back, and what no case awaits or got: another one had claimed it, and has let go of it."""
-    had = by_sku(line for case in cases for line in (case.lines if case.kind in BY_COURIER else case.brought))
-    left = as_pieces(by_sku(known.brought) - had)
-    return known.unclaimed(left) if left else ()
+def still_to_bring(known: KnownOrder, cases: list[Case]) -> Counter[str]:
+    """What the courier brings back, and what no case awaits of it or has paid: others had claimed it before."""
+
+    def covered(case: Case) -> tuple[SkuQuantity, ...]:
+        missing = case.reason == ReturnReason.MISSING_ITEM and case.refund is not Refund.DENIED
+        return case.lines if case.kind in BY_COURIER or missing else case.brought
+
+    return by_sku(known.brought) - by_sku(line for case in cases for line in covered(case))
 
 
 def brought_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:

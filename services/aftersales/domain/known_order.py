@@ -38,9 +38,9 @@ class KnownOrder:
     """False while only the warehouse has told of the order: its topic may be read before the one of orders."""
     returned_early: str | None = None
     """What the courier said when it brought the parcel back before we knew the order."""
-    disputed_early: tuple[SkuQuantity, ...] = ()
-    """What it then said that it had delivered after all."""
-    cod_disputed_early: int = 0
+    disputed: tuple[SkuQuantity, ...] = ()
+    """What the courier said that it brings back, and then that it delivered, while no case awaited it."""
+    cod_disputed: int = 0
     """Cash that was to be collected with that."""
     brought_back: bool = False
     """True once the courier said that it brings a parcel back."""

@@ -5,7 +5,8 @@ from pydantic import Field
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import Case, CaseState, may_approve
 from services.aftersales.domain.known_order import KnownOrder, within_window
-from services.aftersales.handlers.cases import ask_for_approval, authorize, open_case, reject, stake_of
+from services.aftersales.handlers.awaiting import reject
+from services.aftersales.handlers.cases import ask_for_approval, authorize, open_case, stake_of
 from services.aftersales.handlers.disputes import delivered_after_all, lost_on_its_way
 from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of

@@ -2,7 +2,7 @@
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import CASE, Case, CaseState, Custody, Refund, needed, noted
-from services.aftersales.domain.coming_back import BY_COURIER, order_ends, uncovered
+from services.aftersales.domain.coming_back import BY_COURIER, order_ends
 from services.aftersales.domain.known_order import KnownOrder, at_stake
 from shared.events.aftersales import (
     ApprovalRequested,
@@ -10,10 +10,8 @@ from shared.events.aftersales import (
     CaseClosed,
     CaseKind,
     CaseOpened,
-    CaseRejected,
     MoneyQuestion,
     RefundRequested,
-    RejectReason,
     ReturnAuthorized,
 )
 from shared.events.base import Event
@@ -38,24 +36,26 @@ def open_case(
     *,
     excess: int = 0,
     rest_of: Case | None = None,
+    after: Case | None = None,
     shipment_id: str | None = None,
-    opened_by: str = "",
 ) -> Case:
-    """Open a case for an order; it waits for approval until somebody or a rule gives it."""
+    """Open a case for an order; it waits for approval until somebody or a rule gives it. One that follows from another was
+    opened by whoever opened that, and not by whose decision led to it."""
+    before = rest_of or after
     case = Case(
         case_id=f"{known.order_id}-C{len(known.cases) + 1}",
         order_id=known.order_id,
         kind=kind,
         state=CaseState.AWAITING_APPROVAL,
         opened_at=desk.now,
-        opened_by=opened_by or str(desk.actor),
+        opened_by=before.opened_by if before else str(desk.actor),
         reason=reason,
         lines=lines,
         amount=amount,
         currency=known.currency,
         excess=excess,
         rest_of=rest_of.case_id if rest_of else None,
-        shipment_id=shipment_id,
+        shipment_id=rest_of.shipment_id if rest_of else shipment_id,
     )
     case = noted(case, desk.now, desk.actor, f"opened: {reason}")
     whole = kind not in (CaseKind.RETURN, CaseKind.REFUND_ONLY) and lines == known.unclaimed()
@@ -102,9 +102,9 @@ def authorize(case: Case, desk: AftersalesDesk, *, by_rule: bool) -> Case:
     desk.publish(CaseApproved(order_id=case.order_id, case_id=case.case_id, by_rule=by_rule))
     case = noted(case, desk.now, desk.actor, "approved by rule" if by_rule else "approved")
     if case.kind is CaseKind.REFUND_ONLY:
-        return settle(_move(case, CaseApproved), case.lines, desk)
+        return settle(moved(case, CaseApproved), case.lines, desk)
     return_by = desk.now + desk.policy.return_within
-    case = replace(_move(case, ReturnAuthorized), custody=Custody.AUTHORIZED, return_by=return_by)
+    case = replace(moved(case, ReturnAuthorized), custody=Custody.AUTHORIZED, return_by=return_by)
     desk.cases.put(case)
     desk.timers.set(ReturnDue(case_id=case.case_id), return_by)
     desk.publish(
@@ -124,7 +124,8 @@ def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
     """Ask finance for the price of these pieces, or for the sum that a case without pieces is about; never for more than was
     paid. Then close."""
     known = desk.orders[case.order_id]
-    of_price = known.refundable(known.worth(pieces) if case.lines else case.amount - case.excess)
+    a_sum = case.kind is CaseKind.REFUND_ONLY and not case.lines
+    of_price = known.refundable(case.amount - case.excess if a_sum else known.worth(pieces))
     amount = of_price + case.excess
     known = replace(
         known,
@@ -157,66 +158,9 @@ def pay_more(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> Non
         authorize(open_case(known, CaseKind.REFUND_ONLY, reason, (), owed, desk), desk, by_rule=True)
 
 
-def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) -> Case:
-    """Refuse what is asked, say why, and close; the pieces can be asked for again in another case."""
-    case = replace(_move(case, CaseRejected), refund=Refund.DENIED)
-    if reason in (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL):
-        case = replace(case, custody=Custody.NOT_RETURNED)
-    desk.publish(
-        CaseRejected(
-            order_id=case.order_id, case_id=case.case_id, reason=reason, detail=detail, cod_due=case.cod_due
-        )
-    )
-    known = desk.orders[case.order_id]
-    # a whole parcel that was given up may still come back: then that is a case again
-    whole = known.whole_comes_back and case.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
-    desk.orders.put(replace(known, whole_comes_back=whole))
-    case = noted(case, desk.now, desk.actor, f"rejected: {reason}")
-    desk.cases.put(case)
-    let_go(case, case.lines, desk)
-    return close(case, desk)
-
-
-def let_go(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
-    """Another case may ask for these. Of what a buyer asked to send back, some may be in a parcel that never reached them: that
-    is awaited now as if they had not asked (A1)."""
-    known = desk.orders[case.order_id].unclaim(pieces)
-    desk.orders.put(known)
-    if coming := uncovered(known, desk.cases_of(known)):
-        await_parcel(replace(known, whole_comes_back=False), coming, "brought back by the courier", desk)
-
-
-def await_parcel(
-    known: KnownOrder,
-    contents: tuple[SkuQuantity, ...],
-    why: str,
-    desk: AftersalesDesk,
-    shipment_id: str | None = None,
-) -> None:
-    """A courier brings these back: refused or not deliverable (A1)."""
-    kind = CaseKind.REFUSED_COD if known.cod else CaseKind.RETURNED_PARCEL
-    lines = known.unclaimed(contents)
-    await_goods(known, lines, kind, why, desk, shipment_id)
-
-
-def await_goods(
-    known: KnownOrder,
-    lines: tuple[SkuQuantity, ...],
-    kind: CaseKind,
-    reason: str,
-    desk: AftersalesDesk,
-    shipment_id: str | None = None,
-) -> None:
-    """Goods come back that nobody asked to send back."""
-    if known.whole_comes_back or not lines:
-        return  # an earlier case has it all
-    case = open_case(known, kind, reason, lines, known.worth(lines), desk, shipment_id=shipment_id)
-    authorize(case, desk, by_rule=True)
-
-
 def close(case: Case, desk: AftersalesDesk) -> Case:
     """Nothing is left to do."""
-    case = noted(_move(case, CaseClosed), desk.now, desk.actor, "closed")
+    case = noted(moved(case, CaseClosed), desk.now, desk.actor, "closed")
     desk.cases.put(case)
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
     known = desk.orders[case.order_id]
@@ -234,6 +178,7 @@ def close(case: Case, desk: AftersalesDesk) -> Case:
     return case
 
 
-def _move(case: Case, event: type[Event]) -> Case:
+def moved(case: Case, event: type[Event]) -> Case:
+    """The case in the state that an event leads to."""
     after = CASE.next(case.state, event)
     return case if after is None else replace(case, state=after)

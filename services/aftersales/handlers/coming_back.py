@@ -3,18 +3,17 @@
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import CASE, Case, CaseState, Custody, noted
 from services.aftersales.domain.coming_back import brought_by_courier, brought_of, came_back_as_agreed
+from services.aftersales.handlers.awaiting import ask_who_has, let_go, reject
 from services.aftersales.handlers.cases import (
     ReturnDue,
     ask_for_approval,
     authorize,
     close,
-    let_go,
     open_case,
     pay_more,
-    reject,
     settle,
 )
-from shared.events.aftersales import ApprovalRequested, CaseKind, MoneyQuestion, RejectReason
+from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason
 from shared.events.warehouse import (
     Condition,
     ReturnInspected,
@@ -44,9 +43,11 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
     looked_at = replace(case, custody=Custody.INSPECTED)
     state = CASE.next(case.state, ReturnInspected)
     if state is None:
+        desk.cases.put(looked_at)
         if case.given_up:
-            desk.cases.put(looked_at)
             _came_too_late(case, good, desk)
+        elif case.custody is Custody.NOT_RETURNED:
+            _came_for_the_rest(case, event, desk)
     elif brought_by_courier(case, known, desk.cases_of(known)):
         _brought(looked_at, state, good, desk)
     elif not good:
@@ -65,13 +66,28 @@ def _brought(case: Case, settled: CaseState, good: tuple[SkuQuantity, ...], desk
     elif good:
         settle_brought_back(apart(replace(case, state=settled), good, desk), good, desk)
     else:
-        ask_who_has_it(case, desk)
+        ask_who_has(noted(case, desk.now, desk.actor, "nothing of it was in the box"), desk)
 
 
 def _still_with_the_buyer(case: Case, event: ReturnInspected, desk: AftersalesDesk) -> None:
     """What of a return was not in the parcel can be asked for again (A2)."""
     missing = by_sku(line for line in event.lines if line.condition is Condition.MISSING)
     let_go(case, as_pieces(by_sku(case.lines) & missing), desk)
+
+
+def _came_for_the_rest(case: Case, event: ReturnInspected, desk: AftersalesDesk) -> None:
+    """A first box comes under the number of a late cancel that was settled by time. What the courier was to bring is paid; what
+    else is in it, the buyer sent: it is awaited under another number, of which they may not have taken notice (A1)."""
+    known = desk.orders[case.order_id]
+    cases = desk.cases_of(known)
+    rest = next((one for one in cases if one.rest_of == case.case_id), None)
+    if rest is None or rest.state is not CaseState.WAITING_BUYER or brought_by_courier(rest, known, cases):
+        return
+    pieces = as_pieces(by_sku(came_back_as_agreed(rest, event.lines)) - by_sku(case.brought))
+    if pieces:
+        state = CASE.next(CASE.next(rest.state, ReturnReceived) or rest.state, ReturnInspected) or rest.state
+        rest = replace(rest, state=state, custody=Custody.INSPECTED)
+        settle(apart(rest, pieces, desk), pieces, desk)
 
 
 def _came_too_late(case: Case, good: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
@@ -125,35 +141,22 @@ def _ask_about_cash(case: Case, amount: int, desk: AftersalesDesk) -> None:
     known = desk.orders[case.order_id]
     if rest := known.refundable(amount):
         reason = f"cash was collected for a parcel that came back, see {case.case_id}"
-        # a question of the system's own, also where a person's decision led to it: whoever decided may answer it
-        late = open_case(known, CaseKind.REFUND_ONLY, reason, (), rest, desk, opened_by=case.opened_by)
+        late = open_case(known, CaseKind.REFUND_ONLY, reason, (), rest, desk, after=case)
         ask_for_approval(late, desk, MoneyQuestion.CASH_COLLECTED, case)
 
 
 def apart(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> Case:
-    """A late cancel with these of its pieces alone. What did not come with them left in another parcel: it is awaited under a
-    case of its own (A1)."""
+    """The case with these of its pieces alone. What did not come with them, mostly in another parcel, is awaited under a case
+    of its own (A1)."""
     rest = as_pieces(by_sku(case.lines) - by_sku(pieces))
     if not rest:
         return case
     known = desk.orders[case.order_id]
     amount = known.worth(case.lines) - known.worth(pieces)
     known = replace(known.unclaim(rest), whole_comes_back=False)
-    later = open_case(
-        known, case.kind, case.reason, rest, amount, desk, rest_of=case, opened_by=case.opened_by
-    )
+    later = open_case(known, case.kind, case.reason, rest, amount, desk, rest_of=case)
+    later = authorize(later, desk, by_rule=True)
     if disputed := as_pieces(by_sku(rest) & by_sku(case.disputed)):
-        ask_who_has_it(replace(later, disputed=disputed, cod_due=case.cod_due), desk, case)
-    else:
-        authorize(later, desk, by_rule=True)
+        cod_due = case.cod_due * known.price_of(disputed) // max(known.price_of(case.disputed), 1)
+        ask_who_has(replace(later, disputed=disputed, cod_due=cod_due), desk, case)
     return replace(case, lines=pieces)
-
-
-def ask_who_has_it(case: Case, desk: AftersalesDesk, earlier: Case | None = None) -> None:
-    """Have a person say whether the shop pays for goods of which their courier said both (A3). Should they come before that,
-    they are looked at like any others."""
-    if case.state is not CaseState.AWAITING_APPROVAL:
-        case = replace(case, state=CASE.next(case.state, ApprovalRequested) or case.state)
-        desk.timers.cancel(ReturnDue(case_id=case.case_id))
-    desk.cases.put(noted(case, desk.now, desk.actor, "its courier says now that it was delivered"))
-    ask_for_approval(case, desk, MoneyQuestion.END_DISPUTED, earlier)

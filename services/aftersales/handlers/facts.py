@@ -4,14 +4,8 @@ from datetime import datetime
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.known_order import KnownOrder, unplaced
-from services.aftersales.handlers.cases import (
-    authorize,
-    await_goods,
-    await_parcel,
-    open_case,
-    pay_more,
-)
-from services.aftersales.handlers.disputes import ask_who_has
+from services.aftersales.handlers.awaiting import await_goods, await_parcel, dispute
+from services.aftersales.handlers.cases import authorize, open_case, pay_more
 from shared.events.aftersales import CaseKind
 from shared.events.orders import (
     CancelRefused,
@@ -51,15 +45,12 @@ def placed(event: OrderPlaced, desk: AftersalesDesk) -> None:
         cod=event.payment_method is PaymentMethod.COD,
         placed=True,
         returned_early=None,
-        disputed_early=(),
-        cod_disputed_early=0,
     )
     if before.delivered_at is not None or before.returned_early is not None:
         known = known.paid_in_full()
     desk.orders.put(known)
     if before.returned_early is not None:
         await_parcel(known, known.brought, before.returned_early, desk)
-        ask_who_has(desk.orders[event.order_id], before.disputed_early, before.cod_disputed_early, desk)
 
 
 def paid(event: PaymentRecorded, desk: AftersalesDesk) -> None:
@@ -150,7 +141,7 @@ def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     desk.orders.put(known)
     why = event.detail or "brought back by the courier"
     if known.placed:
-        await_parcel(known, event.lines, why, desk, event.shipment_id)
+        await_parcel(known, event.lines, why, desk, shipment_id=event.shipment_id)
     else:
         desk.orders.put(replace(known, returned_early=why))
 
@@ -159,9 +150,5 @@ def end_disputed(event: ShipmentEndDisputed, desk: AftersalesDesk) -> None:
     """The courier delivered, it says now, what it was to bring back. The other way about the buyer is the one who asks."""
     if event.stands is not TrackingStatus.RETURN_TO_SENDER:
         return
-    known = _known(event.order_id, desk)
-    if known.placed:
-        ask_who_has(known, event.lines, event.cod_due, desk, event.shipment_id)
-    else:
-        disputed, cod_due = known.disputed_early + event.lines, known.cod_disputed_early + event.cod_due
-        desk.orders.put(replace(known, disputed_early=disputed, cod_disputed_early=cod_due))
+    desk.orders.put(_known(event.order_id, desk))
+    dispute(event.order_id, event.lines, event.cod_due, desk, event.shipment_id)

@@ -147,6 +147,8 @@ class Order:
     open_cases: tuple[str, ...] = ()
     kept_cases: tuple[str, ...] = ()
     """Cases that were rejected with the goods not sent back: the buyer has them, or they are on their way to the buyer."""
+    disputed_cases: tuple[str, ...] = ()
+    """Cases of parcels of which nobody knows yet whether the buyer has them after all."""
     refunded: int = 0
     """What finance was asked to pay back of the price."""
     excess_refunded: int = 0

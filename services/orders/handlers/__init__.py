@@ -54,7 +54,7 @@ CONSUMES: tuple[Handling[Any, OrdersDesk], ...] = (
     on(warehouse.ReturnInspected, facts.told(), by_id),
     # from after-sales
     on(aftersales.CaseOpened, facts.told(facts.case_opened), by_id),
-    on(aftersales.ApprovalRequested, facts.told(), by_id),
+    on(aftersales.ApprovalRequested, facts.told(facts.case_waits), by_id),
     on(aftersales.CaseApproved, facts.told(), by_id),
     on(aftersales.CaseRejected, facts.told(facts.case_rejected), by_id),
     on(aftersales.ReturnAuthorized, facts.told(), by_id),

@@ -111,7 +111,8 @@ def _receipt(order: Order, reason: str, desk: OrdersDesk) -> dict[str, str]:
         return {"status": order.status}
     if order.closed:
         raise Refused("order_closed", f"the order is {order.status}; there is nothing to receive")
-    if order.fulfillment not in (Fulfillment.SHIPPED, Fulfillment.DELIVERED):
+    comes_back = order.fulfillment is Fulfillment.RETURNING and order.open_cases
+    if order.fulfillment not in (Fulfillment.SHIPPED, Fulfillment.DELIVERED) and not comes_back:
         raise Refused("not_shipped", "nothing of the order has left the warehouse yet")
     if order.open_cases:
         raise Refused("case_open", "an after-sales case is open; the order completes when it is closed")

@@ -12,10 +12,12 @@ from services.orders.handlers.closing import CompletionDue, end_canceled
 from services.orders.handlers.release import ask_for_confirmation, free, stop
 from services.orders.tables import Heard
 from shared.events.aftersales import (
+    ApprovalRequested,
     CaseClosed,
     CaseKind,
     CaseOpened,
     CaseRejected,
+    MoneyQuestion,
     RefundRequested,
     RejectReason,
 )
@@ -113,7 +115,8 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
     if order.closed:
         return order
     order = replace(order, cod_waived=order.cod_waived + event.cod_due)
-    if event.kept_back and event.last and not order.part_arrived:
+    disputed = bool(set(order.disputed_cases) & set(order.open_cases))
+    if event.kept_back and event.last and not order.part_arrived and not disputed:
         # all that left was turned round: the buyer has nothing and gets nothing, as if none of it had left
         order = replace(order, fulfillment=Fulfillment.RETURNING)
         return end_canceled(order, order.closed_reason, order.owed_back, desk)
@@ -129,6 +132,8 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
     order = cash.less_due(order, event.cod_due, desk)
     if not event.kept_back:
         return order
+    if event.last and disputed:
+        return replace(order, fulfillment=Fulfillment.RETURNING)  # until a person says who has it
     order = replace(order, fulfillment=Fulfillment.SHIPPED)
     return _arrived(order, desk.envelope.time, desk) if event.last else order
 
@@ -167,6 +172,13 @@ def case_opened(event: CaseOpened, order: Order, desk: OrdersDesk) -> Order:
     """While a case is open the order does not complete by itself."""
     desk.timers.cancel(CompletionDue(order_id=order.order_id))
     return replace(order, open_cases=(*order.open_cases, event.case_id))
+
+
+def case_waits(event: ApprovalRequested, order: Order, desk: OrdersDesk) -> Order:
+    """A person is to say whether the buyer has a parcel of which its courier said both ends."""
+    if event.reason != MoneyQuestion.END_DISPUTED:
+        return order
+    return replace(order, disputed_cases=(*order.disputed_cases, event.case_id))
 
 
 def case_rejected(event: CaseRejected, order: Order, desk: OrdersDesk) -> Order:

@@ -74,6 +74,8 @@ class Shipment:
     """Cash that its courier says it has collected, all in all."""
     canceled_at: datetime | None = None
     """When it was to stay here. One that left all the same has both this and `shipped_at`."""
+    end_disputed: bool = False
+    """True once its courier said the other end of it too."""
 
     @property
     def kept_back(self) -> bool:
@@ -113,8 +115,7 @@ ENDS = frozenset({TrackingStatus.DELIVERED, TrackingStatus.RETURN_TO_SENDER})
 
 def disputes(parcel: Shipment, status: TrackingStatus) -> bool:
     """True when a courier tells of the other end than the one that stands, for the first time."""
-    told = any(mark.startswith(f"{status.value}@") for mark in parcel.reports)
-    return {parcel.tracking_status, status} == ENDS and not told
+    return {parcel.tracking_status, status} == ENDS and not parcel.end_disputed
 
 
 def report(parcel: Shipment, status: TrackingStatus, occurred_at: datetime) -> Shipment | None:

@@ -161,7 +161,8 @@ def _apply(
 
 def _dispute(shipment: Shipment, status: TrackingStatus, at: datetime, desk: WarehouseDesk) -> None:
     """The courier contradicts itself about where a parcel ended: what it said first stands, and people are told."""
-    assert SHIPMENT.next(shipment.state, ShipmentEndDisputed)
+    state = SHIPMENT.next(shipment.state, ShipmentEndDisputed)
+    desk.shipments.put(replace(shipment, state=state or shipment.state, end_disputed=True))
     desk.publish(
         ShipmentEndDisputed(
             order_id=shipment.order_id,
