@@ -4,12 +4,14 @@ said of it, beside the services' own books.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import orjson
 
 from deploy.simulate.story import Story
 from deploy.simulate.world import World
+from services.aftersales.domain.case import Case
 from shared.events.aftersales import MoneyQuestion, RejectReason, ReturnReason
 from shared.events.warehouse import Condition
 from shared.goods import by_sku
@@ -17,11 +19,13 @@ from shared.values import OrderLine, PaymentMethod
 
 ROUNDED = 2
 """Shares of one price may differ by so much."""
+LAG = timedelta(days=2)
+"""So long a service may be behind the others, and a box open."""
 
 TELLING = frozenset({
     "payment_recorded", "payment_anomaly_found", "order_canceled", "order_expired", "shipment_shipped", "shipment_delivered",
     "shipment_returned", "cod_collected", "fulfillment_cancel_refused", "return_inspected", "case_opened", "case_approved",
-    "case_rejected", "approval_requested", "refund_requested",
+    "case_rejected", "approval_requested", "refund_requested", "shipment_end_disputed", "case_closed",
 })  # fmt: skip
 OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
 
@@ -32,25 +36,29 @@ def accounts(world: World) -> Iterator[tuple[str, str]]:
     for name in ("orders", "warehouse", "aftersales"):
         for entry in world.node(name).store.event_log:
             if (what := entry.type.split(".")[1]) in TELLING:
-                said[entry.stream.removeprefix("order/")][what].append(orjson.loads(entry.data))
-    cases = {case.case_id: by_sku(case.lines) for case in world.node("aftersales").store.rows("cases")}
+                told = orjson.loads(entry.data) | {"said_at": entry.time}
+                said[entry.stream.removeprefix("order/")][what].append(told)
+    cases = {case.case_id: case for case in world.node("aftersales").store.rows("cases")}
     for order_id, people in world.people.items():
         account = Account(people.story, said[order_id], cases)
         cod = people.story.submission.payment_method is PaymentMethod.COD
-        for found in (*account.captured(), *(account.cod() if cod else account.prepaid())):
+        sums = account.cod() if cod else account.prepaid()
+        for found in (*account.captured(), *account.unasked(), *sums):
             yield order_id, found
 
 
 class Account:
     """One order's."""
 
-    def __init__(self, story: Story, said: dict[str, list[Any]], cases: dict[str, Counter[str]]) -> None:
-        self.story, self.said = story, said
+    def __init__(self, story: Story, said: dict[str, list[Any]], cases: dict[str, Case]) -> None:
+        self.story, self.said, self.cases = story, said, cases
         self.lines, self.total = story.submission.lines, story.submission.total
         self.about = {one["case_id"]: (one["kind"], one["reason"]) for one in said["case_opened"]}
         asked = {one["case_id"] for one in said["approval_requested"]}
         by_person = [one["case_id"] for one in said["case_approved"] if one["case_id"] in asked]
-        self.granted = {case: cases[case] for case in by_person if self.about[case][0] == "refund_only"}
+        self.granted = {
+            case: by_sku(cases[case].lines) for case in by_person if self.about[case][0] == "refund_only"
+        }
         """What a person agreed to pay for without seeing it, by case; of no goods when it is just an amount."""
 
     def captured(self) -> Iterator[str]:
@@ -61,6 +69,17 @@ class Account:
         back = sum(one["excess"] for one in self.said["refund_requested"])
         if paid + excess != taken or back > excess:
             yield f"{taken} was captured: {paid} is booked, {excess} called too much, of which {back} was refunded"
+
+    def unasked(self) -> Iterator[str]:
+        """Parcels that were paid for by time, although their courier had said long before that it delivered them."""
+        asked = {one["case_id"] for one in self.said["approval_requested"]}
+        for dispute in self.said["shipment_end_disputed"]:
+            for closed in self.said["case_closed"]:
+                case = self.cases[closed["case_id"]]
+                long_before = closed["said_at"] - dispute["said_at"] > LAG
+                of_it = case.shipment_id == dispute["shipment_id"] and case.case_id not in asked
+                if of_it and long_before and case.refunded:
+                    yield f"{case.case_id} paid for {case.shipment_id}, and nobody was asked who has it"
 
     def prepaid(self) -> Iterator[str]:
         """What does not add up."""
@@ -86,7 +105,8 @@ class Account:
         as_told = not self.asked_who_has
         most = self.in_cash(self.never_had(as_told=as_told), back, as_told=as_told)[1]
         refunded, given = self.refunds()
-        if refunded > min(max(worth, most), cash) + ROUNDED:
+        not_due = max(cash - due, 0)  # it may go back with the price
+        if refunded > min(max(worth, most) + not_due, cash) + ROUNDED:
             yield f"{cash} in cash; {dict(back)} came back: {worth} is owed, {refunded} refunded, {given} given"
         asked = {one["reason"] for one in self.said["approval_requested"]}
         looked_into = (cash != due or self.story.after_all) and (

@@ -93,7 +93,7 @@ WRONG_RULES: dict[str, Plant] = {
     "rest-forgotten": Plant("of a canceled order in several parcels only the first that comes back is paid", (
         (coming_back, "apart", lambda case, pieces, desk: case),)),
     "disputed-by-time": Plant("a parcel that its courier then said to be delivered is paid by time", _handlers(
-        "aftersales", ShipmentEndDisputed=lambda event, desk: None), within=10_000),
+        "aftersales", ShipmentEndDisputed=lambda event, desk: None)),
     "something-else-ends-order": Plant("an order ends as canceled when something else was sent back", _handlers(
         "orders", CaseRejected=orders.told(_rejected_for_what_came))),
     "late-cash-kept": Plant("cash that is told of after its goods came back is kept", (

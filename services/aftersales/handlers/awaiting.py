@@ -90,9 +90,8 @@ def dispute(
         return  # all is paid back already
     told = replace(case, disputed=case.disputed + contents, cod_due=case.cod_due + cod_due)
     told = noted(told, desk.now, desk.actor, "its courier says now that it was delivered")
-    if (
-        case.disputed or case.state is CaseState.WAITING_WAREHOUSE
-    ):  # asked already; or in a box that is just opened
+    box_is_open = case.state is CaseState.WAITING_WAREHOUSE  # what is in it decides
+    if case.disputed or box_is_open:
         desk.cases.put(told)
     else:
         ask_who_has(told, desk)
