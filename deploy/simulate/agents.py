@@ -106,16 +106,22 @@ class Agents:
         dice = self.story.dice
         hours = dice.uniform(0.1, 30) if dice.random() < 0.9 else dice.uniform(60, 150)
 
-        def decide(who: Any) -> Callable[[], None]:
+        def decide(who: Any, *, again: bool = False) -> Callable[[], None]:
             def decided() -> None:
                 case = self.story.edges.row("aftersales", "cases", case_id)
-                if case is not None and case.state == "awaiting_approval":
-                    grant = ApproveCase(case_id=case_id)
-                    refuse = RejectCase(case_id=case_id, reason="not agreed")
-                    still_out = by_sku(case.disputed) & self.story.turned
-                    lost = still_out and not self.story.after_all
-                    agreed = lost if case.disputed else dice.random() < 0.85
-                    self.story.ask("aftersales", grant if agreed else refuse, who)
+                if case is None or case.state != "awaiting_approval":
+                    return
+                still_out = by_sku(case.disputed) & self.story.turned
+                if case.disputed and not (still_out or self.story.after_all or again):
+                    self.story.after(
+                        2 * DAYS, decide(who, again=True)
+                    )  # it is in a box at the dock, as it seems
+                    return
+                lost = still_out and not self.story.after_all
+                agreed = lost if case.disputed else dice.random() < 0.85
+                grant = ApproveCase(case_id=case_id)
+                refuse = RejectCase(case_id=case_id, reason="not agreed")
+                self.story.ask("aftersales", grant if agreed else refuse, who)
 
             return decided
 
