@@ -175,7 +175,8 @@ class Floor:
     def _number(self, data: Any) -> str:
         """What the buyer writes on the box: at times what they were told first, where nothing has come under that."""
         earlier = self.story.edges.row("warehouse", "dock", data["rest_of"]) if data["rest_of"] else None
-        first = earlier is not None and earlier.state is DockState.EXPECTED
+        awaited = self.story.edges.row("aftersales", "cases", data["case_id"]).state == "waiting_buyer"
+        first = awaited and earlier is not None and earlier.state is DockState.EXPECTED
         return str(data["rest_of"] if first and self.story.dice.random() < 0.3 else data["case_id"])
 
     def _with_couriers(self, data: Any) -> Counter[str]:

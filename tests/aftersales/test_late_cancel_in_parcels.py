@@ -8,6 +8,7 @@ from shared.events.aftersales import (
     CaseClosed,
     CaseKind,
     CaseRejected,
+    MoneyQuestion,
     RejectReason,
     ReturnAuthorized,
 )
@@ -121,6 +122,21 @@ async def test_what_the_buyer_sends_under_the_number_of_the_parcel_that_was_lost
     assert shop.refunds == paid
     assert shop.case(2).state == ("closed" if len(paid) == 2 else "waiting_buyer")
     assert ends(shop) == ([False, True] if len(paid) == 2 else [False])
+    assert shop.parked == []
+
+
+@pytest.mark.requirement("A2")
+async def test_what_comes_under_that_number_when_the_rest_was_given_up_too_is_for_a_person() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 1, 5000), ("CUP", 1, 3000)))
+    await shop.cancel_refused(8000)
+    await shop.returned(TEA=1, last=False)
+    await shop.delivered()
+    await shop.bench.pass_time(30 * DAY)
+    await shop.came_back(shop.case(1).case_id, Condition.AS_NEW, CUP=1)
+    assert shop.refunds == [5000]
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert (asked.reason, asked.amount.amount) == (MoneyQuestion.CAME_BACK_LATE, 3000)
     assert shop.parked == []
 
 

@@ -81,10 +81,13 @@ def _came_for_the_rest(case: Case, event: ReturnInspected, desk: AftersalesDesk)
     known = desk.orders[case.order_id]
     cases = desk.cases_of(known)
     rest = next((one for one in cases if one.rest_of == case.case_id), None)
-    if rest is None or rest.state is not CaseState.WAITING_BUYER or brought_by_courier(rest, known, cases):
+    if rest is None or brought_by_courier(rest, known, cases):
         return
     pieces = as_pieces(by_sku(came_back_as_agreed(rest, event.lines)) - by_sku(case.brought))
-    if pieces:
+    if pieces and rest.given_up:
+        desk.cases.put(replace(rest, custody=Custody.INSPECTED))
+        _came_too_late(rest, pieces, desk)
+    elif pieces and rest.state is CaseState.WAITING_BUYER:
         state = CASE.next(CASE.next(rest.state, ReturnReceived) or rest.state, ReturnInspected) or rest.state
         rest = replace(rest, state=state, custody=Custody.INSPECTED)
         settle(apart(rest, pieces, desk), pieces, desk)
