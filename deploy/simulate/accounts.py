@@ -54,8 +54,9 @@ class Account:
         self.story, self.said, self.cases = story, said, cases
         self.lines, self.total = story.submission.lines, story.submission.total
         self.about = {one["case_id"]: (one["kind"], one["reason"]) for one in said["case_opened"]}
-        asked = {one["case_id"] for one in said["approval_requested"]}
-        by_person = [one["case_id"] for one in said["case_approved"] if one["case_id"] in asked]
+        self.asked = {one["case_id"] for one in said["approval_requested"]}
+        """Cases about which a person was asked."""
+        by_person = [one["case_id"] for one in said["case_approved"] if one["case_id"] in self.asked]
         self.granted = {
             case: by_sku(cases[case].lines) for case in by_person if self.about[case][0] == "refund_only"
         }
@@ -72,12 +73,11 @@ class Account:
 
     def unasked(self) -> Iterator[str]:
         """Parcels that were paid for by time, although their courier had said long before that it delivered them."""
-        asked = {one["case_id"] for one in self.said["approval_requested"]}
         for dispute in self.said["shipment_end_disputed"]:
             for closed in self.said["case_closed"]:
                 case = self.cases[closed["case_id"]]
                 long_before = closed["said_at"] - dispute["said_at"] > LAG
-                of_it = case.shipment_id == dispute["shipment_id"] and case.case_id not in asked
+                of_it = case.shipment_id == dispute["shipment_id"] and case.case_id not in self.asked
                 if of_it and long_before and case.refunded:
                     yield f"{case.case_id} paid for {case.shipment_id}, and nobody was asked who has it"
 

@@ -112,10 +112,11 @@ class Agents:
                 if case is None or case.state != "awaiting_approval":
                     return
                 still_out = by_sku(case.disputed) & self.story.turned
-                if case.disputed and not (still_out or self.story.after_all or again):
-                    self.story.after(
-                        2 * DAYS, decide(who, again=True)
-                    )  # it is in a box at the dock, as it seems
+                in_a_box = case.disputed and not (
+                    still_out or self.story.after_all
+                )  # at the dock, as it seems
+                if in_a_box and not again:
+                    self.story.after(2 * DAYS, decide(who, again=True))
                     return
                 lost = still_out and not self.story.after_all
                 agreed = lost if case.disputed else dice.random() < 0.85

@@ -145,7 +145,8 @@ class Floor:
         by_courier = expected & self._with_couriers(data)
         by_buyer = (expected - by_courier) & self._with_buyer(data)
         if late_cancel:
-            by_buyer = Counter({sku: n for sku, n in by_buyer.items() if sku not in self._may_come()})
+            others = self._may_come()
+            by_buyer = Counter({sku: n for sku, n in by_buyer.items() if sku not in others})
         if by_courier and dice.random() < 0.5:  # in different boxes
             by_buyer = Counter()
         if dice.random() < 0.3:
@@ -174,19 +175,21 @@ class Floor:
 
     def _number(self, data: Any) -> str:
         """What the buyer writes on the box: at times what they were told first, where nothing has come under that."""
-        earlier = self.story.edges.row("warehouse", "dock", data["rest_of"]) if data["rest_of"] else None
         awaited = self.story.edges.row("aftersales", "cases", data["case_id"]).state == "waiting_buyer"
-        first = awaited and earlier is not None and earlier.state is DockState.EXPECTED
+        first = awaited and self._nothing_came_before(data)
         return str(data["rest_of"] if first and self.story.dice.random() < 0.3 else data["case_id"])
+
+    def _nothing_came_before(self, data: Any) -> bool:
+        """True when the dock still expects the first box of a case of which this one is the rest."""
+        earlier = self.story.edges.row("warehouse", "dock", data["rest_of"]) if data["rest_of"] else None
+        return earlier is not None and earlier.state is DockState.EXPECTED
 
     def _with_couriers(self, data: Any) -> Counter[str]:
         """What they may bring for a case: what is awaited under another belongs to that."""
         if data["kind"] in BY_COURIER:
             case = self.story.edges.row("aftersales", "cases", data["case_id"])
             return Counter() if case.shipment_id in self.story.after_all else self.story.turned
-        earlier = self.story.edges.row("warehouse", "dock", data["rest_of"]) if data["rest_of"] else None
-        first_to_come = earlier is not None and earlier.state is DockState.EXPECTED
-        if data["kind"] == CaseKind.RETURN or first_to_come:
+        if data["kind"] == CaseKind.RETURN or self._nothing_came_before(data):
             return Counter()
         return self.story.turned - self.awaited - self._paid_before(data["rest_of"])
 

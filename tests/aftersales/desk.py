@@ -153,8 +153,12 @@ class Shop:
 
     async def came_in_part(self, ordinal: int, found: int) -> None:
         """Received and inspected: so many TEA as new, and what else the case was about is missing."""
+        await self.received(self.case(ordinal).case_id)
+        await self.inspected_in_part(ordinal, found)
+
+    async def inspected_in_part(self, ordinal: int, found: int) -> None:
+        """The same of what was received before."""
         case = self.case(ordinal)
-        await self.received(case.case_id)
         missing = sum(line.quantity for line in case.lines) - found
         looked_at = tuple(
             InspectedLine(sku="TEA", quantity=n, condition=condition, restocked=condition is Condition.AS_NEW)

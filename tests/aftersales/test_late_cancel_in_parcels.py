@@ -104,6 +104,17 @@ async def test_a_parcel_that_the_courier_lost_on_its_way_back_is_paid_and_the_ot
     assert shop.refunds == [5000, 5000]
 
 
+async def lost_on_its_way_back(days: int) -> Shop:
+    """A canceled order whose TEA the courier was to bring back, and whose CUP the buyer has, after so many days."""
+    shop = Shop()
+    await shop.placed(lines(("TEA", 1, 5000), ("CUP", 1, 3000)))
+    await shop.cancel_refused(8000)
+    await shop.returned(TEA=1, last=False)
+    await shop.delivered()
+    await shop.bench.pass_time(days * DAY)
+    return shop
+
+
 @pytest.mark.requirement("A1")
 @pytest.mark.parametrize(
     ("found", "paid"),
@@ -112,12 +123,7 @@ async def test_a_parcel_that_the_courier_lost_on_its_way_back_is_paid_and_the_ot
 async def test_what_the_buyer_sends_under_the_number_of_the_parcel_that_was_lost_is_paid_too(
     found: dict[str, int], paid: list[int]
 ) -> None:
-    shop = Shop()
-    await shop.placed(lines(("TEA", 1, 5000), ("CUP", 1, 3000)))
-    await shop.cancel_refused(8000)
-    await shop.returned(TEA=1, last=False)
-    await shop.delivered()
-    await shop.bench.pass_time(14 * DAY)
+    shop = await lost_on_its_way_back(14)
     await shop.came_back(shop.case(1).case_id, Condition.AS_NEW, **found)
     assert shop.refunds == paid
     assert shop.case(2).state == ("closed" if len(paid) == 2 else "waiting_buyer")
@@ -127,12 +133,7 @@ async def test_what_the_buyer_sends_under_the_number_of_the_parcel_that_was_lost
 
 @pytest.mark.requirement("A2")
 async def test_what_comes_under_that_number_when_the_rest_was_given_up_too_is_for_a_person() -> None:
-    shop = Shop()
-    await shop.placed(lines(("TEA", 1, 5000), ("CUP", 1, 3000)))
-    await shop.cancel_refused(8000)
-    await shop.returned(TEA=1, last=False)
-    await shop.delivered()
-    await shop.bench.pass_time(30 * DAY)
+    shop = await lost_on_its_way_back(30)
     await shop.came_back(shop.case(1).case_id, Condition.AS_NEW, CUP=1)
     assert shop.refunds == [5000]
     (asked,) = shop.bench.said_of(ApprovalRequested)

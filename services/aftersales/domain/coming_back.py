@@ -43,20 +43,24 @@ BY_COURIER = (CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
 """Cases of parcels that turned round on their way."""
 
 
+def _by_courier(case: Case) -> tuple[SkuQuantity, ...]:
+    """What the courier brings, or brought, under a case; of a late cancel it is known once that is closed."""
+    return case.lines if case.kind in BY_COURIER else case.brought
+
+
 def still_to_bring(known: KnownOrder, cases: list[Case]) -> Counter[str]:
     """What the courier brings back, and what no case awaits of it or has paid: others had claimed it before."""
 
     def covered(case: Case) -> tuple[SkuQuantity, ...]:
         missing = case.reason == ReturnReason.MISSING_ITEM and case.refund is not Refund.DENIED
-        return case.lines if case.kind in BY_COURIER or missing else case.brought
+        return case.lines if missing else _by_courier(case)
 
     return by_sku(known.brought) - by_sku(line for case in cases for line in covered(case))
 
 
 def brought_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
     """What of a late cancel the courier brings back: not the parcels that other cases have."""
-    others = [one.lines if one.kind in BY_COURIER else one.brought for one in cases]
-    own = by_sku(line for lines in others for line in lines)
+    own = by_sku(line for one in cases for line in _by_courier(one))
     return as_pieces(by_sku(case.lines) & (by_sku(known.brought) - own))
 
 

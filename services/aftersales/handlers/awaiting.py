@@ -1,7 +1,7 @@
 """What is awaited without anybody asking: parcels that couriers bring back, and what a refused case lets go of (A1, A6)."""
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import CASE, Case, CaseState, Custody, Refund, noted
+from services.aftersales.domain.case import Case, CaseState, Custody, Refund, noted
 from services.aftersales.domain.coming_back import brought_by_courier, still_to_bring
 from services.aftersales.domain.known_order import KnownOrder
 from services.aftersales.handlers.cases import (
@@ -38,8 +38,9 @@ def await_parcel(
     await_goods(known, known.unclaimed(contents), kind, why, desk, shipment_id=shipment_id, after=after)
     known = desk.orders[known.order_id]
     if known.disputed:
-        desk.orders.put(replace(known, disputed=(), cod_disputed=0))
-        dispute(known.order_id, known.disputed, known.cod_disputed, desk)
+        told = replace(known, disputed=(), cod_disputed=0)
+        desk.orders.put(told)
+        dispute(told, known.disputed, known.cod_disputed, desk)
 
 
 def await_goods(
@@ -61,7 +62,7 @@ def await_goods(
 
 
 def dispute(
-    order_id: str,
+    known: KnownOrder,
     contents: tuple[SkuQuantity, ...],
     cod_due: int,
     desk: AftersalesDesk,
@@ -69,7 +70,6 @@ def dispute(
 ) -> None:
     """A courier says that it delivered what it was to bring back: the case that awaits it is settled by no time any more, and
     where none does yet, the next one will not be."""
-    known = desk.orders[order_id]
     cases = desk.cases_of(known)
     awaited = [
         case
@@ -101,7 +101,7 @@ def ask_who_has(case: Case, desk: AftersalesDesk, earlier: Case | None = None) -
     """Have a person say whether the shop pays for goods of which their courier said both (A3). Should they come before that,
     they are looked at like any others."""
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
-    desk.cases.put(replace(case, state=CASE.next(case.state, ApprovalRequested) or case.state))
+    desk.cases.put(moved(case, ApprovalRequested))
     ask_for_approval(case, desk, MoneyQuestion.END_DISPUTED, earlier)
 
 

@@ -9,6 +9,7 @@ from services.aftersales.handlers.cases import (
     ask_for_approval,
     authorize,
     close,
+    moved,
     open_case,
     pay_more,
     settle,
@@ -88,8 +89,7 @@ def _came_for_the_rest(case: Case, event: ReturnInspected, desk: AftersalesDesk)
         desk.cases.put(replace(rest, custody=Custody.INSPECTED))
         _came_too_late(rest, pieces, desk)
     elif pieces and rest.state is CaseState.WAITING_BUYER:
-        state = CASE.next(CASE.next(rest.state, ReturnReceived) or rest.state, ReturnInspected) or rest.state
-        rest = replace(rest, state=state, custody=Custody.INSPECTED)
+        rest = replace(moved(moved(rest, ReturnReceived), ReturnInspected), custody=Custody.INSPECTED)
         settle(apart(rest, pieces, desk), pieces, desk)
 
 

@@ -148,7 +148,5 @@ def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
 
 def end_disputed(event: ShipmentEndDisputed, desk: AftersalesDesk) -> None:
     """The courier delivered, it says now, what it was to bring back. The other way about the buyer is the one who asks."""
-    if event.stands is not TrackingStatus.RETURN_TO_SENDER:
-        return
-    desk.orders.put(_known(event.order_id, desk))
-    dispute(event.order_id, event.lines, event.cod_due, desk, event.shipment_id)
+    if event.stands is TrackingStatus.RETURN_TO_SENDER:
+        dispute(_known(event.order_id, desk), event.lines, event.cod_due, desk, event.shipment_id)
