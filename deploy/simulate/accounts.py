@@ -56,11 +56,16 @@ class Account:
         self.about = {one["case_id"]: (one["kind"], one["reason"]) for one in said["case_opened"]}
         self.asked = {one["case_id"] for one in said["approval_requested"]}
         """Cases about which a person was asked."""
-        by_person = [one["case_id"] for one in said["case_approved"] if one["case_id"] in self.asked]
+        by_person = [one["case_id"] for one in said["case_approved"] if not one["by_rule"]]
         self.granted = {
             case: by_sku(cases[case].lines) for case in by_person if self.about[case][0] == "refund_only"
         }
         """What a person agreed to pay for without seeing it, by case; of no goods when it is just an amount."""
+        unheard = {
+            one["case_id"] for one in said["approval_requested"] if one["reason"] == MoneyQuestion.NO_WORD
+        }
+        self.given_up = [by_sku(cases[case].lines) for case in by_person if case in unheard]
+        """What a person agreed to pay for because nobody told where it ended."""
 
     def captured(self) -> Iterator[str]:
         """What of the payments neither counts nor is called too much, and what was given back of too much."""
@@ -133,6 +138,8 @@ class Account:
         found: Counter[str] = Counter()
         for one in self.turned_round(as_told=as_told):
             found.update({line["sku"]: line["quantity"] for line in one["lines"]})
+        for lost in self.given_up:  # its courier may tell later that it turned round
+            found |= lost
         for one in self.said["fulfillment_cancel_refused"]:
             found.update({line["sku"]: line["quantity"] for line in one["kept_back"]})
         return found

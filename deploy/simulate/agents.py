@@ -99,7 +99,7 @@ class Agents:
         self._decide(data["case_id"])
 
     def _on_approval_requested(self, data: Any) -> None:
-        if data["reason"] == MoneyQuestion.END_DISPUTED:  # long after the case was opened
+        if data["reason"] in (MoneyQuestion.END_DISPUTED, MoneyQuestion.NO_WORD):  # long after it was opened
             self._decide(data["case_id"])
 
     def _decide(self, case_id: str) -> None:

@@ -47,6 +47,8 @@ class MoneyQuestion(StrEnum):
     CAME_BACK_LATE = "came_back_late"
     CASH_COLLECTED = "cash_collected"
     END_DISPUTED = "end_disputed"
+    NO_WORD = "no_word"
+    """Nobody told where the goods of a canceled order ended, and they did not come back in time."""
 
 
 class CaseOpened(Event, type="aftersales.case_opened.v1", subject="order_id"):
@@ -91,6 +93,8 @@ class CaseRejected(Event, type="aftersales.case_rejected.v1", subject="order_id"
     detail: Text
     cod_due: Minor = 0
     """Cash that is due after all for a parcel that the buyer has."""
+    arrived: bool = False
+    """True when a person says that the buyer has all that left, of which no courier told."""
 
 
 class ReturnAuthorized(Event, type="aftersales.return_authorized.v1", subject="order_id"):

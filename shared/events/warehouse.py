@@ -251,6 +251,8 @@ class ShipmentDelivered(Event, type="warehouse.shipment_delivered.v1", subject="
     cod_collected: Minor
     last: bool
     """True when nothing more of the order is still to reach the buyer: the others arrived, or are brought back."""
+    lines: tuple[SkuQuantity, ...] = ()
+    """What is in the parcel; empty when the event is older than this field."""
 
 
 class CodCollected(Event, type="warehouse.cod_collected.v1", subject="order_id"):

@@ -73,7 +73,7 @@ class Shop:
         await self.bench.hear(event)
 
     async def delivered(
-        self, *, cod_collected: int = 0, at: datetime | None = None, last: bool = True
+        self, *, cod_collected: int = 0, at: datetime | None = None, last: bool = True, **pieces: int
     ) -> None:
         """A parcel reached the buyer."""
         await self.bench.hear(
@@ -83,6 +83,7 @@ class Shop:
                 delivered_at=at or self.bench.clock.now(),
                 cod_collected=cod_collected,
                 last=last,
+                lines=goods(**pieces),
             )
         )
 

@@ -48,8 +48,9 @@ async def test_a_parcel_that_comes_after_it_was_paid_back_is_not_paid_again() ->
 
 
 @pytest.mark.requirement("A2")
-async def test_a_late_cancel_that_nobody_sends_back_is_rejected() -> None:
+async def test_a_late_cancel_of_what_the_buyer_has_and_does_not_send_back_is_rejected() -> None:
     shop = await on_its_way_back("cancel_refused")
+    await shop.delivered()
     await shop.bench.pass_time(14 * DAY)
     assert shop.refunds == []
     assert len(shop.bench.said_of(CaseRejected)) == 1

@@ -16,6 +16,8 @@ async def given_up(*, cod: bool = False, first: str = "asks") -> Shop:
     if first == "asks":
         await shop.delivered()
     await getattr(shop, first)()
+    if first != "asks":
+        await shop.delivered()
     await shop.bench.pass_time(14 * DAY)
     assert shop.case().custody == "not_returned"
     return shop

@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from services.aftersales.handlers.asked import ApproveCase, OpenRefund
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from services.orders.handlers.release import LiftHold
 from shared.events import inbox
-from shared.events.aftersales import RefundRequested, ReturnAuthorized
+from shared.events.aftersales import ApprovalRequested, RefundRequested, ReturnAuthorized, ReturnReason
 from shared.events.orders import Hold, OrderPaid
-from shared.values import PaymentMethod
-from tests.builders import cancel, confirmed, oid, paid, submitted
+from shared.values import PaymentMethod, SkuQuantity
+from tests.builders import SOURCE, cancel, confirmed, oid, paid, submitted
 from tests.harness import AGENT, SUPERVISOR
 from tests.town import Town
+
+TEA = (SkuQuantity(sku="TEA", quantity=2),)
 
 
 @pytest.fixture
@@ -158,3 +160,60 @@ async def test_a_refused_cod_parcel_beside_one_that_stayed_ends_the_order_for_no
     await town.pass_time(timedelta(days=30))
     assert (refunds(town), town.row("orders", "orders", oid()).status) == ([], "canceled")
     assert town.row("orders", "orders", oid()).standing() == []
+
+
+@pytest.mark.requirement("A6")
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_canceled_parcel_of_which_nothing_is_heard_is_put_before_a_person(
+    town: Town, lost: bool
+) -> None:
+    order = await town.release()
+    await town.track(await town.ship(order), "in_transit")
+    await town.outside(cancel())
+    await town.pass_time(timedelta(days=20))
+    (asked,) = town.said(ApprovalRequested)
+    assert "approval_requested" in town.letters("staff")
+    decision = (
+        ApproveCase(case_id=asked.case_id) if lost else RejectCase(case_id=asked.case_id, reason="has it")
+    )
+    await town.ask("aftersales", decision, SUPERVISOR)
+    await town.pass_time(timedelta(days=20))
+    ended = town.row("orders", "orders", order)
+    assert refunds(town) == ([10000] if lost else [])
+    assert (ended.status, ended.payment_status) == (
+        ("canceled", "refunded") if lost else ("completed", "paid")
+    )
+    assert town.parked() == []
+
+
+@pytest.mark.requirement("O10")
+async def test_a_cancel_or_return_that_waits_for_a_case_is_told_which(town: Town) -> None:
+    await town.ship(await town.release())
+    refund = OpenRefund(order_id=oid(), amount=500, reason="late")
+    case_id = (await town.ask("aftersales", refund, AGENT)).answer["case_id"]
+    back = inbox.ReturnAsked(
+        source=SOURCE, external_number="T-1", lines=TEA, reason=ReturnReason.CHANGED_MIND
+    )
+    for asked in (cancel(), back):
+        refusal = (await town.outside(asked)).refusal
+        assert refusal is not None
+        assert case_id in refusal.detail
+
+
+@pytest.mark.requirement("A2")
+async def test_what_arrived_can_be_returned_while_another_parcel_is_under_way(town: Town) -> None:
+    order = await town.release()
+    first, second = await town.ship_in_two(order)
+    await town.track(first, "delivered")
+    both = inbox.ReturnAsked(source=SOURCE, external_number="T-1", lines=TEA, reason=ReturnReason.DAMAGED)
+    refusal = (await town.outside(both)).refusal
+    assert refusal is not None
+    assert refusal.detail == "1 of TEA can be returned now, not 2"
+    one = both.model_copy(update={"lines": (SkuQuantity(sku="TEA", quantity=1),)})
+    case_id = (await town.outside(one)).answer["case_id"]
+    await dock(town, case_id)
+    assert refunds(town) == [5000]
+    await town.track(second, "delivered")
+    await town.pass_time(timedelta(days=30))
+    assert town.row("orders", "orders", order).status == "completed"
+    assert town.parked() == []

@@ -57,7 +57,7 @@ CASE = lifecycle(
     (C.AWAITING_APPROVAL, CaseRejected, C.REJECTED),
     (C.WAITING_BUYER, ReturnReceived, C.WAITING_WAREHOUSE),
     (C.WAITING_BUYER, CaseRejected, C.REJECTED),
-    # its courier contradicts itself: a person says who has the goods, or they come
+    # its courier contradicts itself, or told nothing: a person says who has the goods, or they come
     ((C.WAITING_BUYER, C.WAITING_WAREHOUSE), ApprovalRequested, C.AWAITING_APPROVAL),
     (C.AWAITING_APPROVAL, ReturnReceived, C.WAITING_WAREHOUSE),
     # settled without the goods: the courier lost them on the way back
@@ -102,6 +102,8 @@ class Case:
     """What its courier was to bring back and then said that it delivered."""
     cod_due: int = 0
     """Cash that was to be collected with that."""
+    no_word: bool = False
+    """True when a person is asked who has the goods, for no courier told."""
     shipment_id: str | None = None
     """The parcel that the courier brings back, where the case is about one."""
     history: tuple[str, ...] = ()

@@ -68,9 +68,12 @@ def order_ends(case: Case, known: KnownOrder, cases: list[Case]) -> bool:
     """True when nothing of the order is with its buyer any more, or on its way anywhere, once this case is closed."""
     if known.coming or any(one.left_to_buyer for one in cases):
         return False
-    if case.kind is CaseKind.LATE_CANCEL:  # what did not come with the first parcel may still be under way
-        return not any(one.rest_of == case.case_id for one in cases)
     late = [one for one in cases if one.kind is CaseKind.LATE_CANCEL]
+    if (
+        case.kind is CaseKind.LATE_CANCEL
+    ):  # what did not come with the first parcel may still be under way, or with the buyer
+        others = [one for one in late if one.case_id != case.case_id]
+        return not any(one.rest_of == case.case_id or one.refund is Refund.DENIED for one in others)
     all_came = bool(late) and all(one.over and one.refund is not Refund.DENIED for one in late)
     # events older than their contents said no more than that the courier brings something back
     return all_came or known.nothing_arrives or not known.brought

@@ -50,6 +50,8 @@ class KnownOrder:
     """Open cases of such parcels."""
     part_arrived: bool = False
     """True once a parcel reached the buyer."""
+    arrived: tuple[SkuQuantity, ...] = ()
+    """What is in the parcels that did, as far as events said so."""
     nothing_arrives: bool = False
     """True once the last of the parcels turned round, and none had reached the buyer."""
 
@@ -60,6 +62,12 @@ class KnownOrder:
     def still_returnable(self) -> dict[str, int]:
         """Pieces by SKU that no case has claimed."""
         return dict(by_sku(self.lines) - by_sku(self.claimed))
+
+    def unheard_of(self, pieces: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
+        """Which of these no courier told to have arrived, while parcels are still under way."""
+        if self.delivered_at is not None or (self.part_arrived and not self.arrived):
+            return ()  # all ended, or events older than their contents
+        return as_pieces(by_sku(pieces) - by_sku(self.arrived))
 
     def unclaimed(self, pieces: tuple[SkuQuantity, ...] = ()) -> tuple[SkuQuantity, ...]:
         """What no case has claimed, of these pieces or of everything, as lines."""
@@ -77,7 +85,7 @@ class KnownOrder:
 
     def arrived_after_all(self, at: datetime) -> "KnownOrder":
         """The order when the buyer has a parcel that was thought to come back."""
-        ended = self.delivered_at or (at if self.nothing_arrives else None)
+        ended = self.delivered_at or (at if self.nothing_arrives or not self.brought_back else None)
         return replace(self, part_arrived=True, nothing_arrives=False, delivered_at=ended)
 
     def unclaim(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":

@@ -1,5 +1,7 @@
 """What buyers and agents ask for, and who may grant it (A1, A2, A3)."""
 
+from collections import Counter
+
 from pydantic import Field
 
 from services.aftersales.desk import AftersalesDesk
@@ -62,13 +64,15 @@ def _return(
 ) -> dict[str, str]:
     if known is None or not known.placed:
         raise Refused("unknown_order", "there is no such order", field="external_number", status=404)
-    if known.delivered_at is None:
-        raise Refused("not_delivered", "the order has not been delivered; cancel it instead")
+    if known.delivered_at is None and not known.arrived:
+        raise Refused("not_delivered", _not_delivered(desk.cases_of(known)))
     lines = as_pieces(by_sku(lines))
-    left = known.still_returnable()
+    left = Counter(known.still_returnable())
+    if known.delivered_at is None:  # other parcels are still under way
+        left &= by_sku(known.arrived)
     for place, line in enumerate(lines):
-        if line.quantity > left.get(line.sku, 0):
-            detail = f"{left.get(line.sku, 0)} of {line.sku} can still be returned, not {line.quantity}"
+        if line.quantity > left[line.sku]:
+            detail = f"{left[line.sku]} of {line.sku} can be returned now, not {line.quantity}"
             raise Refused("not_returnable", detail, field=f"lines.{place}")
     # who may grant it is judged by the price; no more than was paid is paid back
     amount = known.price_of(lines)
@@ -76,7 +80,7 @@ def _return(
     missing = reason is ReturnReason.MISSING_ITEM
     kind = CaseKind.REFUND_ONLY if missing else CaseKind.RETURN
     case = open_case(known, kind, reason.value, lines, amount, desk)
-    if not within_window(known, desk.now, desk.policy.return_window):
+    if known.delivered_at and not within_window(known, desk.now, desk.policy.return_window):
         days = desk.policy.return_window.days
         case = reject(case, RejectReason.OUTSIDE_WINDOW, f"asked more than {days} days after delivery", desk)
     elif not missing and stake_of(case, desk) <= desk.policy.authorized_up_to:
@@ -84,6 +88,12 @@ def _return(
     else:
         ask_for_approval(case, desk)
     return {"case_id": case.case_id, "state": case.state}
+
+
+def _not_delivered(cases: list[Case]) -> str:
+    if open_case := next((case.case_id for case in cases if not case.over), None):
+        return f"nothing of the order has been delivered, and case {open_case} is open: it is settled first"
+    return "nothing of the order has been delivered; it can be canceled"
 
 
 def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
@@ -104,7 +114,7 @@ def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
 def approve(command: ApproveCase, desk: AftersalesDesk) -> dict[str, str]:
     """Grant a case that waits for approval (A3)."""
     case = _decidable(desk.case(command.case_id), desk)
-    if case.disputed:
+    if case.disputed or case.no_word:
         lost_on_its_way(case, desk)
     else:
         authorize(case, desk, by_rule=False)
@@ -116,6 +126,9 @@ def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
     case = _decidable(desk.case(command.case_id), desk)
     if case.disputed:
         delivered_after_all(case, command.reason, desk)
+    elif case.no_word:
+        desk.orders.put(desk.orders[case.order_id].arrived_after_all(desk.now))
+        reject(case, RejectReason.BY_AGENT, command.reason, desk)
     else:
         reject(case, RejectReason.BY_AGENT, command.reason, desk)
     return {"case_id": case.case_id, "state": desk.cases[case.case_id].state}

@@ -98,21 +98,35 @@ def dispute(
 
 
 def ask_who_has(case: Case, desk: AftersalesDesk, earlier: Case | None = None) -> None:
-    """Have a person say whether the shop pays for goods of which their courier said both (A3). Should they come before that,
-    they are looked at like any others."""
+    """Have a person say whether the shop pays for goods of which their courier said both, or nothing (A3). Should they come before
+    that, they are looked at like any others."""
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
     desk.cases.put(moved(case, ApprovalRequested))
-    ask_for_approval(case, desk, MoneyQuestion.END_DISPUTED, earlier)
+    ask_for_approval(
+        case, desk, MoneyQuestion.NO_WORD if case.no_word else MoneyQuestion.END_DISPUTED, earlier
+    )
+
+
+def word_came(known: KnownOrder, desk: AftersalesDesk) -> None:
+    """A courier tells after all where goods went about which a person was asked for want of a word: they are awaited again."""
+    for case in desk.cases_of(known):
+        if case.no_word and case.state is CaseState.AWAITING_APPROVAL:
+            authorize(replace(case, no_word=False), desk, by_rule=True)
 
 
 def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) -> Case:
     """Refuse what is asked, say why, and close; the pieces can be asked for again in another case."""
     case = replace(moved(case, CaseRejected), refund=Refund.DENIED)
-    if reason in (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL):
+    if reason in (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL) or case.no_word:
         case = replace(case, custody=Custody.NOT_RETURNED)
     desk.publish(
         CaseRejected(
-            order_id=case.order_id, case_id=case.case_id, reason=reason, detail=detail, cod_due=case.cod_due
+            order_id=case.order_id,
+            case_id=case.case_id,
+            reason=reason,
+            detail=detail,
+            cod_due=case.cod_due,
+            arrived=case.no_word,
         )
     )
     case = noted(case, desk.now, desk.actor, f"rejected: {reason}")

@@ -24,6 +24,8 @@ from shared.goods import as_pieces, by_sku
 from shared.replacing import replace
 from shared.values import SkuQuantity
 
+NOT_IN_TIME = "the goods did not come back in time"
+
 
 def received(event: ReturnReceived, desk: AftersalesDesk) -> None:
     """The goods are at the dock."""
@@ -114,8 +116,21 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
     known = desk.orders[case.order_id]
     if brought_by_courier(case, known, desk.cases_of(known)):
         settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), (), desk)
+    elif case.kind is CaseKind.LATE_CANCEL and (unheard := known.unheard_of(case.lines)):
+        # whoever cancels what its courier lost has nothing to send back: it is not the buyer's loss
+        _ask_where_it_is(case, unheard, desk)
     else:
-        reject(case, RejectReason.NOT_RETURNED, "the goods did not come back in time", desk)
+        reject(case, RejectReason.NOT_RETURNED, NOT_IN_TIME, desk)
+
+
+def _ask_where_it_is(case: Case, unheard: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
+    """Nobody told where these ended. What the buyer is known to have, and has not sent back in time, is theirs."""
+    theirs = as_pieces(by_sku(case.lines) - by_sku(unheard))
+    if not theirs:
+        ask_who_has(replace(case, no_word=True), desk)
+        return
+    case = apart(replace(case, no_word=True), theirs, desk)
+    reject(replace(case, no_word=False), RejectReason.NOT_RETURNED, NOT_IN_TIME, desk)
 
 
 def settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
@@ -159,7 +174,9 @@ def apart(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> 
     known = replace(known.unclaim(rest), whole_comes_back=False)
     later = open_case(known, case.kind, case.reason, rest, amount, desk, rest_of=case)
     later = authorize(later, desk, by_rule=True)
-    if disputed := as_pieces(by_sku(rest) & by_sku(case.disputed)):
+    if case.no_word:
+        ask_who_has(replace(later, no_word=True), desk, case)
+    elif disputed := as_pieces(by_sku(rest) & by_sku(case.disputed)):
         cod_due = case.cod_due * known.price_of(disputed) // max(known.price_of(case.disputed), 1)
         ask_who_has(replace(later, disputed=disputed, cod_due=cod_due), desk, case)
     return replace(case, lines=pieces)

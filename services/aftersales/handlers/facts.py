@@ -4,7 +4,7 @@ from datetime import datetime
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.known_order import KnownOrder, unplaced
-from services.aftersales.handlers.awaiting import await_goods, await_parcel, dispute
+from services.aftersales.handlers.awaiting import await_goods, await_parcel, dispute, word_came
 from services.aftersales.handlers.cases import authorize, open_case, pay_more
 from shared.events.aftersales import CaseKind
 from shared.events.orders import (
@@ -68,10 +68,12 @@ def odd_payment(event: PaymentAnomalyFound, desk: AftersalesDesk) -> None:
 def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
     """The buyer has a parcel: what the courier collected is paid, and with the last parcel the return window begins."""
     before = _known(event.order_id, desk).paid_in_full()
-    known = replace(before, paid=before.paid + event.cod_collected, part_arrived=True)
+    arrived = before.arrived + event.lines
+    known = replace(before, paid=before.paid + event.cod_collected, part_arrived=True, arrived=arrived)
     if event.last:
         known = replace(known, delivered_at=event.delivered_at)
     pay_more(known, before, desk)
+    word_came(known, desk)
 
 
 def cash(event: CodCollected, desk: AftersalesDesk) -> None:
@@ -139,6 +141,7 @@ def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     if event.last:
         known = _all_ended(known, event.occurred_at)
     desk.orders.put(known)
+    word_came(known, desk)
     why = event.detail or "brought back by the courier"
     if known.placed:
         await_parcel(known, event.lines, why, desk, shipment_id=event.shipment_id)

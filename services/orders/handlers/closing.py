@@ -56,13 +56,18 @@ def _cancel(order: Order, reason: str, desk: OrdersDesk) -> dict[str, str]:
         return {"status": end_canceled(order, reason, order.owed_back, desk).status}
     if order.has(Hold.CANCEL_PENDING):
         return {"status": "cancel_pending"}
-    gone = (Fulfillment.DELIVERED, Fulfillment.RETURNING)
-    if order.fulfillment in gone or (order.fulfillment is Fulfillment.SHIPPED and order.open_cases):
-        raise Refused("too_late_to_cancel", "the goods have left the warehouse; ask for a return instead")
-    if any(h.hold is Hold.CANCEL_PENDING for h in order.holds):
+    if order.fulfillment is Fulfillment.DELIVERED:
+        raise Refused("too_late_to_cancel", "the buyer has the goods; ask for a return instead")
+    if order.fulfillment is Fulfillment.RETURNING:
+        raise Refused("too_late_to_cancel", "the goods are on their way back; it ends when they are here")
+    if order.fulfillment is Fulfillment.SHIPPED and order.open_cases:
+        case = order.open_cases[0]
         raise Refused(
-            "cancel_refused_before", "the parcel had left when this was asked before; ask for a return"
+            "too_late_to_cancel", f"the goods have left, and case {case} is open: it is settled first"
         )
+    if any(h.hold is Hold.CANCEL_PENDING for h in order.holds):
+        detail = "a parcel had left when this was asked before; what arrives of it can be sent back"
+        raise Refused("cancel_refused_before", detail)
     order = stop(order, Hold.CANCEL_PENDING, reason, desk)
     desk.orders.put(replace(order, closed_reason=reason))
     desk.publish(CancelRequested(order_id=order.order_id, reason=reason))
@@ -113,7 +118,8 @@ def _receipt(order: Order, reason: str, desk: OrdersDesk) -> dict[str, str]:
         raise Refused("order_closed", f"the order is {order.status}; there is nothing to receive")
     comes_back = order.fulfillment is Fulfillment.RETURNING and order.open_cases
     if order.fulfillment not in (Fulfillment.SHIPPED, Fulfillment.DELIVERED) and not comes_back:
-        raise Refused("not_shipped", "nothing of the order has left the warehouse yet")
+        whole = "a part of the order" if order.part_arrived else "the order"
+        raise Refused("not_shipped", f"{whole} has not left the warehouse yet")
     if order.open_cases:
         raise Refused("case_open", "an after-sales case is open; the order completes when it is closed")
     return {"status": complete(order, reason, desk, by_buyer=True).status}

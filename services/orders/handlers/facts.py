@@ -184,6 +184,8 @@ def case_waits(event: ApprovalRequested, order: Order, desk: OrdersDesk) -> Orde
 def case_rejected(event: CaseRejected, order: Order, desk: OrdersDesk) -> Order:
     """The goods are not back, whatever else came in their place: the buyer has them."""
     order = replace(order, kept_cases=(*order.kept_cases, event.case_id))
+    if event.arrived and not order.closed and order.delivered_at is None:
+        return _arrived(replace(order, part_arrived=True), desk.envelope.time, desk)
     if event.reason is not RejectReason.DELIVERED_AFTER_ALL or order.closed:
         return order
     order = replace(order, part_arrived=True, cod_waived=order.cod_waived - event.cod_due)

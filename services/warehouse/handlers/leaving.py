@@ -50,6 +50,7 @@ def deliver(shipment: Shipment, at: datetime, cod_collected: int, desk: Warehous
             delivered_at=at,
             cod_collected=cod_collected,
             last=all_ended(shipment.order_id, desk),
+            lines=shipment.lines,
         )
     )
     return shipment

@@ -1,0 +1,106 @@
+"""A cancel after dispatch, and then nobody tells where the goods ended: what a courier lost is not the buyer's loss (A1, A6)."""
+
+import pytest
+
+from services.aftersales.handlers.asked import ApproveCase, RejectCase
+from shared.events.aftersales import (
+    ApprovalRequested,
+    CaseClosed,
+    CaseRejected,
+    MoneyQuestion,
+    RejectReason,
+    ReturnAuthorized,
+)
+from tests.aftersales.desk import DAY, Shop
+from tests.harness import SUPERVISOR
+
+
+async def silent(*, cod: bool = False) -> Shop:
+    """A canceled order whose parcel had left, and of which nothing was heard for as long as the goods were awaited."""
+    shop = Shop()
+    await shop.placed(cod=cod)
+    await shop.cancel_refused()
+    await shop.bench.pass_time(14 * DAY)
+    return shop
+
+
+@pytest.mark.requirement("A6")
+async def test_a_person_is_asked_who_has_the_goods() -> None:
+    shop = await silent()
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert (asked.case_id, asked.reason) == (shop.case().case_id, MoneyQuestion.NO_WORD)
+    assert shop.case().state == "awaiting_approval"
+    assert shop.refunds == []
+    assert not shop.bench.said_of(CaseRejected)
+
+
+@pytest.mark.requirement("A6")
+@pytest.mark.parametrize(("cod", "refunds"), [(False, [10000]), (True, [])])
+async def test_when_the_courier_lost_them_the_buyer_is_paid_and_the_order_ends(
+    cod: bool, refunds: list[int]
+) -> None:
+    shop = await silent(cod=cod)
+    await shop.bench.ask(ApproveCase(case_id=shop.case().case_id), actor=SUPERVISOR)
+    assert shop.refunds == refunds
+    (closed,) = shop.bench.said_of(CaseClosed)
+    assert closed.order_ends
+
+
+@pytest.mark.requirement("A2")
+async def test_when_the_buyer_has_them_nothing_is_paid_and_a_return_may_be_asked_for() -> None:
+    shop = await silent()
+    await shop.bench.ask(RejectCase(case_id=shop.case().case_id, reason="they have it"), actor=SUPERVISOR)
+    assert shop.refunds == []
+    (rejected,) = shop.bench.said_of(CaseRejected)
+    assert (rejected.reason, rejected.arrived) == (RejectReason.BY_AGENT, True)
+    assert (await shop.asks()).answer["state"] == "waiting_buyer"
+    await shop.came_back(shop.case(2).case_id)
+    assert shop.refunds == [10000]
+
+
+@pytest.mark.requirement("A2")
+async def test_goods_that_come_before_a_person_has_decided_are_paid_for() -> None:
+    shop = await silent()
+    await shop.came_back(shop.case().case_id)
+    assert shop.refunds == [10000]
+    assert shop.parked == []
+
+
+@pytest.mark.requirement("W11")
+@pytest.mark.parametrize(("word", "refunds"), [("returned", [10000]), ("delivered", [])])
+async def test_a_courier_that_tells_after_all_spares_the_person_the_question(
+    word: str, refunds: list[int]
+) -> None:
+    shop = await silent()
+    await getattr(shop, word)()
+    assert shop.case().state == "waiting_buyer"
+    assert len(shop.bench.said_of(ReturnAuthorized)) == 2
+    await shop.bench.pass_time(14 * DAY)
+    assert shop.refunds == refunds
+    assert shop.case().over
+    assert len(shop.bench.said_of(ApprovalRequested)) == 1
+
+
+@pytest.mark.requirement("A2")
+async def test_goods_that_come_after_a_person_said_that_the_buyer_has_them_wait_for_a_person_again() -> None:
+    shop = await silent()
+    case_id = shop.case().case_id
+    await shop.bench.ask(RejectCase(case_id=case_id, reason="they have it"), actor=SUPERVISOR)
+    await shop.came_back(case_id)
+    assert shop.bench.said_of(ApprovalRequested)[-1].reason == MoneyQuestion.CAME_BACK_LATE
+
+
+@pytest.mark.requirement("A6")
+async def test_of_two_parcels_one_of_which_arrived_a_person_is_asked_about_the_other() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.delivered(last=False, TEA=1)
+    await shop.cancel_refused()
+    await shop.bench.pass_time(14 * DAY)
+    (rejected,) = shop.bench.said_of(CaseRejected)
+    assert (rejected.reason, rejected.arrived) == (RejectReason.NOT_RETURNED, False)
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert (asked.reason, asked.amount.amount) == (MoneyQuestion.NO_WORD, 5000)
+    await shop.bench.ask(ApproveCase(case_id=asked.case_id), actor=SUPERVISOR)
+    assert shop.refunds == [5000]
+    assert not any(e.order_ends for e in shop.bench.said_of(CaseClosed)), "the buyer has the other"
