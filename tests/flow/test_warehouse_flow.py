@@ -190,6 +190,7 @@ async def test_a_cancel_in_the_warehouse_puts_everything_back(town: Town, stage:
 async def test_reports_late_doubled_and_out_of_order_never_undo_a_delivery(town: Town) -> None:
     await town.stock()
     number = await town.ship(await town.release())
+    await town.pass_time(timedelta(hours=9))
     await town.track(number, "delivered", occurred_at=START + timedelta(hours=5))
     await town.track(number, "delivered", occurred_at=START + timedelta(hours=5))
     await town.track(number, "in_transit", occurred_at=START + timedelta(hours=9))

@@ -69,7 +69,7 @@ async def test_a_canceled_parcel_that_its_courier_has_is_told_once(floor: Floor)
     for status in ("exception", "in_transit", "out_for_delivery", "delivered", "delivered"):
         await floor.track(number, status)
         await floor.bench.pass_time(MINUTE)
-    late = await floor.told(inbox.HandOverScanned, tracking_number=number, scanned_at=floor.now - 60 * MINUTE)
+    late = await floor.told(inbox.HandOverScanned, tracking_number=number, scanned_at=floor.now - MINUTE)
     assert late.startswith("already_left")
     assert left(floor) == [number]
     assert not floor.bench.said_of(ShipmentDelivered)
@@ -132,3 +132,12 @@ async def test_shops_are_told_when_the_last_pieces_went_that_way() -> None:
     await floor.track(number, "in_transit")
     assert len(floor.bench.said_of(StockDepleted)) == 2
     floor.adds_up()
+
+
+@pytest.mark.requirement("W12")
+async def test_a_device_whose_clock_is_behind_takes_no_canceled_parcel_out_of_the_books(floor: Floor) -> None:
+    number = await canceled(floor)
+    behind = floor.now - timedelta(hours=3)
+    assert await floor.code(inbox.HandOverScanned, tracking_number=number, scanned_at=behind) == "old_scan"
+    assert left(floor) == []
+    assert floor.level().on_hand == 5

@@ -132,8 +132,9 @@ async def test_whoever_sent_a_report_that_came_too_early_is_told_when_it_is_refu
 async def test_every_attempt_is_told_as_it_comes(floor: Floor) -> None:
     await floor.stock()
     number = await floor.packed(await floor.release())
-    for hours in (1, 25):
-        await floor.track(number, "delivery_attempted", occurred_at=floor.now + timedelta(hours=hours))
+    for hours in (1, 24):
+        await floor.bench.pass_time(timedelta(hours=hours))
+        await floor.track(number, "delivery_attempted")
     assert len(floor.bench.said_of(DeliveryFailed)) == 2
 
 
@@ -151,3 +152,25 @@ async def test_parcels_that_a_courier_had_before_all_were_packed_make_a_shipped_
     await floor.track(second, "delivered")
     assert [e.last for e in floor.bench.said_of(ShipmentDelivered)] == [False, True]
     floor.adds_up()
+
+
+@pytest.mark.requirement("W11")
+async def test_a_report_from_the_future_is_refused_and_stands_in_no_ones_way(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    ahead = await floor.track(number, "delivered", occurred_at=floor.now + timedelta(days=365))
+    assert ahead.refusal is not None
+    assert (ahead.refusal.code, ahead.refusal.field) == ("clock_ahead", "occurred_at")
+    assert not floor.bench.said_of(ShipmentDelivered)
+    await floor.track(number, "delivered")
+    assert [e.delivered_at for e in floor.bench.said_of(ShipmentDelivered)] == [floor.now]
+
+
+@pytest.mark.requirement("A2")
+async def test_a_report_from_long_ago_takes_nobodys_time_for_a_return_away(floor: Floor) -> None:
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    packed_at = floor.now
+    await floor.bench.pass_time(timedelta(days=1))
+    await floor.track(number, "delivered", occurred_at=packed_at.replace(year=2000))
+    assert [e.delivered_at for e in floor.bench.said_of(ShipmentDelivered)] == [packed_at]

@@ -6,7 +6,7 @@ from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState,
 from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
 from services.warehouse.domain.stock import STAGING
 from services.warehouse.handlers.leaving import deliver, leave, left_although_canceled
-from services.warehouse.handlers.scanning import judge_time, step
+from services.warehouse.handlers.scanning import AHEAD, judge_time, step
 from services.warehouse.handlers.tracking import apply_early
 from services.warehouse.tables import Label, NumberRange
 from shared.events.inbox import HandOverScanned, PackScanned
@@ -134,6 +134,9 @@ def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
         detail = "no parcel has this number; scan the tracking number on its label"
         raise Refused("unknown_parcel", detail, field="tracking_number", status=404)
     shipment, work = desk.shipments[label.shipment_id], desk.fulfillments[label.order_id]
+    if event.scanned_at < shipment.packed_at - AHEAD:
+        detail = "scanned before the parcel was packed: the device's clock runs behind; set it and scan again"
+        raise Refused("old_scan", detail, field="scanned_at")
     if shipment.kept_back:
         return _left_before_the_cancel(event, shipment, desk)
     if work.fetched_by_buyer and shipment.state is ShipmentState.SHIPPED:  # brought to another counter first

@@ -8,15 +8,23 @@ from shared.lifecycle import NotAllowed
 from shared.runtime.messages import Refused
 
 AHEAD = timedelta(minutes=5)
-"""How far a device's clock may run ahead."""
+"""How far the clock of a device or a courier may run ahead."""
 
 
 def judge_time(scanned_at: datetime, desk: WarehouseDesk) -> None:
     """A scan made offline comes late and is fine; one from the future shows a device whose clock is wrong."""
-    if scanned_at > desk.now + AHEAD:
-        raise Refused(
-            "clock_ahead", "the device's clock runs ahead; set it and scan again", field="scanned_at"
-        )
+    _not_ahead(scanned_at, desk, "the device's clock runs ahead; set it and scan again", "scanned_at")
+
+
+def judge_report(occurred_at: datetime, desk: WarehouseDesk) -> None:
+    """The same of what a courier reports: nothing that comes later in truth could stand against it (W11)."""
+    detail = "this is still to come; report it with the time at which it happened"
+    _not_ahead(occurred_at, desk, detail, "occurred_at")
+
+
+def _not_ahead(at: datetime, desk: WarehouseDesk, detail: str, field: str) -> None:
+    if at > desk.now + AHEAD:
+        raise Refused("clock_ahead", detail, field=field)
 
 
 def step(work: Fulfillment, event: type) -> FulfillmentState:

@@ -12,6 +12,7 @@ from services.warehouse.domain.shipment import (
     report,
 )
 from services.warehouse.handlers.leaving import bring_back, deliver, leave, left_although_canceled
+from services.warehouse.handlers.scanning import judge_report
 from services.warehouse.tables import EarlyReport
 from shared.events.inbox import TrackingReported
 from shared.events.warehouse import (
@@ -43,6 +44,7 @@ def tracked(event: TrackingReported, desk: WarehouseDesk) -> Wants:
 
 def reported(event: TrackingReported, desk: WarehouseDesk) -> dict[str, str]:
     """Take a courier's report."""
+    judge_report(event.occurred_at, desk)
     label = desk.labels.get(event.tracking_number)
     if label is None:
         early = EarlyReport(
@@ -116,6 +118,7 @@ def give_up(timer: EarlyReportDue, desk: WarehouseDesk) -> None:
 def _apply(
     shipment: Shipment, status: TrackingStatus, at: datetime, cod: int, detail: str, desk: WarehouseDesk
 ) -> Shipment:
+    at = max(at, shipment.packed_at)  # a clock that is behind takes nobody's time for a return away
     after, cash = report(shipment, status, at), max(cod - shipment.cod_collected, 0)
     if after is None:
         return _collected(shipment, cash, at, desk) if cash else shipment
