@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deploy.access import administrator_token, database_url, named, service_url
+from deploy.access import administrator_token, database_url, named, service_url, wrong
 from deploy.doctor.judge import Finding, judge
 from deploy.doctor.look import Look, ask, ask_database, compare
 
@@ -22,9 +22,15 @@ def doctor(
     deep: Annotated[bool, typer.Option("--deep", help="Verify every event, however long it takes")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For monitoring: one JSON object")] = False,
 ) -> None:
-    """Look at every service: ready, behind, to send, parked, overdue, chain. Ends with 0 when nobody is needed, else 1."""
+    """Look at every service: ready, behind, to send, parked, overdue, chain. Ends with 0 when nobody is needed, with 1 when
+    somebody is, with 2 when it could not look."""
     names = named(service)
     looks = asyncio.run(look_at(names, deep))
+    if unfit := next((look.refused for look in looks if look.unfit_token), None):
+        raise wrong(
+            f"HANDOVER_TOKEN does not do: {unfit}. Make one with "
+            "`handover token create --as operator --name <you> --role administrator`, or leave it unset where the key is."
+        )
     findings = judge(looks)
     needed = any(finding.needs_somebody for finding in findings)
     if as_json:

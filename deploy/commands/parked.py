@@ -20,6 +20,8 @@ Name = Annotated[str, typer.Argument(help="orders, warehouse, aftersales or noti
 Key = Annotated[str, typer.Argument(help="The key that `handover parked list` shows")]
 SHOWN = 100
 """Messages of a service that a list shows."""
+LIST_SECONDS = 10
+"""How long a service has to answer a list; a retry may take longer."""
 Why = Annotated[str, typer.Option("--reason", help="Why; kept for the record")]
 
 
@@ -30,10 +32,16 @@ def list_parked(
         str | None, typer.Option(help="failed, queued, gap or skipped; all that wait without it")
     ] = None,
 ) -> None:
-    """What is set aside, oldest first; the first of a lane is what the others wait for."""
+    """What is set aside, oldest first; the first of a lane is what the others wait for. Ends with 2 when a service could not be
+    asked; the others are listed all the same."""
+    asked = f"/ops/parked?limit={SHOWN + 1}" + (f"&state={state}" if state else "")
+    unasked: typer.Exit | None = None
     for name in named(service):
-        asked = f"/ops/parked?limit={SHOWN + 1}" + (f"&state={state}" if state else "")
-        found: list[dict[str, Any]] = _ask("GET", name, asked)
+        try:
+            found: list[dict[str, Any]] = _ask("GET", name, asked, seconds=LIST_SECONDS)
+        except typer.Exit as failed:
+            unasked = failed
+            continue
         rows = found[:SHOWN]
         if not rows:
             console.print(f"{name}: nothing is parked.")
@@ -51,6 +59,8 @@ def list_parked(
             console.print(
                 f"These are the first {SHOWN}, there are more; --state failed shows what others wait for."
             )
+    if unasked is not None:
+        raise unasked
 
 
 @app.command()
@@ -61,14 +71,22 @@ def show(service: Name, key: Key) -> None:
 
 @app.command()
 def retry(service: Name, key: Key) -> None:
-    """Try the lane of this message again, in order, until one fails."""
-    answer = _ask("POST", named(service)[0], f"/ops/parked/{quote(key)}/retry")
+    """Try the lane of this message again, in order, until one fails. Ends with 1 when one did."""
+    name = named(service)[0]
+    lane = _ask("GET", name, f"/ops/parked/{quote(key)}")["lane"]
+    answer = _ask("POST", name, f"/ops/parked/{quote(key)}/retry")
     refused = answer["refused"]
     between = f"{len(refused)} refused, " if refused else ""
     console.print(f"{answer['done']} done, {between}{answer['still_parked']} still parked.")
     for refusal in refused:
         told = f"{refusal['code']}: {refusal['detail']}"
         console.print(f"Refused, its sender is told: {told}", soft_wrap=True, markup=False, highlight=False)
+    if answer["still_parked"]:
+        waits = [row for row in _ask("GET", name, "/ops/parked?limit=1000") if row["lane"] == lane]
+        for row in waits[:1]:  # what the others wait for
+            told = f"{row['type']}, {row['reason']}"
+            console.print(f"Still parked: {told}", soft_wrap=True, markup=False, highlight=False)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -101,11 +119,13 @@ def _since(parked_at: str) -> str:
     return f"{datetime.fromisoformat(parked_at).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _ask(method: str, service: str, path: str, data: dict[str, Any] | None = None) -> Any:
+def _ask(
+    method: str, service: str, path: str, data: dict[str, Any] | None = None, *, seconds: float = 60
+) -> Any:
     url = service_url(service)
     headers = {"authorization": f"Bearer {administrator_token()}"}
     try:
-        answer = httpx.request(method, f"{url}{path}", headers=headers, json=data, timeout=60)
+        answer = httpx.request(method, f"{url}{path}", headers=headers, json=data, timeout=seconds)
     except httpx.TransportError as error:
         raise wrong(f"{service} does not answer at {url}: {type(error).__name__}.") from None
     try:

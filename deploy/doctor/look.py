@@ -29,6 +29,8 @@ class Look:
     """Why it did not answer: `refused`, `timeout`, or what else."""
     refused: str | None = None
     """Why it answers, but not to us."""
+    unfit_token: bool = False
+    """Whether that is for our token alone, which the system's key signed."""
     checks: dict[str, str] = field(default_factory=dict)
     """What /health/ready says, part by part."""
     progress: dict[str, Any] | None = None
@@ -75,6 +77,9 @@ async def ask(look: Look, token: str) -> None:
             look.silent = "something else"
         if look.silent is None:
             look.progress = await _progress(http, look)
+        if look.progress is not None and look.progress["service"] != look.service:
+            look.silent, look.progress, look.checks = "something else", None, {}
+        if look.silent is None:
             look.lag = await _get(http, look, "/ops/lag")
             look.failed = await _get(http, look, "/ops/parked?state=failed&limit=1000") or []
             look.gaps = await _get(http, look, "/ops/parked?state=gap&limit=1000") or []
@@ -100,6 +105,7 @@ async def _get(http: httpx.AsyncClient, look: Look, path: str) -> Any:
         return None
     if answer.status_code in (401, 403):
         look.refused = answer.json()["detail"]
+        look.unfit_token = answer.json()["code"] in ("token_expired", "role_too_low")
     return answer.json() if answer.is_success else None
 
 

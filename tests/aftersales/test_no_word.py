@@ -1,4 +1,4 @@
-"""A cancel after dispatch, and then nobody tells where the goods ended: what a courier lost is not the buyer's loss (A1, A6)."""
+"""A cancel after dispatch, and nobody tells where the goods ended: what a courier lost is not the buyer's loss (A1, A6)."""
 
 import pytest
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from deploy.cli import app
 from shared.runtime.running import Runtime
 from tests.runtime.answering import answering
 from tests.runtime.probe import Probe, decoded, paid, raw
+from tests.runtime.stand import token
 from tests.runtime.waiting import ready, until
 
 pytestmark = pytest.mark.requirement("X6")
@@ -119,6 +121,26 @@ async def test_kafka_that_is_away_is_said_with_what_to_do(reader: Runtime, probe
     code, said = await doctor()
     assert code == 1
     assert "bring Kafka back" in said
+
+
+async def test_a_token_that_does_not_do_is_said_and_nothing_is_judged(
+    reader: Runtime, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HANDOVER_TOKEN", token())
+    answer = await asyncio.to_thread(CliRunner().invoke, app, ["doctor", "--service", "warehouse"])
+    assert answer.exit_code == 2
+    assert "yours is ordinary" in answer.stderr
+    assert "--role administrator" in answer.stderr
+    assert answer.stdout == ""
+
+
+async def test_a_port_that_is_another_services_is_not_taken_for_the_one_meant(
+    reader: Runtime, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HANDOVER_ORDERS_URL", os.environ["HANDOVER_WAREHOUSE_URL"])
+    answer = await asyncio.to_thread(CliRunner().invoke, app, ["doctor", "--service", "orders"])
+    assert answer.exit_code == 1
+    assert "is not orders" in answer.stdout
 
 
 async def _unready(runtime: Runtime) -> bool:

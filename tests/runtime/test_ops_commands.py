@@ -64,7 +64,10 @@ async def test_list_show_and_retry(reader: Runtime, probe: Probe):
     shown = json.loads(said)
     assert (shown["stream"], shown["sequence"], json.loads(shown["body"])["order_id"]) == ("order/a", 1, "a")
     assert "ZeroDivisionError" in shown["traceback"]
-    assert await run("retry", "warehouse", first) == (0, "0 done, 3 still parked.\n")
+    assert await run("retry", "warehouse", first) == (
+        1,
+        f"0 done, 3 still parked.\nStill parked: {shown['type']}, {shown['reason']}\n",
+    )
     probe.broken.clear()
     assert await run("retry", "warehouse", first) == (0, "3 done, 0 still parked.\n")
     assert await drained(reader, 1, 2, 3)()
