@@ -17,6 +17,8 @@ from deploy.settings import UpSettings
 from shared.runtime.settings import load
 
 _console = Console()
+READ_SECONDS = 60
+"""How long a stop waits for what lies unread."""
 
 
 def up() -> None:
@@ -48,9 +50,19 @@ def _stay(stack: Stack) -> None:
         Watch(stack, _say).run()
     except KeyboardInterrupt:
         _console.print("Stopping …")
+        _read_the_rest(stack)
     finally:
         stack.stop()
     _console.print(f"Stopped. Data are kept in {stack.folder}.")
+
+
+def _read_the_rest(stack: Stack) -> None:
+    try:
+        left = stack.finish_reading(READ_SECONDS)
+    except KeyboardInterrupt:  # again: at once, then
+        left = stack.finish_reading(0)
+    if left:
+        _say(f"{left} records of the inboxes were not read, and the broker does not keep them: send them again.")
 
 
 def _say(sentence: str) -> None:

@@ -32,10 +32,11 @@ from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.migrate import migrate
 from deploy.provision import SERVICES, database_of, owner_of, provision, user_of
 from deploy.topics import create_topics
+from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.auth import create_token
 from shared.runtime.postgres import make_pool
 from shared.runtime.relay import republish
-from shared.values import Actor
+from shared.values import Actor, ActorKind
 
 PARTS = (*SERVICES, "postgres", "kafka")
 """All that listens on a port."""
@@ -205,6 +206,24 @@ class Stack:
             )
         except (ValueError, KeyError, AttributeError):
             return f"it answers {answer.status_code}"
+
+    def finish_reading(self, patience: float) -> int:
+        """Let the services read what lies in their inboxes, for the broker does not keep it: at most `patience` seconds. Returns
+        how many records are left unread, as far as their services answer."""
+        deadline = time.monotonic() + patience
+        while (left := sum(map(self._unread, self.services))) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return left
+
+    def _unread(self, service: str) -> int:
+        token = self.token(Actor(kind=ActorKind.OPERATOR, name="up"), timedelta(minutes=1))
+        headers = {"authorization": f"Bearer {token}"}
+        try:
+            answer = httpx.get(f"{self.url(service)}/ops/lag", headers=headers, timeout=3, verify=_TLS)
+            lag: dict[str, int] = answer.raise_for_status().json()
+        except httpx.HTTPError:
+            return 0
+        return sum(n for topic, n in lag.items() if topic in INBOX_TOPICS)
 
     # -- where things are
 

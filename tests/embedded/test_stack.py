@@ -21,6 +21,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         why = os.environ.get("WHY_NOT")
         body = json.dumps({"checks": {"kafka": why or "ok"}}).encode()
+        if self.path == "/ops/lag":
+            body = os.environ.get("LAG", "{}").encode()
         self.send_response(503 if why else 200)
         self.end_headers()
         self.wfile.write(body)
@@ -124,6 +126,17 @@ def test_what_keeps_a_service_from_being_ready_is_said(stack: StandIns) -> None:
     del stack.settings["FAIL"]
     stack.restart("orders")
     stack.wait_ready()
+
+
+def test_what_lies_unread_in_an_inbox_is_waited_for_and_counted(stack: StandIns) -> None:
+    assert stack.finish_reading(30) == 0
+    stack.settings["LAG"] = '{"orders.inbox": 3, "warehouse": 7}'
+    stack.restart("orders")
+    stack.wait_ready(["orders"])
+    assert stack.finish_reading(0.5) == 3, "ours are filled again from the log"
+    del stack.settings["LAG"]
+    stack.restart("orders")
+    stack.wait_ready(["orders"])
 
 
 def test_a_failed_start_leaves_nothing_running_and_keeps_the_logs(stack: StandIns) -> None:

@@ -98,8 +98,8 @@ def dispute(
 
 
 def ask_who_has(case: Case, desk: AftersalesDesk, earlier: Case | None = None) -> None:
-    """Have a person say whether the shop pays for goods of which their courier said both, or nothing (A3). Should they come before
-    that, they are looked at like any others."""
+    """Have a person say whether the shop pays for goods of which their courier said both ends, or none (A3). Should they come
+    before that, they are looked at like any others."""
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
     desk.cases.put(moved(case, ApprovalRequested))
     ask_for_approval(
