@@ -27,7 +27,8 @@ class SkuDetails(BaseModel):
 
     name: Text
     weight_grams: int = Field(0, ge=0, le=1_000_000, strict=True)
-    barcodes: tuple[Barcode, ...] = Field((), max_length=50)
+    barcodes: tuple[Barcode, ...] | None = Field(None, max_length=50)
+    """All that name it, from now on; without this they stay as they are."""
 
 
 class Because(BaseModel):
@@ -105,8 +106,8 @@ def router(runtime: Runtime) -> APIRouter:
     async def register_sku(sku: Code, body: SkuDetails, asked: BackOffice) -> Any:
         """Make a SKU's name, weight and barcodes known (W12).
 
-        Refused with 409: `barcode_taken` when another SKU has a barcode, `barcode_in_use` when stock lies or orders wait under
-        one that nobody had registered.
+        Refused with 409: `barcode_taken` when a barcode names another SKU, or is one itself; `barcode_in_use` when stock lies or
+        orders wait under one that nobody had registered.
         """
         return await asked.do(RegisterSku(sku=sku, **dict(body)))
 

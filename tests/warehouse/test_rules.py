@@ -81,13 +81,30 @@ async def test_a_barcode_that_orders_wait_for_is_not_given_to_another_sku(floor:
 
 
 @pytest.mark.requirement("W12")
-async def test_a_barcode_whose_stock_has_left_or_that_is_the_sku_itself_can_be_registered(
-    floor: Floor,
-) -> None:
-    await floor.stock(EAN, 2)
+async def test_a_barcode_that_is_the_sku_itself_is_its_own_and_no_others(floor: Floor) -> None:
     itself = RegisterSku(sku=EAN, name="Tea", barcodes=(EAN,))
     assert (await floor.bench.ask(itself, actor=SUPERVISOR)).refusal is None
-    assert (await floor.bench.ask(RegisterSku(sku=EAN, name="Tea"), actor=SUPERVISOR)).refusal is None
+    without = RegisterSku(sku=EAN, name="Tea", barcodes=())
+    assert (await floor.bench.ask(without, actor=SUPERVISOR)).refusal is None
+    tea = RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,))
+    outcome = await floor.bench.ask(tea, actor=SUPERVISOR)
+    assert outcome.refusal is not None, "it is only out of stock"
+    assert outcome.refusal.code == "barcode_taken"
+
+
+@pytest.mark.requirement("W12")
+async def test_a_name_or_weight_put_right_leaves_the_barcodes_as_they_are(floor: Floor) -> None:
+    await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    renamed = RegisterSku(sku="TEA", name="Green tea", weight_grams=250)
+    outcome = await floor.bench.ask(renamed, actor=SUPERVISOR)
+    assert outcome.answer["barcodes"] == sorted([EAN, EAN.zfill(14)])
+    await floor.stock(EAN, 4)
+    assert floor.level("TEA").on_hand == 4
+
+
+@pytest.mark.requirement("W12")
+async def test_a_barcode_whose_stock_has_left_can_be_registered(floor: Floor) -> None:
+    await floor.stock(EAN, 2)
     number = await floor.packed(await floor.release("o-1", (EAN, 2)))
     assert await floor.code(inbox.HandOverScanned, tracking_number=number) == "ok"
     tea = RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,))

@@ -23,7 +23,8 @@ class RegisterSku(Command):
     sku: Code
     name: Text
     weight_grams: int = Field(0, ge=0, le=1_000_000)
-    barcodes: tuple[Read, ...] = Field((), max_length=50)
+    barcodes: tuple[Read, ...] | None = Field(None, max_length=50)
+    """All of them; None leaves them as they are."""
 
 
 def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
@@ -47,10 +48,12 @@ def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
 
 def barcodes_of(command: RegisterSku, desk: WarehouseDesk) -> Wants:
     """The SKU, whoever has its barcodes now, and the stock of what they were taken for until now."""
+    named = command.barcodes or ()
+    own = sorted({sku for b in named for sku in as_skus(b)})
     yield (
-        desk.skus.want(command.sku),
-        desk.barcodes.want(*(k for b in command.barcodes for k in keys(b))),
-        desk.levels.want(*sorted({sku for b in command.barcodes for sku in as_skus(b)})),
+        desk.skus.want(command.sku, *own),
+        desk.barcodes.want(*(k for b in named for k in keys(b))),
+        desk.levels.want(*own),
     )
     if (known := desk.skus.get(command.sku)) is not None:
         yield desk.barcodes.want(*(k for b in known.barcodes for k in keys(b)))
@@ -58,18 +61,19 @@ def barcodes_of(command: RegisterSku, desk: WarehouseDesk) -> Wants:
 
 def register(command: RegisterSku, desk: WarehouseDesk) -> dict[str, object]:
     """Name a SKU and its barcodes; a barcode of another SKU is refused, one no longer named is freed."""
-    for barcode in command.barcodes:
+    known = desk.skus.get(command.sku)
+    barcodes = command.barcodes if command.barcodes is not None else known.barcodes if known else ()
+    for barcode in barcodes:
         _nothing_under(barcode, command.sku, desk)
-    new = {k for b in command.barcodes for k in keys(b)}
+    new = {k for b in barcodes for k in keys(b)}
     for key in sorted(new):
         holder = desk.barcodes.get(key)
         if holder is not None and holder.sku != command.sku:
             raise Refused("barcode_taken", f"barcode {key} names SKU {holder.sku}", field="barcodes")
         desk.barcodes.put(Barcode(key, command.sku))
-    known = desk.skus.get(command.sku)
     for key in {k for b in (known.barcodes if known else ()) for k in keys(b)} - new:
         desk.barcodes.remove(key)
-    desk.skus.put(Sku(command.sku, command.name, command.weight_grams, command.barcodes))
+    desk.skus.put(Sku(command.sku, command.name, command.weight_grams, barcodes))
     return {"sku": command.sku, "barcodes": sorted(new)}
 
 
@@ -78,6 +82,8 @@ def _nothing_under(barcode: str, sku: str, desk: WarehouseDesk) -> None:
     if any(desk.barcodes.get(key) is not None for key in keys(barcode)):
         return  # it names a SKU already; whose, is judged with the others
     for own in as_skus(barcode):
+        if own != sku and desk.skus.get(own) is not None:
+            raise Refused("barcode_taken", f"{own} is a SKU of its own", field="barcodes")
         level = desk.level(own)
         if own != sku and (level.on_hand or level.waiting):
             detail = (
