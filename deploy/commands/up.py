@@ -62,7 +62,9 @@ def _read_the_rest(stack: Stack) -> None:
     except KeyboardInterrupt:  # again: at once, then
         left = stack.finish_reading(0)
     if left:
-        _say(f"{left} records of the inboxes were not read, and the broker does not keep them: send them again.")
+        _say(
+            f"{left} records of the inboxes were not read, and the broker does not keep them: send them again."
+        )
 
 
 def _say(sentence: str) -> None:

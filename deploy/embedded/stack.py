@@ -208,8 +208,8 @@ class Stack:
             return f"it answers {answer.status_code}"
 
     def finish_reading(self, patience: float) -> int:
-        """Let the services read what lies in their inboxes, for the broker does not keep it: at most `patience` seconds. Returns
-        how many records are left unread, as far as their services answer."""
+        """Let the services read what lies in their inboxes, for the broker does not keep it; at most `patience` seconds.
+        Returns how many records are left unread, as far as their services answer."""
         deadline = time.monotonic() + patience
         while (left := sum(map(self._unread, self.services))) and time.monotonic() < deadline:
             time.sleep(0.2)

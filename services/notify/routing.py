@@ -50,6 +50,7 @@ PLANS: dict[type[Event], Plan] = {
     warehouse.WarehouseEventParked: Plan("event_parked", "staff"),
     aftersales.AftersalesEventParked: Plan("event_parked", "staff"),
     notify.NotifyEventParked: Plan("event_parked", "staff"),
+    notify.MessageFailed: Plan("letter_failed", "staff"),
 }
 
 
@@ -64,6 +65,11 @@ def plan_for(event: Event) -> Plan | None:
             return Plan("rest_awaited", "buyer")
         case aftersales.CaseRejected(reason=RejectReason.DELIVERED_AFTER_ALL):
             return Plan("delivered_after_all", "buyer")  # it is no request of theirs that is refused
+        case aftersales.CaseRejected(asked_by_buyer=False):
+            return None  # nor is this
+        case notify.MessageFailed(audience=audience, template=template):
+            must_reach = audience == "buyer" and template in NECESSARY
+            return PLANS[notify.MessageFailed] if must_reach else None
         case warehouse.ShipmentShipped(delivery_method=DeliveryMethod.SELF_PICKUP):
             return None  # the buyer takes it over the counter at this moment
     return PLANS.get(type(event))

@@ -145,8 +145,12 @@ class Sender:
             try:
                 letter = self._letter(message, contact)
                 if not letter.recipient:
+                    why, must_reach = "no e-mail address is known", message.template in NECESSARY
                     return Result(
-                        message_id=message.message_id, error="no e-mail address is known", suppressed=True
+                        message_id=message.message_id,
+                        error=why,
+                        suppressed=not must_reach,
+                        lasting=must_reach,
                     )
                 async with asyncio.timeout(SEND_SECONDS):
                     await channel.send(letter)

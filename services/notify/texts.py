@@ -35,6 +35,7 @@ STAFF = (
     "end_disputed",
     "approval_requested",
     "event_parked",
+    "letter_failed",
 )
 TIMES = frozenset(
     {"answer_by", "return_by", "delivered_at", "shipped_at", "due", "left_at", "canceled_at", "reported_at"}

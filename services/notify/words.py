@@ -50,6 +50,17 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         **{f"orders: {hold}": (f"客服（{zh}）", f"customer service ({en})") for hold, (zh, en) in _HOLDS.items()},
         **{f"warehouse: {at}": (f"仓库（{zh}）", f"the warehouse ({en})") for at, (zh, en) in _WORK.items()},
     },
+    "template": {
+        "address_confirmation": ("收货信息确认", "please confirm the delivery details"),
+        "canceled": ("订单已取消", "the order was canceled"),
+        "expired": ("订单已关闭", "the order was closed unpaid"),
+        "return_authorized": ("请寄回商品", "please send the goods back"),
+        "returned_parcel": ("包裹退回", "the parcel comes back"),
+        "rest_awaited": ("其余商品待退回", "the rest is awaited"),
+        "refund_requested": ("退款", "the refund"),
+        "case_rejected": ("申请未通过", "the request was not accepted"),
+        "delivered_after_all": ("包裹已送达", "the parcel was delivered after all"),
+    },
     "anomaly": {
         "overpaid": ("多付", "more was paid than is due"),
         "wrong_currency": ("币种不符", "paid in another currency"),

@@ -106,8 +106,8 @@ def router(runtime: Runtime) -> APIRouter:
     async def register_sku(sku: Code, body: SkuDetails, asked: BackOffice) -> Any:
         """Make a SKU's name, weight and barcodes known (W12).
 
-        Refused with 409: `barcode_taken` when a barcode names another SKU, or is one itself; `barcode_in_use` when stock lies or
-        orders wait under one that nobody had registered.
+        Refused with 409: `barcode_taken` when a barcode names another SKU, or is one itself; `barcode_in_use` when stock lies
+        or orders wait under one that nobody had registered.
         """
         return await asked.do(RegisterSku(sku=sku, **dict(body)))
 

@@ -95,6 +95,8 @@ class CaseRejected(Event, type="aftersales.case_rejected.v1", subject="order_id"
     """Cash that is due after all for a parcel that the buyer has."""
     arrived: bool = False
     """True when a person says that the buyer has all that left, of which no courier told."""
+    asked_by_buyer: bool = True
+    """False when the shop itself had asked whether to pay, so that the buyer knows of no request."""
 
 
 class ReturnAuthorized(Event, type="aftersales.return_authorized.v1", subject="order_id"):

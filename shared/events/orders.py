@@ -99,6 +99,8 @@ class PaymentAnomalyFound(Event, type="orders.payment_anomaly_found.v1", subject
     excess: Minor = 0
     """What of the payment was captured beyond the price, in the currency of the order. 0 for cash of couriers, which stands in
     what the warehouse says, and when the event is older than this field."""
+    held: bool = True
+    """False when the order has gone to the warehouse or is over, so that nothing of it waits."""
 
 
 class HoldPlaced(Event, type="orders.hold_placed.v1", subject="order_id"):

@@ -334,3 +334,20 @@ async def test_staff_hear_once_of_each_case_that_waits_for_a_person(town: Town) 
     assert town.letters("staff").count("approval_requested") == 2
     heard = [h.type for h in town.benches["orders"].store.ledgers["heard"]]
     assert heard.count(ApprovalRequested.wire_type) == 2
+
+
+@pytest.mark.requirement("N1")
+async def test_a_buyer_who_asked_for_nothing_hears_of_no_refusal(town: Town) -> None:
+    order = await delivered(town)
+    goodwill = OpenRefund(order_id=order, amount=5000, reason="typed 50 for 5")
+    case_id = (await town.ask("aftersales", goodwill)).answer["case_id"]
+    await town.ask("aftersales", RejectCase(case_id=case_id, reason="wrong sum"), SUPERVISOR)
+    assert "case_rejected" not in town.letters()
+
+
+@pytest.mark.requirement("A2")
+async def test_a_return_that_is_refused_says_so_in_its_answer(town: Town) -> None:
+    await delivered(town)
+    await town.pass_time(timedelta(days=30))
+    answer = (await town.outside(asks())).answer
+    assert (answer["state"], answer["rejected"]) == ("closed", "asked more than 7 days after delivery")

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.events import aftersales, orders, warehouse
 from shared.events.base import Event
+from shared.events.notify import MessageFailed
 from shared.values import DeliveryMethod, Locale, Money, PaymentMethod, Role, SkuQuantity
 from tests.builders import PERSONAL, lines
 from tests.harness import START
@@ -155,6 +156,15 @@ def approval_requested(**parts: Any) -> aftersales.ApprovalRequested:
     return aftersales.ApprovalRequested(**(known | parts))
 
 
+def letter_failed(**parts: Any) -> MessageFailed:
+    """A letter that must reach its buyer did not."""
+    known: dict[str, Any] = {
+        "order_id": ORDER, "message_id": "m-1", "template": "return_authorized", "channel": "email",
+        "audience": "buyer", "reason": "no e-mail address is known",
+    }  # fmt: skip
+    return MessageFailed(**(known | parts))
+
+
 def for_staff() -> dict[str, Event]:
     """Every event that staff are told of, by its template (N2)."""
     return {
@@ -164,4 +174,5 @@ def for_staff() -> dict[str, Event]:
         "end_disputed": end_disputed(),
         "approval_requested": approval_requested(),
         "event_parked": parked(),
+        "letter_failed": letter_failed(),
     }

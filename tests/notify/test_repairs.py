@@ -21,7 +21,7 @@ from shared.values import Locale, Money
 from tests.builders import PERSONAL
 from tests.harness import AGENT, Bench
 from tests.notify.house import Box, House, MailServer, house
-from tests.notify.news import ORDER, for_buyers, for_staff, parked, placed, shipped
+from tests.notify.news import ORDER, canceled, for_buyers, for_staff, parked, placed, shipped
 
 EVERYTHING = Webhook("all", "http://127.0.0.1:1/", "whsec_" + "A" * 32, ("*",))
 
@@ -85,6 +85,22 @@ async def test_a_buyer_without_an_e_mail_address_is_not_mailed_under_a_phone_num
         (message,) = await home.messages()
         assert message.state is MessageState.SUPPRESSED
         assert message.last_error == "no e-mail address is known"
+
+
+@pytest.mark.requirement("N6")
+async def test_a_letter_that_must_reach_a_buyer_without_an_e_mail_address_is_told_to_staff(
+    postgres_url: str,
+) -> None:
+    contact = PERSONAL.contact.model_copy(update={"email": None})
+    async with house(postgres_url, Routing(buyer="email")) as home:
+        await home.hear(placed(personal=PERSONAL.model_copy(update={"contact": contact})), canceled())
+        await home.sender(email=Box())._send_due("email", Box())
+        (message,) = await home.messages()
+        assert (message.state, message.last_error) == (MessageState.FAILED, "no e-mail address is known")
+        said = await home.pool.fetchval("SELECT data FROM event_log WHERE type = 'notify.message_failed.v1'")
+        await home.hear(MessageFailed.model_validate_json(said))
+        (_, told) = await home.messages()
+        assert (told.template, told.audience) == ("letter_failed", "staff")
 
 
 @pytest.mark.requirement("N3")

@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 
+from services.notify.routing import NECESSARY
 from services.notify.texts import Text, Texts
 from services.notify.words import WORDS, in_words
 from services.orders.domain.order import Fulfillment, HoldEntry, Order, OrderStatus
@@ -22,6 +23,7 @@ from tests.notify.news import ORDER, approval_requested, for_buyers, for_staff
 
 CODES: dict[str, set[str]] = {
     "overdue": set(Overdue),
+    "template": set(NECESSARY),
     "anomaly": set(PaymentAnomaly),
     "reason": {*RejectReason, *ReturnReason, *MoneyQuestion},
     "kind": set(CaseKind),
@@ -167,3 +169,11 @@ def test_who_approves_reads_for_whom_a_case_waits_and_why(
     begin, _, end = text.body.partition(told or " for the buyer.")
     assert begin.startswith("Case c-2 of order T-1 waits for the back office: ")
     assert end == " Please approve or reject it; nobody decides about their own request."
+
+
+@pytest.mark.requirement("N2")
+def test_only_an_order_that_waits_is_called_held() -> None:
+    texts, facts = Texts("Tea House", "Asia/Shanghai"), for_staff()["payment_anomaly"].model_dump(mode="json")
+    for held in (True, False):
+        text = texts.render("payment_anomaly", Locale.EN, facts | {"number": "T-1", "name": "", "held": held})
+        assert ("is held" in text.body) == held

@@ -230,7 +230,8 @@ async def test_an_unpaid_order_is_closed_by_time_and_a_later_payment_is_an_anoma
     await bench.pass_time(timedelta(days=4))
     assert bench.said_of(OrderExpired)[0].refund == Money(amount=3000, currency="CNY")
     await bench.outside(paid(payment_id="late"))
-    assert bench.said_of(PaymentAnomalyFound)[0].anomaly is PaymentAnomaly.AFTER_CLOSING
+    (found,) = bench.said_of(PaymentAnomalyFound)
+    assert (found.anomaly, found.expected.amount, found.held) == (PaymentAnomaly.AFTER_CLOSING, 0, False)
     assert order(bench).status is OrderStatus.EXPIRED
     assert not bench.said_of(OrderReleased)
 

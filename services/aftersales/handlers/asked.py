@@ -81,9 +81,10 @@ def _return(
     kind = CaseKind.REFUND_ONLY if missing else CaseKind.RETURN
     case = open_case(known, kind, reason.value, lines, amount, desk)
     if known.delivered_at and not within_window(known, desk.now, desk.policy.return_window):
-        days = desk.policy.return_window.days
-        case = reject(case, RejectReason.OUTSIDE_WINDOW, f"asked more than {days} days after delivery", desk)
-    elif not missing and stake_of(case, desk) <= desk.policy.authorized_up_to:
+        why = f"asked more than {desk.policy.return_window.days} days after delivery"
+        case = reject(case, RejectReason.OUTSIDE_WINDOW, why, desk)
+        return {"case_id": case.case_id, "state": case.state, "rejected": why}
+    if not missing and stake_of(case, desk) <= desk.policy.authorized_up_to:
         case = authorize(case, desk, by_rule=True)
     else:
         ask_for_approval(case, desk)

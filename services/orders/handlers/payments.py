@@ -117,6 +117,7 @@ def odd(
             amount=amount,
             expected=Money(amount=expected, currency=order.currency),
             excess=excess,
+            held=not (order.released or order.closed),
         )
     )
     return stop(order, Hold.PAYMENT_ANOMALY, why, desk)
@@ -135,7 +136,7 @@ def _book(order: Order, payment_id: str, amount: Money, captured_at: datetime, d
                     )
                 )
                 watch(after, desk)
-            expected = max(order.total - order.paid, 0)
+            expected = 0 if order.closed or order.is_cod else max(order.total - order.paid, 0)
             why = f"payment {payment_id} is {anomaly}"
             return odd(after, payment_id, anomaly, amount, expected, why, desk, excess=excess)
         case Booked(after, complete):
