@@ -1,11 +1,14 @@
 """An example of each event from outside: files that can be posted as they are, and the page that shows them."""
 
+import ast
+import inspect
 import json
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from deploy.docs.system import OUTSIDE, ROOT, services
-from shared.events.base import EVENT_TYPES
+from shared.events.base import EVENT_TYPES, Event
 
 FOLDER = ROOT / "docs" / "examples"
 TOKENS = {
@@ -53,19 +56,36 @@ def page(made: str) -> str:
             f"`{event.wire_type}` · record key: `{event.subject_field}` · [{file.name}](../examples/{file.name})",
             "",
         ]
-        lines += ["```json", data, "```", "", *_fields(event.model_json_schema())]
+        lines += ["```json", data, "```", "", *_fields(event)]
     return "\n".join([*lines, ""])
 
 
-def _fields(schema: dict[str, Any]) -> list[str]:
+def _fields(event: type[Event]) -> list[str]:
+    schema, meanings = event.model_json_schema(), _meanings(event)
     required = schema.get("required", [])
-    lines = ["| field | type | default |", "|---|---|---|"]
+    lines = ["| field | type | default | what it says |", "|---|---|---|---|"]
     for name, field in schema["properties"].items():
         default = (
             "required" if name in required else f"`{json.dumps(field.get('default'), ensure_ascii=False)}`"
         )
-        lines.append(f"| `{name}` | {_kind(field, schema.get('$defs', {}))} | {default} |")
+        kind, meaning = _kind(field, schema.get("$defs", {})), meanings.get(name, "")
+        lines.append(f"| `{name}` | {kind} | {default} | {meaning} |")
     return lines
+
+
+def _meanings(event: type[Event]) -> dict[str, str]:
+    """What stands under each field of the class."""
+    (of_class,) = ast.parse(inspect.getsource(event)).body
+    assert isinstance(of_class, ast.ClassDef)
+    return {
+        field.target.id: " ".join(below.value.value.split())
+        for field, below in pairwise(of_class.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+    }
 
 
 def _kind(field: dict[str, Any], values: dict[str, Any]) -> str:

@@ -350,4 +350,4 @@ async def test_a_return_that_is_refused_says_so_in_its_answer(town: Town) -> Non
     await delivered(town)
     await town.pass_time(timedelta(days=30))
     answer = (await town.outside(asks())).answer
-    assert (answer["state"], answer["rejected"]) == ("closed", "asked more than 7 days after delivery")
+    assert (answer["state"], answer["rejected"]) == ("closed", "asked more than 15 days after delivery")
