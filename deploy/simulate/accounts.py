@@ -12,7 +12,7 @@ import orjson
 from deploy.simulate.story import Story
 from deploy.simulate.world import World
 from services.aftersales.domain.case import Case
-from shared.events.aftersales import MoneyQuestion, RejectReason, ReturnReason
+from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason, ReturnReason
 from shared.events.warehouse import Condition
 from shared.goods import by_sku
 from shared.values import OrderLine, PaymentMethod
@@ -43,7 +43,7 @@ def accounts(world: World) -> Iterator[tuple[str, str]]:
         account = Account(people.story, said[order_id], cases)
         cod = people.story.submission.payment_method is PaymentMethod.COD
         sums = account.cod() if cod else account.prepaid()
-        for found in (*account.captured(), *account.unasked(), *sums):
+        for found in (*account.captured(), *account.unasked(), *account.unheard(), *sums):
             yield order_id, found
 
 
@@ -85,6 +85,14 @@ class Account:
                 of_it = case.shipment_id == dispute["shipment_id"] and case.case_id not in self.asked
                 if of_it and long_before and case.refunded:
                     yield f"{case.case_id} paid for {case.shipment_id}, and nobody was asked who has it"
+
+    def unheard(self) -> Iterator[str]:
+        """Canceled goods that were given up by time, although nobody had ever said that anything reached the buyer."""
+        for rejected in self.said["case_rejected"]:
+            late_cancel = self.about[rejected["case_id"]][0] == CaseKind.LATE_CANCEL
+            arrived = any(one["said_at"] <= rejected["said_at"] for one in self.said["shipment_delivered"])
+            if late_cancel and rejected["reason"] == RejectReason.NOT_RETURNED and not arrived:
+                yield f"{rejected['case_id']} was given up, and nobody was asked who has its goods"
 
     def prepaid(self) -> Iterator[str]:
         """What does not add up."""

@@ -94,6 +94,8 @@ WRONG_RULES: dict[str, Plant] = {
         (coming_back, "apart", lambda case, pieces, desk: case),)),
     "disputed-by-time": Plant("a parcel that its courier then said to be delivered is paid by time", _handlers(
         "aftersales", ShipmentEndDisputed=lambda event, desk: None)),
+    "lost-given-up": Plant("a buyer who canceled what its courier lost is refused by time", (
+        (KnownOrder, "unheard_of", lambda self, pieces: ()),)),
     "something-else-ends-order": Plant("an order ends as canceled when something else was sent back", _handlers(
         "orders", CaseRejected=orders.told(_rejected_for_what_came))),
     "late-cash-kept": Plant("cash that is told of after its goods came back is kept", (

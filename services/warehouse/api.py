@@ -27,7 +27,7 @@ class SkuDetails(BaseModel):
 
     name: Text
     weight_grams: int = Field(0, ge=0, le=1_000_000, strict=True)
-    barcodes: tuple[Barcode, ...] | None = Field(None, max_length=50)
+    barcodes: tuple[Barcode, ...] = Field(default_factory=tuple, max_length=50)
     """All that name it, from now on; without this they stay as they are."""
 
 
@@ -109,7 +109,8 @@ def router(runtime: Runtime) -> APIRouter:
         Refused with 409: `barcode_taken` when a barcode names another SKU, or is one itself; `barcode_in_use` when stock lies
         or orders wait under one that nobody had registered.
         """
-        return await asked.do(RegisterSku(sku=sku, **dict(body)))
+        named = body.barcodes if "barcodes" in body.model_fields_set else None
+        return await asked.do(RegisterSku(sku=sku, **dict(body) | {"barcodes": named}))
 
     @routes.get("/shipments/{shipment_id}")
     async def get_shipment(shipment_id: Code, asked: Anyone) -> dict[str, Any]:
