@@ -209,6 +209,10 @@ async def test_what_arrived_can_be_returned_while_another_parcel_is_under_way(to
     refusal = (await town.outside(both)).refusal
     assert refusal is not None
     assert refusal.detail == "1 of TEA can be returned now, not 2"
+    missing = both.model_copy(update={"reason": ReturnReason.MISSING_ITEM})
+    refusal = (await town.outside(missing)).refusal
+    assert refusal is not None
+    assert "under way" in refusal.detail, "it may be in the other"
     one = both.model_copy(update={"lines": (SkuQuantity(sku="TEA", quantity=1),)})
     case_id = (await town.outside(one)).answer["case_id"]
     await dock(town, case_id)

@@ -66,6 +66,9 @@ def _return(
         raise Refused("unknown_order", "there is no such order", field="external_number", status=404)
     if known.delivered_at is None and not known.arrived:
         raise Refused("not_delivered", _not_delivered(desk.cases_of(known)))
+    missing = reason is ReturnReason.MISSING_ITEM
+    if known.delivered_at is None and missing:
+        raise Refused("not_delivered", "other parcels of the order are under way; ask when the last has come")
     lines = as_pieces(by_sku(lines))
     left = Counter(known.still_returnable())
     if known.delivered_at is None:  # other parcels are still under way
@@ -77,7 +80,6 @@ def _return(
     # who may grant it is judged by the price; no more than was paid is paid back
     amount = known.price_of(lines)
     # what never came cannot be sent back: its price is asked for, and whether it was missing, a person judges
-    missing = reason is ReturnReason.MISSING_ITEM
     kind = CaseKind.REFUND_ONLY if missing else CaseKind.RETURN
     case = open_case(known, kind, reason.value, lines, amount, desk)
     if known.delivered_at and not within_window(known, desk.now, desk.policy.return_window):

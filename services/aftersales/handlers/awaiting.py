@@ -109,8 +109,11 @@ def ask_who_has(case: Case, desk: AftersalesDesk, earlier: Case | None = None) -
 
 def word_came(known: KnownOrder, desk: AftersalesDesk) -> None:
     """A courier tells after all where goods went about which a person was asked for want of a word: they are awaited again."""
-    for case in desk.cases_of(known):
-        if case.no_word and case.state is CaseState.AWAITING_APPROVAL:
+    cases = desk.cases_of(known)
+    for case in cases:
+        asked = case.no_word and case.state is CaseState.AWAITING_APPROVAL
+        heard = by_sku(known.unheard_of(case.lines)) != by_sku(case.lines)
+        if asked and (heard or brought_by_courier(case, known, cases)):
             authorize(replace(case, no_word=False), desk, by_rule=True)
 
 
