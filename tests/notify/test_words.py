@@ -177,3 +177,6 @@ def test_only_an_order_that_waits_is_called_held() -> None:
     for held in (True, False):
         text = texts.render("payment_anomaly", Locale.EN, facts | {"number": "T-1", "name": "", "held": held})
         assert ("is held" in text.body) == held
+    del facts["held"]  # planned by a version that did not say it, and sent by this one
+    older = texts.render("payment_anomaly", Locale.EN, facts | {"number": "T-1", "name": ""})
+    assert "is held" in older.body
