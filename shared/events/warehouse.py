@@ -253,6 +253,8 @@ class ShipmentDelivered(Event, type="warehouse.shipment_delivered.v1", subject="
     """True when nothing more of the order is still to reach the buyer: the others arrived, or are brought back."""
     lines: tuple[SkuQuantity, ...] = ()
     """What is in the parcel; empty when the event is older than this field."""
+    whole: bool | None = None
+    """True when the buyer has all of the order now: nothing of it was kept back or turned round. Null in older events."""
 
 
 class CodCollected(Event, type="warehouse.cod_collected.v1", subject="order_id"):

@@ -227,3 +227,15 @@ async def test_a_scan_needs_an_operator_at_a_device_and_its_retry_changes_nothin
     for _ in range(3):
         await town.outside(scan, PICKER, id="device-1-17")
     assert town.row("warehouse", "levels", "TEA").on_hand == 1
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("first", ["delivered", "return_to_sender"])
+async def test_the_last_parcel_makes_an_order_whole_only_where_the_others_arrived(
+    town: Town, first: str
+) -> None:
+    await town.stock()
+    one, other = await town.ship_in_two(await town.release())
+    await town.track(one, first)
+    await town.track(other, "delivered")
+    assert town.said(ShipmentDelivered)[-1].whole == (first == "delivered")

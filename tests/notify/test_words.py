@@ -180,3 +180,11 @@ def test_only_an_order_that_waits_is_called_held() -> None:
     del facts["held"]  # planned by a version that did not say it, and sent by this one
     older = texts.render("payment_anomaly", Locale.EN, facts | {"number": "T-1", "name": ""})
     assert "is held" in older.body
+
+
+@pytest.mark.requirement("N1")
+def test_an_order_of_which_a_parcel_turned_round_is_not_called_delivered() -> None:
+    texts, facts = Texts("Tea House", "Asia/Shanghai"), for_buyers()["delivered"].model_dump(mode="json")
+    for whole, subject in ((True, "Order T-1 "), (False, "A parcel of order T-1 ")):
+        told = facts | {"last": True, "whole": whole, "number": "T-1", "name": "Wang Fang"}
+        assert texts.render("delivered", Locale.EN, told).subject.startswith(subject)

@@ -43,14 +43,17 @@ def deliver(shipment: Shipment, at: datetime, cod_collected: int, desk: Warehous
     state = SHIPMENT.next(shipment.state, ShipmentDelivered) or shipment.state
     shipment = replace(shipment, state=state, delivered_at=at)
     desk.shipments.put(shipment)
+    work, last = desk.fulfillments[shipment.order_id], all_ended(shipment.order_id, desk)
+    arrived = all(desk.shipments[s].state is ShipmentState.DELIVERED for s in work.shipments)
     desk.publish(
         ShipmentDelivered(
             order_id=shipment.order_id,
             shipment_id=shipment.shipment_id,
             delivered_at=at,
             cod_collected=cod_collected,
-            last=all_ended(shipment.order_id, desk),
+            last=last,
             lines=shipment.lines,
+            whole=last and arrived and work.state is not FulfillmentState.CANCELED,
         )
     )
     return shipment
