@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 
 import orjson
 
@@ -171,11 +172,20 @@ def money(world: World) -> Found:
                 yield order.order_id, f"{order.status}, {owed} paid, {order.refunded} refunded"
 
 
+def _first(world: World, type_name: str) -> dict[str, datetime]:
+    """When this was first said of each order."""
+    log = world.node(type_name.split(".", 1)[0]).store.event_log
+    return {e.stream.removeprefix("order/"): e.time for e in reversed(log) if e.type == type_name}
+
+
 def ends(world: World) -> Found:
     """O14: every order comes to an end, and the services agree on it"""
     disputed = {case.order_id for case in world.node("aftersales").store.rows("cases") if case.disputed}
-    # before its courier said that it had delivered what it was to bring back
+    contradicted = _first(world, "warehouse.shipment_end_disputed.v1")
+    canceled = _first(world, "orders.order_canceled.v1")
+    # paid or canceled before its courier said that it had delivered what it was to bring back
     paid_before = {one for one, people in world.people.items() if people.story.after_all} - disputed
+    paid_before |= {one for one in canceled.keys() & contradicted if canceled[one] < contradicted[one]}
     for order_id, people in world.people.items():
         order = world.row("orders", "orders", order_id)
         work = world.row("warehouse", "fulfillments", order_id)

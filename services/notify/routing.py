@@ -46,6 +46,7 @@ PLANS: dict[type[Event], Plan] = {
     warehouse.CanceledShipmentLeft: Plan("canceled_left", "staff"),
     warehouse.ShipmentEndDisputed: Plan("end_disputed", "staff"),
     aftersales.ApprovalRequested: Plan("approval_requested", "staff"),
+    aftersales.CaseOverdue: Plan("case_overdue", "staff"),
     orders.OrderEventParked: Plan("event_parked", "staff"),
     warehouse.WarehouseEventParked: Plan("event_parked", "staff"),
     aftersales.AftersalesEventParked: Plan("event_parked", "staff"),

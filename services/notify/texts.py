@@ -34,11 +34,22 @@ STAFF = (
     "canceled_left",
     "end_disputed",
     "approval_requested",
+    "case_overdue",
     "event_parked",
     "letter_failed",
 )
 TIMES = frozenset(
-    {"answer_by", "return_by", "delivered_at", "shipped_at", "due", "left_at", "canceled_at", "reported_at"}
+    {
+        "answer_by",
+        "return_by",
+        "delivered_at",
+        "shipped_at",
+        "due",
+        "left_at",
+        "canceled_at",
+        "reported_at",
+        "since",
+    }
 )
 """Facts that are instants. By name, one by one: `held_by` and `overdue` sound like times and are none."""
 DAYS = frozenset({"expected_at"})

@@ -94,6 +94,10 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "late_cancel": ("发货后取消", "a cancel after dispatch"),
         "returned_parcel": ("包裹退回", "a returned parcel"),
     },
+    "waits_for": {
+        "approval": ("待审批", "its approval"),
+        "inspection": ("待仓库验收退货", "the inspection of what came back"),
+    },
     "stands": _ENDS,
     "reported": _ENDS,
     "needs": {

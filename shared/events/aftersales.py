@@ -51,6 +51,13 @@ class MoneyQuestion(StrEnum):
     """Nobody told where the goods of a canceled order ended, and they did not come back in time."""
 
 
+class WaitsFor(StrEnum):
+    """Whose turn it is, where it is the shop's."""
+
+    APPROVAL = "approval"
+    INSPECTION = "inspection"
+
+
 class CaseOpened(Event, type="aftersales.case_opened.v1", subject="order_id"):
     """A case was opened for the order (A1)."""
 
@@ -74,6 +81,16 @@ class ApprovalRequested(Event, type="aftersales.approval_requested.v1", subject=
     """A `ReturnReason`, a `MoneyQuestion`, or an agent's own words."""
     earlier_case: Code | None
     """The case that left the question open."""
+
+
+class CaseOverdue(Event, type="aftersales.case_overdue.v1", subject="order_id"):
+    """Nobody went on with the case for long enough; said once for each time it waits for somebody of the shop (A2, A7)."""
+
+    order_id: Code
+    case_id: Code
+    kind: CaseKind
+    waits_for: WaitsFor
+    since: Time
 
 
 class CaseApproved(Event, type="aftersales.case_approved.v1", subject="order_id"):

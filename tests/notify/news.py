@@ -156,6 +156,17 @@ def approval_requested(**parts: Any) -> aftersales.ApprovalRequested:
     return aftersales.ApprovalRequested(**(known | parts))
 
 
+def case_overdue() -> aftersales.CaseOverdue:
+    """Nobody went on with a case of it."""
+    return aftersales.CaseOverdue(
+        order_id=ORDER,
+        case_id="c-2",
+        kind=aftersales.CaseKind.RETURN,
+        waits_for=aftersales.WaitsFor.INSPECTION,
+        since=START,
+    )
+
+
 def letter_failed(**parts: Any) -> MessageFailed:
     """A letter that must reach its buyer did not."""
     known: dict[str, Any] = {
@@ -173,6 +184,7 @@ def for_staff() -> dict[str, Event]:
         "canceled_left": left_although_canceled(),
         "end_disputed": end_disputed(),
         "approval_requested": approval_requested(),
+        "case_overdue": case_overdue(),
         "event_parked": parked(),
         "letter_failed": letter_failed(),
     }

@@ -13,7 +13,7 @@ from services.notify.words import WORDS, in_words
 from services.orders.domain.order import Fulfillment, HoldEntry, Order, OrderStatus
 from services.orders.handlers import service as orders
 from services.warehouse.domain.shipment import ENDS
-from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason, ReturnReason
+from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason, ReturnReason, WaitsFor
 from shared.events.base import EVENT_TYPES
 from shared.events.orders import Hold, Overdue, PaymentAnomaly
 from shared.values import Locale, Role
@@ -27,6 +27,7 @@ CODES: dict[str, set[str]] = {
     "anomaly": set(PaymentAnomaly),
     "reason": {*RejectReason, *ReturnReason, *MoneyQuestion},
     "kind": set(CaseKind),
+    "waits_for": set(WaitsFor),
     "stands": set(ENDS),
     "reported": set(ENDS),
     "needs": set(Role),

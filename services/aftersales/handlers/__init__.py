@@ -31,6 +31,7 @@ CONSUMES = (
     on(warehouse.ReturnInspected, coming_back.inspected, by_case),
     # from the clock
     on(cases.ReturnDue, coming_back.not_returned, by_case),
+    on(cases.CaseDue, cases.overdue, by_case),
 )
 
 

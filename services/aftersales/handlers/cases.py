@@ -10,9 +10,11 @@ from shared.events.aftersales import (
     CaseClosed,
     CaseKind,
     CaseOpened,
+    CaseOverdue,
     MoneyQuestion,
     RefundRequested,
     ReturnAuthorized,
+    WaitsFor,
 )
 from shared.events.base import Event
 from shared.replacing import replace
@@ -24,6 +26,18 @@ class ReturnDue(Timer, name="aftersales.return_due"):
     """The goods of an authorized return have not come in time (A2)."""
 
     case_id: str
+
+
+class CaseDue(Timer, name="aftersales.case_due"):
+    """Somebody of the shop should have gone on with the case by now (A7)."""
+
+    case_id: str
+
+
+WAITS_FOR = {
+    CaseState.AWAITING_APPROVAL: WaitsFor.APPROVAL,
+    CaseState.WAITING_WAREHOUSE: WaitsFor.INSPECTION,
+}
 
 
 def open_case(
@@ -84,6 +98,7 @@ def ask_for_approval(
     case: Case, desk: AftersalesDesk, question: MoneyQuestion | None = None, earlier: Case | None = None
 ) -> None:
     """Say that the case waits for a person, and for whom (A3)."""
+    watch(case, desk)
     desk.publish(
         ApprovalRequested(
             order_id=case.order_id,
@@ -93,6 +108,27 @@ def ask_for_approval(
             needs=needed(stake_of(case, desk), desk.policy.agent_limit),
             reason=question or case.reason,
             earlier_case=earlier.case_id if earlier else None,
+        )
+    )
+
+
+def watch(case: Case, desk: AftersalesDesk) -> None:
+    """From now on the case waits for somebody of the shop."""
+    desk.timers.set(CaseDue(case_id=case.case_id), desk.now + desk.policy.case_within)
+
+
+def overdue(timer: CaseDue, desk: AftersalesDesk) -> None:
+    """Nobody went on with it in time: staff are told, whose turn it is (A7)."""
+    case = desk.cases.get(timer.case_id)
+    if case is None or (waits_for := WAITS_FOR.get(case.state)) is None:
+        return
+    desk.publish(
+        CaseOverdue(
+            order_id=case.order_id,
+            case_id=case.case_id,
+            kind=case.kind,
+            waits_for=waits_for,
+            since=desk.envelope.time - desk.policy.case_within,
         )
     )
 
@@ -163,6 +199,7 @@ def close(case: Case, desk: AftersalesDesk) -> Case:
     case = noted(moved(case, CaseClosed), desk.now, desk.actor, "closed")
     desk.cases.put(case)
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
+    desk.timers.cancel(CaseDue(case_id=case.case_id))
     known = desk.orders[case.order_id]
     known = replace(known, coming=tuple(c for c in known.coming if c != case.case_id))
     desk.orders.put(known)

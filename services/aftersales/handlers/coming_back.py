@@ -13,6 +13,7 @@ from services.aftersales.handlers.cases import (
     open_case,
     pay_more,
     settle,
+    watch,
 )
 from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason
 from shared.events.warehouse import (
@@ -34,6 +35,7 @@ def received(event: ReturnReceived, desk: AftersalesDesk) -> None:
     if state is not None:
         desk.cases.put(replace(case, state=state, custody=Custody.RECEIVED))
         desk.timers.cancel(ReturnDue(case_id=case.case_id))
+        watch(case, desk)
     elif case.given_up:
         desk.cases.put(replace(case, custody=Custody.RECEIVED))
 
