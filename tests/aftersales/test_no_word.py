@@ -104,3 +104,16 @@ async def test_of_two_parcels_one_of_which_arrived_a_person_is_asked_about_the_o
     await shop.bench.ask(ApproveCase(case_id=asked.case_id), actor=SUPERVISOR)
     assert shop.refunds == [5000]
     assert not any(e.order_ends for e in shop.bench.said_of(CaseClosed)), "the buyer has the other"
+
+
+@pytest.mark.requirement("A6")
+async def test_a_parcel_that_a_person_knows_to_have_arrived_says_nothing_of_the_other() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.cancel_refused()
+    await shop.returned(last=False, TEA=1)
+    await shop.disputed(TEA=1)
+    await shop.bench.ask(RejectCase(case_id=shop.case().case_id, reason="they have it"), actor=SUPERVISOR)
+    await shop.bench.pass_time(14 * DAY)
+    asked = shop.bench.said_of(ApprovalRequested)[-1]
+    assert (asked.case_id, asked.reason) == (shop.case(2).case_id, MoneyQuestion.NO_WORD)

@@ -65,8 +65,8 @@ class KnownOrder:
 
     def unheard_of(self, pieces: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
         """Which of these no courier told to have arrived, while parcels are still under way."""
-        if self.delivered_at is not None or (self.part_arrived and not self.arrived):
-            return ()  # all ended, or events older than their contents
+        if self.delivered_at is not None:
+            return ()
         return as_pieces(by_sku(pieces) - by_sku(self.arrived))
 
     def unclaimed(self, pieces: tuple[SkuQuantity, ...] = ()) -> tuple[SkuQuantity, ...]:
