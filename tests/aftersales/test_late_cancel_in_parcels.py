@@ -131,6 +131,21 @@ async def test_what_the_buyer_sends_under_the_number_of_the_parcel_that_was_lost
     assert shop.parked == []
 
 
+@pytest.mark.requirement("A1")
+async def test_boxes_that_come_one_after_the_other_each_under_the_number_before_are_all_paid() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 1, 5000), ("CUP", 2, 3000)))
+    await shop.cancel_refused(11000)
+    await shop.returned(TEA=1, last=False)
+    await shop.delivered()
+    await shop.bench.pass_time(14 * DAY)
+    for number in (1, 2):  # the numbers of what was settled already
+        await shop.came_back(shop.case(number).case_id, Condition.AS_NEW, CUP=1)
+    assert shop.refunds == [5000, 3000, 3000]
+    assert shop.case(3).over
+    assert shop.parked == []
+
+
 @pytest.mark.requirement("A2")
 async def test_what_comes_under_that_number_when_the_rest_was_given_up_too_is_for_a_person() -> None:
     shop = await lost_on_its_way_back(30)

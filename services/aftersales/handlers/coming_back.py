@@ -93,7 +93,8 @@ def _came_for_the_rest(case: Case, event: ReturnInspected, desk: AftersalesDesk)
         desk.cases.put(replace(rest, custody=Custody.INSPECTED))
         _came_too_late(rest, pieces, desk)
     elif pieces and rest.state is CaseState.WAITING_BUYER:
-        rest = replace(moved(moved(rest, ReturnReceived), ReturnInspected), custody=Custody.INSPECTED)
+        # no box came under its own number: a first one may bring what it awaits further
+        rest = replace(moved(moved(rest, ReturnReceived), ReturnInspected), custody=Custody.NOT_RETURNED)
         settle(apart(rest, pieces, desk), pieces, desk)
 
 
