@@ -138,6 +138,7 @@ class ReturnAsked(Event, type="aftersales.inbox.return_asked.v1", subject="exter
     source: Code
     external_number: Code
     lines: tuple[SkuQuantity, ...] = Field(min_length=1, max_length=1000)
+    """Pieces that have arrived: while another parcel is under way, its pieces cannot be named yet."""
     reason: ReturnReason
     comment: Text = ""
 
