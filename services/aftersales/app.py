@@ -30,8 +30,8 @@ class AftersalesSettings(Settings):
     return_within: timedelta = Field(
         Policy().return_within, description="So long the buyer has to send authorized goods back (A2)."
     )
-    case_within: timedelta = Field(
-        Policy().case_within,
+    case_overdue_after: timedelta = Field(
+        Policy().case_overdue_after,
         description="So long a case waits for an approval, or its goods for their inspection, before staff hear of it (A7).",
     )
 

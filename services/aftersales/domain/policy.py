@@ -16,5 +16,5 @@ class Policy:
     """Above this amount of an order's refunds and open cases, in minor units, the back office approves (A3)."""
     return_within: timedelta = timedelta(days=14)
     """So long the buyer has to send authorized goods back (A2)."""
-    case_within: timedelta = timedelta(days=2)
+    case_overdue_after: timedelta = timedelta(days=2)
     """So long a case may wait for an approval, or its goods for their inspection, before staff hear of it (A7)."""

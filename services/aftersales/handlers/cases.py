@@ -114,7 +114,7 @@ def ask_for_approval(
 
 def watch(case: Case, desk: AftersalesDesk) -> None:
     """From now on the case waits for somebody of the shop."""
-    desk.timers.set(CaseDue(case_id=case.case_id), desk.now + desk.policy.case_within)
+    desk.timers.set(CaseDue(case_id=case.case_id), desk.now + desk.policy.case_overdue_after)
 
 
 def overdue(timer: CaseDue, desk: AftersalesDesk) -> None:
@@ -128,7 +128,7 @@ def overdue(timer: CaseDue, desk: AftersalesDesk) -> None:
             case_id=case.case_id,
             kind=case.kind,
             waits_for=waits_for,
-            since=desk.envelope.time - desk.policy.case_within,
+            since=desk.envelope.time - desk.policy.case_overdue_after,
         )
     )
 
