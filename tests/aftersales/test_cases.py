@@ -18,16 +18,6 @@ from tests.aftersales.desk import DAY, Shop, goods, money
 from tests.builders import SOURCE, lines
 from tests.harness import AGENT, SUPERVISOR
 
-
-@pytest.fixture
-async def shop() -> Shop:
-    """An order of 2 × TEA, paid and delivered."""
-    shop = Shop()
-    await shop.placed()
-    await shop.delivered()
-    return shop
-
-
 # --- the ways through A2 ---------------------------------------------------------------------------------------
 
 

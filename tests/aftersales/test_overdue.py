@@ -10,14 +10,6 @@ from tests.harness import SUPERVISOR
 pytestmark = pytest.mark.requirement("A2")
 
 
-@pytest.fixture
-async def shop() -> Shop:
-    shop = Shop()
-    await shop.placed()
-    await shop.delivered()
-    return shop
-
-
 async def test_goods_that_lie_at_the_dock_unlooked_at_are_told_once(shop: Shop) -> None:
     case_id = (await shop.asks()).answer["case_id"]
     await shop.bench.pass_time(3 * DAY)

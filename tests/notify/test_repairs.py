@@ -23,6 +23,7 @@ from tests.harness import AGENT, Bench
 from tests.notify.house import Box, House, MailServer, house
 from tests.notify.news import ORDER, canceled, for_buyers, for_staff, parked, placed, shipped
 
+NO_E_MAIL = PERSONAL.model_copy(update={"contact": PERSONAL.contact.model_copy(update={"email": None})})
 EVERYTHING = Webhook("all", "http://127.0.0.1:1/", "whsec_" + "A" * 32, ("*",))
 
 
@@ -76,9 +77,8 @@ async def test_what_a_buyer_opted_out_of_is_suppressed_and_not_a_failure(home: H
 async def test_a_buyer_without_an_e_mail_address_is_not_mailed_under_a_phone_number(
     postgres_url: str,
 ) -> None:
-    contact = PERSONAL.contact.model_copy(update={"email": None})
     async with house(postgres_url, Routing(buyer="email")) as home:
-        await home.hear(placed(personal=PERSONAL.model_copy(update={"contact": contact})), shipped())
+        await home.hear(placed(personal=NO_E_MAIL), shipped())
         box = Box()
         await home.sender(email=box)._send_due("email", box)
         assert box.letters == []
@@ -91,9 +91,8 @@ async def test_a_buyer_without_an_e_mail_address_is_not_mailed_under_a_phone_num
 async def test_a_letter_that_must_reach_a_buyer_without_an_e_mail_address_is_told_to_staff(
     postgres_url: str,
 ) -> None:
-    contact = PERSONAL.contact.model_copy(update={"email": None})
     async with house(postgres_url, Routing(buyer="email")) as home:
-        await home.hear(placed(personal=PERSONAL.model_copy(update={"contact": contact})), canceled())
+        await home.hear(placed(personal=NO_E_MAIL), canceled())
         await home.sender(email=Box())._send_due("email", Box())
         (message,) = await home.messages()
         assert (message.state, message.last_error) == (MessageState.FAILED, "no e-mail address is known")

@@ -69,9 +69,8 @@ def order_ends(case: Case, known: KnownOrder, cases: list[Case]) -> bool:
     if known.coming or any(one.left_to_buyer for one in cases):
         return False
     late = [one for one in cases if one.kind is CaseKind.LATE_CANCEL]
-    if (
-        case.kind is CaseKind.LATE_CANCEL
-    ):  # what did not come with the first parcel may still be under way, or with the buyer
+    if case.kind is CaseKind.LATE_CANCEL:
+        # what did not come with the first parcel may still be under way, or with the buyer
         others = [one for one in late if one.case_id != case.case_id]
         return not any(one.rest_of == case.case_id or one.refund is Refund.DENIED for one in others)
     all_came = bool(late) and all(one.over and one.refund is not Refund.DENIED for one in late)
