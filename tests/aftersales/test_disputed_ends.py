@@ -150,6 +150,19 @@ async def test_of_two_parcels_of_a_late_cancel_only_the_disputed_one_waits_for_a
 
 
 @pytest.mark.requirement("A1")
+async def test_a_piece_that_its_buyer_has_is_not_awaited_of_the_courier_that_brings_another_like_it() -> None:
+    shop = await disputed("cancel_refused")
+    await shop.returned(TEA=1, last=False)
+    await shop.returned(TEA=1)
+    await shop.disputed(TEA=1)
+    await decides(shop, paid=False)
+    await shop.bench.pass_time(15 * DAY)
+    assert shop.refunds == [5000]
+    assert len(shop.bench.said_of(ReturnAuthorized)) == 2, "of all, and of the parcel that comes"
+    assert (await shop.asks(TEA=1)).refusal is None
+
+
+@pytest.mark.requirement("A1")
 async def test_what_comes_of_a_disputed_late_cancel_is_paid_and_the_rest_is_asked_about() -> None:
     shop = await disputed("cancel_refused", "returned", "disputed")
     await shop.came_in_part(1, 1)

@@ -53,7 +53,8 @@ def still_to_bring(known: KnownOrder, cases: list[Case]) -> Counter[str]:
 
     def covered(case: Case) -> tuple[SkuQuantity, ...]:
         missing = case.reason == ReturnReason.MISSING_ITEM and case.refund is not Refund.DENIED
-        return case.lines if missing else _by_courier(case)
+        awaits = case.kind is CaseKind.LATE_CANCEL and not case.over
+        return case.lines if missing or awaits else _by_courier(case)
 
     return by_sku(known.brought) - by_sku(line for case in cases for line in covered(case))
 
