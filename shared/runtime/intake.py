@@ -2,11 +2,14 @@
 
 Raw bytes come in and are validated one by one, so that a bad record never fails its batch. Offsets are committed once, after
 the turn's commit. No exception leaves the subscriber: a database that is away is waited for, and nothing is parked for it.
+
+Of three batches at most, one is being decoded, one is in its turn, and of one the offsets are being committed: while one waits
+for the database or for Kafka, the processor has another to work on. Turns follow one another, and so do commits of offsets.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -39,6 +42,8 @@ SMALL = 50
 """Messages of a turn that others might as well have shared: the next begins a breath later."""
 STOP_SECONDS = 20
 """How long a stop waits for the turn in progress."""
+SLICE = 50
+"""Records decoded at a stretch. Between two stretches the turn before gets on, if the database has answered it."""
 AGAIN_SECONDS = 2.0
 """Between tries to begin with a new client."""
 
@@ -63,6 +68,7 @@ class Intake:
         self._leaving = False
         """The client in hand is given up: what it still reads is not taken, for something before it may have been left."""
         self._turn: asyncio.Task[None] | None = None
+        self._acknowledging: asyncio.Task[None] | None = None
         self._rebalance_seconds = settings.kafka_session_ms / 2000
         """How long a rebalance waits for the turn in progress. The group waits for us as long as a session lasts, and up to a
         quarter of that is over when we hear of it; whoever comes too late is left out and joins anew."""
@@ -169,8 +175,8 @@ class Intake:
         """Let the turn in progress end, offsets and all. It is waited for as long as a rebalance can wait, or for `seconds`."""
         self.places.taken += 1
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._busy.acquire(), seconds or self._rebalance_seconds)
-            self._busy.release()
+            async with asyncio.timeout(seconds or self._rebalance_seconds), self._busy:
+                await self._acknowledged()
 
     @property
     def busy(self) -> bool:
@@ -214,7 +220,7 @@ class Intake:
 
     async def _take(self, body: list[bytes]) -> None:
         """Decode a batch while the turn before is still with the database, then begin its own: one at a time, in order."""
-        decoded = [(read, [self.decode(raw_of(r)) for r in read.records]) for read in self._reads]
+        decoded = [(read, await self._decoded(read.records)) for read in self._reads]
         await self._busy.acquire()
         # of what was taken away meanwhile nothing is ours any more; whoever has it now reads it again
         ours = [
@@ -228,20 +234,37 @@ class Intake:
         self.batches += 1
         self._turn = asyncio.create_task(self._finish(ours), name="intake turn")
 
+    async def _decoded(self, records: Sequence[ConsumerRecord]) -> list[Incoming]:
+        messages: list[Incoming] = []
+        for begin in range(0, len(records), SLICE):
+            await asyncio.sleep(0)
+            messages += [self.decode(raw_of(record)) for record in records[begin : begin + SLICE]]
+        return messages
+
     async def _finish(self, batch: list[tuple[Read, list[Incoming]]]) -> None:
-        """The turn of a batch, then its offsets."""
+        """The turn of a batch; its offsets while the next may begin."""
+        messages = [message for _, some in batch for message in some]
         try:
-            await self._apply([message for _, messages in batch for message in messages])
+            await self._apply(messages)
         except asyncio.CancelledError:
             self._busy.release()
             raise  # whatever else would end it: a batch that was not applied is not passed over by the next
         try:
-            for read, _ in batch:
-                await self.places.commit(read.records, read.lives)
-            if sum(len(messages) for _, messages in batch) < SMALL:
+            await self._acknowledged()
+            self._acknowledging = asyncio.create_task(self._acknowledge(batch), name="intake offsets")
+            if len(messages) < SMALL:
                 await asyncio.sleep(BREATH)
         finally:
             self._busy.release()
+
+    async def _acknowledge(self, batch: list[tuple[Read, list[Incoming]]]) -> None:
+        for read, _ in batch:
+            await self.places.commit(read.records, read.lives)
+
+    async def _acknowledged(self) -> None:
+        """Wait for the offsets of the batch before, so that none overtakes them."""
+        if self._acknowledging is not None:
+            await asyncio.wait([self._acknowledging])
 
     async def _tick(self, body: bytes) -> None:
         if self.clock is not None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from shared.runtime.auth import new_key_pair
 from shared.runtime.decoding import raw_of
@@ -262,6 +263,34 @@ async def test_a_stop_takes_no_batch_after_one_that_it_left(probe: Probe):
     applied = "SELECT array_agg(right(key, 2) ORDER BY seen_at, key) FROM inbox"
     await until(partial(_counts, after, len(ids)))
     assert await after.pool.fetchval(applied) == ids
+
+
+async def test_the_next_turn_does_not_wait_for_offsets_and_whoever_takes_the_partitions_does(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    gate, committed = Gate(), list[list[int]]()
+    commit = AIOKafkaConsumer.commit
+
+    async def slow(consumer: Any, offsets: dict[Any, int]) -> None:
+        if not committed:
+            await gate.hold(None)
+        committed.append(sorted(offsets.values()))
+        await commit(consumer, offsets)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "commit", slow)
+    await probe.topics()
+    await probe.send("orders.inbox", *((outside(f"{n}"), receipt_of("n")) for n in range(6)))
+    writer = await probe.writer()
+    writer.intake._gathering.most = 2
+    await writer.start()
+    await until(partial(_counts, writer, 4))
+    draining = asyncio.create_task(writer.intake.drain(20))
+    await asyncio.sleep(0.2)
+    assert (committed, draining.done()) == ([], False)
+    assert await _counts(writer, 4), "no third turn before the first batch's offsets"
+    gate.opened.set()
+    await draining
+    assert committed[:2] == [[2], [4]]
 
 
 async def _counts(runtime: Runtime, number: int) -> bool:
