@@ -6,6 +6,7 @@ from services.notify.tables import CONTACTS, MESSAGES, OPT_OUTS
 from shared.events import aftersales, notify, orders, warehouse
 from shared.events.aftersales import CaseKind, RejectReason
 from shared.events.base import Event
+from shared.events.orders import Hold
 from shared.runtime.desk import Desk
 from shared.values import DeliveryMethod
 
@@ -41,6 +42,7 @@ PLANS: dict[type[Event], Plan] = {
     aftersales.ReturnAuthorized: Plan("return_authorized", "buyer"),
     aftersales.RefundRequested: Plan("refund_requested", "buyer"),
     aftersales.CaseRejected: Plan("case_rejected", "buyer"),
+    orders.HoldPlaced: Plan("held", "staff"),
     orders.OrderEscalated: Plan("escalated", "staff"),
     orders.PaymentAnomalyFound: Plan("payment_anomaly", "staff"),
     warehouse.CanceledShipmentLeft: Plan("canceled_left", "staff"),
@@ -55,9 +57,15 @@ PLANS: dict[type[Event], Plan] = {
 }
 
 
+FOR_A_PERSON = (Hold.DUPLICATE_SUSPECTED, Hold.UNREACHABLE_ADDRESS, Hold.AWAITING_AUDIT)
+"""Holds that a rule places and a person lifts, and of which nothing else tells staff (O5, O6, O7)."""
+
+
 def plan_for(event: Event) -> Plan | None:
     """What an event calls for. Nothing where it asks the buyer for what they cannot do, or tells what they just did."""
     match event:
+        case orders.HoldPlaced(hold=hold) if hold not in FOR_A_PERSON:
+            return None
         case aftersales.ReturnAuthorized(kind=CaseKind.RETURNED_PARCEL):
             return Plan("returned_parcel", "buyer")  # the courier brings the goods; the buyer never had them
         case aftersales.ReturnAuthorized(kind=CaseKind.REFUSED_COD):

@@ -29,6 +29,7 @@ BUYER = (
     "rest_awaited", "return_received", "refund_requested", "case_rejected", "delivered_after_all",
 )  # fmt: skip
 STAFF = (
+    "held",
     "escalated",
     "payment_anomaly",
     "canceled_left",

@@ -36,6 +36,7 @@ _ENDS = {
 }
 
 WORDS: dict[str, dict[str, tuple[str, str]]] = {
+    "hold": _HOLDS,
     "overdue": {
         "address_confirmation": ("收货信息确认", "confirmation of the delivery details"),
         "ship_by": ("发货", "dispatch"),

@@ -128,6 +128,8 @@ class AddressConfirmationRequested(
     answer_by: Time
     """When a supervisor is told that nobody has answered."""
     cod: bool
+    unreachable: bool = False
+    """True when no courier reaches the address as it is: to confirm it does not help."""
     personal: Personal | None
 
 

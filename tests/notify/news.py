@@ -176,9 +176,17 @@ def letter_failed(**parts: Any) -> MessageFailed:
     return MessageFailed(**(known | parts))
 
 
+def held(hold: orders.Hold = orders.Hold.DUPLICATE_SUSPECTED) -> orders.HoldPlaced:
+    """It may not go on."""
+    return orders.HoldPlaced(
+        order_id=ORDER, hold=hold, reason="same buyer and goods as order T-0 shortly before"
+    )
+
+
 def for_staff() -> dict[str, Event]:
     """Every event that staff are told of, by its template (N2)."""
     return {
+        "held": held(),
         "escalated": escalated(),
         "payment_anomaly": anomaly(),
         "canceled_left": left_although_canceled(),

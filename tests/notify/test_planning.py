@@ -10,7 +10,7 @@ from services.notify.routing import PLANS, Routing, Webhook
 from services.notify.tables import Message
 from services.notify.texts import BUYER, STAFF
 from shared.events.aftersales import CaseKind
-from shared.events.orders import AddressConfirmed
+from shared.events.orders import AddressConfirmed, Hold
 from shared.events.warehouse import ShipmentShipped, StockDepleted
 from shared.values import DeliveryMethod
 from tests.builders import PERSONAL
@@ -21,6 +21,7 @@ from tests.notify.news import (
     canceled,
     for_buyers,
     for_staff,
+    held,
     placed,
     shipped,
 )
@@ -79,6 +80,15 @@ async def test_staff_are_told_of_what_somebody_must_look_into() -> None:
     bench = Bench(service())
     await bench.hear(*for_staff().values())
     assert {(m.template, m.audience) for m in planned(bench)} == {(t, "staff") for t in STAFF}
+
+
+@pytest.mark.requirement("N2", "O7")
+@pytest.mark.parametrize("hold", Hold)
+async def test_staff_are_told_of_a_hold_that_waits_for_them_and_of_no_other(hold: Hold) -> None:
+    bench = Bench(service())
+    await bench.hear(placed(), held(hold))
+    waits = hold in (Hold.DUPLICATE_SUSPECTED, Hold.UNREACHABLE_ADDRESS, Hold.AWAITING_AUDIT)
+    assert [m.template for m in planned(bench)] == (["held"] if waits else [])
 
 
 def test_every_plan_has_a_template_test() -> None:

@@ -9,7 +9,7 @@ from jinja2.exceptions import SecurityError, UndefinedError
 
 from services.notify.texts import BUYER, TEMPLATES, TemplatesWrong, Texts, promise_in
 from shared.values import Locale
-from tests.notify.news import for_buyers
+from tests.notify.news import for_buyers, for_staff
 
 PROMISES = [
     "我们肯定明天送到", "保证满意", "绝对正品", "we Guarantee delivery", "it is guaranteed", "Absolutely no fee",
@@ -18,7 +18,7 @@ PROMISES = [
 
 
 def values(template: str, **more: Any) -> dict[str, Any]:
-    facts = for_buyers()[template].model_dump(mode="json", exclude={"personal"})
+    facts = (for_buyers() | for_staff())[template].model_dump(mode="json", exclude={"personal"})
     known = {"name": "王芳", "number": "T-1", "refund_due": True}
     return facts | known | more
 
@@ -132,6 +132,34 @@ def test_whoever_canceled_too_late_is_asked_to_refuse_the_parcel_or_send_it_back
         text = texts.render("return_authorized", locale, known)
         assert text.subject == agreed
         assert refuse not in text.body
+
+
+@pytest.mark.requirement("O6")
+@pytest.mark.parametrize(
+    ("locale", "subject", "asks"),
+    [
+        (Locale.EN, "Please give us another address for order T-1", "another address"),
+        (Locale.ZH_CN, "请为订单 T-1 提供其他收货地址", "其他收货地址"),
+    ],
+)
+def test_whom_no_courier_reaches_is_not_asked_to_confirm_that_address(
+    locale: Locale, subject: str, asks: str
+) -> None:
+    texts = Texts("Tea House", "Asia/Shanghai")
+    unreached = texts.render("address_confirmation", locale, values("address_confirmation", unreachable=True))
+    assert unreached.subject == subject
+    assert asks in unreached.body
+    facts = values("address_confirmation")
+    for known in (facts, {name: value for name, value in facts.items() if name != "unreachable"}):
+        assert asks not in texts.render("address_confirmation", locale, known).body
+
+
+@pytest.mark.requirement("O5")
+@pytest.mark.parametrize("locale", Locale)
+def test_whoever_must_ask_about_an_order_that_may_be_double_is_told_which_the_other_is(
+    locale: Locale,
+) -> None:
+    assert "T-0" in Texts("Tea House", "Asia/Shanghai").render("held", locale, values("held")).body
 
 
 @pytest.mark.requirement("X7")

@@ -22,6 +22,7 @@ from tests.harness import START, Bench
 from tests.notify.news import ORDER, approval_requested, for_buyers, for_staff
 
 CODES: dict[str, set[str]] = {
+    "hold": set(Hold),
     "overdue": set(Overdue),
     "template": set(NECESSARY),
     "anomaly": set(PaymentAnomaly),

@@ -255,7 +255,8 @@ async def test_after_payment_the_buyer_is_asked_and_after_ten_minutes_a_supervis
     await bench.outside(submitted())
     assert not bench.said_of(AddressConfirmationRequested)
     await bench.outside(paid())
-    assert bench.said_of(AddressConfirmationRequested)[0].personal == PERSONAL
+    asked = bench.said_of(AddressConfirmationRequested)[0]
+    assert (asked.personal, asked.unreachable) == (PERSONAL, False)
     await bench.pass_time(timedelta(hours=1))
     escalated = bench.said_of(OrderEscalated)
     assert [e.overdue for e in escalated] == [Overdue.ADDRESS_CONFIRMATION]
@@ -272,6 +273,7 @@ async def test_an_address_no_courier_reaches_is_held_until_it_is_corrected(bench
     )
     assert order(bench).standing() == [Hold.UNREACHABLE_ADDRESS]
     assert order(bench).status is OrderStatus.PLACED
+    assert [e.unreachable for e in bench.said_of(AddressConfirmationRequested)] == [True]
     better = PERSONAL.model_copy(update={"address": PERSONAL.address.model_copy(update={"city": "上海市"})})
     await bench.ask(ConfirmAddress(order_id=oid(), personal=better))
     assert [e.personal for e in bench.said_of(OrderReleased)] == [PERSONAL, better]

@@ -100,7 +100,11 @@ def ask_for_confirmation(order: Order, desk: OrdersDesk) -> Order:
     desk.timers.set(ConfirmationDue(order_id=order.order_id), answer_by)
     desk.publish(
         AddressConfirmationRequested(
-            order_id=order.order_id, answer_by=answer_by, cod=order.is_cod, personal=order.personal
+            order_id=order.order_id,
+            answer_by=answer_by,
+            cod=order.is_cod,
+            unreachable=order.has(Hold.UNREACHABLE_ADDRESS),
+            personal=order.personal,
         )
     )
     return replace(order, confirmation_asked=True, answer_by=answer_by)
