@@ -232,6 +232,18 @@ async def test_the_same_pieces_are_returned_once(shop: Shop) -> None:
 
 
 @pytest.mark.requirement("A2")
+async def test_a_piece_that_is_under_way_is_not_returned_in_place_of_one_that_arrived() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 3, 5000)))
+    await shop.delivered(last=False, TEA=1)
+    await shop.asks(TEA=1)
+    assert (await shop.asks(TEA=1)).refusal is not None, "the one that arrived is asked for"
+    await shop.returned(last=False, TEA=1)
+    await shop.bench.pass_time(15 * DAY)
+    assert (await shop.asks(TEA=1)).refusal is None, "it was not sent back in time, whatever else comes back"
+
+
+@pytest.mark.requirement("A2")
 async def test_one_request_handed_in_twice_is_one_case(shop: Shop) -> None:
 
     asked = ReturnAsked(source=SOURCE, external_number="T-1", lines=goods(TEA=1), reason=ReturnReason.OTHER)

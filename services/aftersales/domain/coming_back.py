@@ -13,6 +13,16 @@ OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.W
 """Reasons for which damaged goods are refunded too."""
 
 
+def with_the_buyer(known: KnownOrder, cases: list[Case]) -> Counter[str]:
+    """What can be asked to be sent back: pieces that no case has claimed, and that have arrived. Returns are of such alone."""
+    left = Counter(known.still_returnable())
+    if known.delivered_at is not None:
+        return left
+    returns = [one for one in cases if one.kind is CaseKind.RETURN and one.refund is not Refund.DENIED]
+    asked = by_sku(line for case in returns for line in case.lines)
+    return left & (by_sku(known.arrived) - (by_sku(known.claimed) & asked))
+
+
 def came_back_as_agreed(case: Case, found: tuple[InspectedLine, ...]) -> tuple[SkuQuantity, ...]:
     """The asked pieces that are refunded: as new, damaged ones where that is not the buyer's doing, and where a wrong article
     was sent, that article in their place, whatever it is."""

@@ -1,11 +1,10 @@
 """What buyers and agents ask for, and who may grant it (A1, A2, A3)."""
 
-from collections import Counter
-
 from pydantic import Field
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import Case, CaseState, may_approve
+from services.aftersales.domain.coming_back import with_the_buyer
 from services.aftersales.domain.known_order import KnownOrder, within_window
 from services.aftersales.handlers.awaiting import reject
 from services.aftersales.handlers.cases import ask_for_approval, authorize, open_case, stake_of
@@ -70,9 +69,7 @@ def _return(
     if known.delivered_at is None and missing:
         raise Refused("not_delivered", "other parcels of the order are under way; ask when the last has come")
     lines = as_pieces(by_sku(lines))
-    left = Counter(known.still_returnable())
-    if known.delivered_at is None:  # other parcels are still under way
-        left &= by_sku(known.arrived)
+    left = with_the_buyer(known, desk.cases_of(known))
     for place, line in enumerate(lines):
         if line.quantity > left[line.sku]:
             detail = f"{left[line.sku]} of {line.sku} can be returned now, not {line.quantity}"
