@@ -23,17 +23,24 @@ def simulate(
     seed: Annotated[str, typer.Option(help="What everything is decided by; a new one when left out")] = "",
     orders: Annotated[int, typer.Option(min=1, help="How many orders")] = 10_000,
     only: Annotated[
-        str, typer.Option(help="One town with these orders, as a failure prints them: 3,17,40")
+        str, typer.Option(help="One town with these orders, as a failure prints them: 3,17-40")
     ] = "",
     trouble: Annotated[
         str, typer.Option(help=f"What may go wrong: all, none, or some of {', '.join(KINDS)}")
     ] = "all",
+    shake: Annotated[
+        int,
+        typer.Option(
+            min=0, help="The same people under other troubles and in other turns, as a failure prints it"
+        ),
+    ] = 0,
 ) -> None:
     """Play orders through the real handlers and turns on a simulated log, kill, delay and double everything on the way, and
-    check that nothing was lost, doubled or out of order. A failure prints its shortest trace and what repeats it."""
+    check that nothing was lost, doubled or out of order. A failure prints the shortest trace that was found, of the orders that
+    it names, and what repeats it."""
     kinds = _kinds(trouble)
     seed = seed or secrets.token_hex(4)
-    runs = [Run(seed, _numbers(only), kinds)] if only else towns(seed, orders, kinds)
+    runs = [Run(seed, numbers(only), kinds, shake)] if only else towns(seed, orders, kinds, shake)
     began = time.monotonic()
     console.print(f"seed {seed}, {sum(len(r.orders) for r in runs)} orders in {len(runs)} towns")
     events, troubles = 0, Counter[str]()
@@ -66,7 +73,7 @@ def _explain(failed: Result) -> None:
     )
     least = shortest(failed)
     traced = play(least.run, traced=True)
-    for line in traced.trace[-SHOWN:]:
+    for line in traced.story()[-SHOWN:]:
         console.print(line, markup=False, highlight=False)
     console.print()
     for broken in traced.broken[:10]:
@@ -85,8 +92,12 @@ def _kinds(trouble: str) -> frozenset[str]:
     return kinds
 
 
-def _numbers(only: str) -> tuple[int, ...]:
+def numbers(only: str) -> tuple[int, ...]:
+    """The orders of `--only`. Raises BadParameter."""
     try:
-        return tuple(sorted({int(n) for n in only.split(",")}))
+        spans = [[int(n) for n in span.split("-", 1)] for span in only.split(",")]
     except ValueError:
-        raise typer.BadParameter("--only takes numbers of orders: 3,17,40") from None
+        spans = []
+    if not spans or any(span[0] > span[-1] for span in spans):
+        raise typer.BadParameter("--only takes numbers of orders: 3,17-40")
+    return tuple(sorted({n for span in spans for n in range(span[0], span[-1] + 1)}))

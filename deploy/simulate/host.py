@@ -87,12 +87,15 @@ class Host:
         self.turns.back_off = _step_back
         self.alive, self.frozen = True, False
         self.assignment = Assignment()
+        self.applied: list[tuple[int, list[tuple[Place, int]]]] = []
+        """The batch whose offsets are still to be committed: its generation, and its offsets."""
         self.requests: deque[Ticket] = deque()
         self.answering: list[Ticket] = []
         self.to_retry: deque[str] = deque()
         """Lanes that ops want retried."""
         self.fibers = [
             Fiber("intake", self.intake, self._unread),
+            Fiber("offsets", self.acknowledge, self.applied.__len__),
             Fiber("timers", self.timers, self._timer_due),
             Fiber("http", self.http, self.requests.__len__),
             Fiber("relay", self.relay, self._may_send),
@@ -106,6 +109,7 @@ class Host:
         """kill -9: what it had in memory is gone, whoever waited for an answer gets none."""
         for fiber in self.fibers:
             fiber.kill()
+        self.applied.clear()
         self.alive = False
         if self.node.leader is self:
             self.node.leader = None
@@ -143,12 +147,19 @@ class Host:
         return batch, list(self.assignment.positions.items())
 
     async def intake(self) -> None:
-        """A batch through a turn, then its offsets."""
+        """A batch through a turn."""
         generation = self.assignment.generation
         batch, offsets = self.fetch()
         await self.apply(batch)
+        while self.applied:
+            await step("waits for the offsets before")
+        self.applied.append((generation, offsets))
+
+    async def acknowledge(self) -> None:
+        """The offsets of a batch, while the next may be in its turn."""
         await step("between commit and offsets")
-        self.commit_offsets(generation, offsets)
+        self.commit_offsets(*self.applied[0])
+        self.applied.clear()
 
     async def apply(self, batch: Sequence[Raw]) -> None:
         """Take records through a turn."""

@@ -1,5 +1,7 @@
 """Everybody around one order, and who of them reacts to what the system says."""
 
+from collections import Counter
+
 import orjson
 
 from deploy.simulate.agents import Agents
@@ -17,13 +19,15 @@ class People:
     def __init__(self, edges: Edges, seed: str, number: int) -> None:
         self.story = Story(edges, seed, number)
         self.buyers = Buyers(self.story)
-        self.agents = Agents(self.story)
-        self.floor = Floor(self.story)
         self.couriers = Couriers(self.story)
+        self.everybody = (self.buyers, Agents(self.story), Floor(self.story), self.couriers)
+        self.heard: Counter[str] = Counter()
 
     def hear(self, kind: str, entry: Entry) -> None:
         """The system said something about the order; whom it concerns has a method named after it."""
-        for one in (self.buyers, self.agents, self.floor, self.couriers):
-            react = getattr(one, f"_on_{kind}", None)
-            if react is not None:
-                react(orjson.loads(entry.data))
+        reacts = [react for one in self.everybody if (react := getattr(one, f"_on_{kind}", None))]
+        if reacts:
+            self.heard[kind] += 1
+            self.story.dice.seed(f"{self.story.seed}/{kind}/{self.heard[kind]}")
+        for react in reacts:
+            react(orjson.loads(entry.data))

@@ -15,12 +15,15 @@ import structlog
 
 from deploy.simulate.chaos import KINDS
 from deploy.simulate.invariants import Broken, look
+from deploy.simulate.story import number_of, order_of
 from deploy.simulate.world import World
 
 ORDERS = 200
 """Orders of one town: enough to meet over the same stock, few enough to read."""
-TRIES = 120
-"""Runs that looking for a shorter trace may take."""
+EFFORT = 5000
+"""Orders that looking for a shorter trace may play."""
+SHAKEN = 200
+"""So many are played under other shakes before it counts that fewer orders, or fewer kinds of trouble, do not show it."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,12 @@ class Run:
     seed: str
     orders: tuple[int, ...]
     kinds: frozenset[str] = frozenset(KINDS)
+    shake: int = 0
 
     def __str__(self) -> str:
-        only, trouble = ",".join(map(str, self.orders)), ",".join(sorted(self.kinds)) or "none"
-        return f"handover simulate --seed {self.seed} --only {only} --trouble {trouble}"
+        only, trouble = _spans(self.orders), ",".join(sorted(self.kinds)) or "none"
+        shake = f" --shake {self.shake}" if self.shake else ""
+        return f"handover simulate --seed {self.seed} --only {only} --trouble {trouble}{shake}"
 
 
 @dataclass
@@ -46,6 +51,27 @@ class Result:
     troubles: dict[str, int]
     trace: list[str]
 
+    def about(self) -> tuple[int, ...]:
+        """The orders that the first failure names."""
+        told = str(self.broken[0]) if self.broken else ""
+        return tuple(n for n in self.run.orders if order_of(n) in told)
+
+    def story(self) -> list[str]:
+        """What of the trace is about these; all of it where the failure names none."""
+        names = [name for n in self.about() for name in (order_of(n), f" {number_of(n)}-")]
+        return [line for line in self.trace if not names or any(name in line for name in names)]
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """3, 7 to 9: `3,7-9`."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1] = [spans[-1][0], number]
+        else:
+            spans.append([number])
+    return ",".join("-".join(map(str, span)) for span in spans)
+
 
 def play(run: Run, *, traced: bool = False) -> Result:
     """One town, and what does not hold in it."""
@@ -53,7 +79,7 @@ def play(run: Run, *, traced: bool = False) -> Result:
     collects = gc.isenabled()
     gc.disable()  # a quarter of the time, and a town is small
     try:
-        world = World(run.seed, run.orders, kinds=run.kinds, traced=traced)
+        world = World(run.seed, run.orders, kinds=run.kinds, shake=run.shake, traced=traced)
         world.run()
         events = sum(len(node.store.event_log) for node in world.nodes)
         return Result(run, look(world), events, world.chaos.count, world.trace or [])
@@ -62,10 +88,10 @@ def play(run: Run, *, traced: bool = False) -> Result:
             gc.enable()
 
 
-def towns(seed: str, orders: int, kinds: frozenset[str]) -> list[Run]:
+def towns(seed: str, orders: int, kinds: frozenset[str], shake: int = 0) -> list[Run]:
     """The runs that make up so many orders."""
     return [
-        Run(f"{seed}-{first // ORDERS}", tuple(range(min(ORDERS, orders - first))), kinds)
+        Run(f"{seed}-{first // ORDERS}", tuple(range(min(ORDERS, orders - first))), kinds, shake)
         for first in range(0, orders, ORDERS)
     ]
 
@@ -99,15 +125,19 @@ def _tell(there: Connection, player: Callable[[Run], Result], run: Run) -> None:
 def shortest(failed: Result, player: Callable[[Run], Result] = play) -> Result:
     """The same failure (the same rule broken) with the fewest orders and kinds of trouble found in a while."""
     rules = {b.rule for b in failed.broken}
-    best, left = failed, TRIES
+    best, left = failed, EFFORT
 
     def fails(run: Run) -> bool:
+        """Perhaps under another shake only, for less work comes together in other turns."""
         nonlocal best, left
-        left -= 1
-        result = player(run)
-        if rules & {b.rule for b in result.broken}:
-            best = result
-            return True
+        for shake in dict.fromkeys((run.shake, *range(SHAKEN // len(run.orders)))):
+            left -= len(run.orders)
+            result = player(replace(run, shake=shake))
+            if rules & {b.rule for b in result.broken}:
+                best = result
+                return True
+            if left <= 0:
+                break
         return False
 
     def leave_out_orders() -> None:
@@ -126,10 +156,11 @@ def shortest(failed: Result, player: Callable[[Run], Result] = play) -> Result:
             if left > 0:
                 fails(replace(best.run, kinds=best.run.kinds - {kind}))
 
+    if about := failed.about():
+        fails(replace(best.run, orders=about))
     before = None
-    while (
-        best is not before and left > 0
-    ):  # fewer kinds of trouble may need fewer orders, and the other way about
+    # fewer kinds of trouble may need fewer orders, and the other way about
+    while best is not before and left > 0:
         before = best
         leave_out_orders()
         leave_out_kinds()

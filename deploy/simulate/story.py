@@ -1,6 +1,6 @@
 """One order as those around it see it, and how they reach the system. What one does next follows from what the system said,
-from a look at its screens, and from dice of its own order, so that an order can be left out of a run without changing what the
-others do.
+from a look at its screens, and from dice of its own for each of these and for all that is done later because of it. An order
+can be left out of a run without changing what the others do, and what somebody does does not hang on what came between.
 """
 
 from collections import Counter
@@ -25,14 +25,25 @@ LOOKS = 1000
 """How often somebody looks after an order in the warehouse before giving it up; far more than any needs."""
 
 
+def number_of(order: int) -> str:
+    """What the shop calls an order of the town."""
+    return f"O-{order}"
+
+
+def order_of(order: int) -> str:
+    """Its id."""
+    return id_of(SOURCE, number_of(order))
+
+
 class Story:
     """What those around one order share."""
 
     def __init__(self, edges: Edges, seed: str, number: int) -> None:
         self.edges = edges
-        self.dice = Random(f"{seed}/{number}")  # noqa: S311
-        self.number = f"O-{number}"
-        self.order_id = id_of(SOURCE, self.number)
+        self.seed = f"{seed}/{number}"
+        self.dice = Random(self.seed)  # noqa: S311
+        self.number = number_of(number)
+        self.order_id = order_of(number)
         self.looks = 0
         self.scans = 0
         self.submission = self._submission()
@@ -49,7 +60,13 @@ class Story:
 
     def after(self, delay: timedelta, act: Callable[[], None]) -> None:
         """Do something later."""
-        self.edges.later(delay, act)
+        own = self.dice.getrandbits(64)
+
+        def then() -> None:
+            self.dice.seed(own)
+            act()
+
+        self.edges.later(delay, then)
 
     def send(self, event: Event, actor: Actor, name: str) -> None:
         """Hand in an event under a name of its own."""

@@ -38,6 +38,9 @@ REPLICAS = 2
 LEAP = timedelta(hours=4)
 """The clock goes on by up to so much beyond what comes next."""
 
+SHOWN = 300
+"""Characters of a message that a trace shows."""
+
 LEAST = timedelta(milliseconds=1)
 """Whatever is done later is done later."""
 
@@ -52,7 +55,8 @@ MOST_ROUNDS = 20_000
 
 
 class World:
-    """Make it, `run` it, then look whether everything holds (`invariants.py`). `only` leaves out all other orders."""
+    """Make it, `run` it, then look whether everything holds (`invariants.py`). Under another `shake` the same people meet other
+    troubles, in other turns."""
 
     def __init__(
         self,
@@ -60,14 +64,16 @@ class World:
         orders_: Sequence[int],
         *,
         kinds: frozenset[str] = frozenset(KINDS),
+        shake: int = 0,
         traced: bool = False,
     ) -> None:
-        self.rng = Random(f"{seed}/scheduler")  # noqa: S311
+        shaken = f"{seed}/{shake}" if shake else seed
+        self.rng = Random(f"{shaken}/scheduler")  # noqa: S311
         self.clock = DrivenClock(START)
         self.topics = Topics()
         self.actors = ACTORS
         self.trace: list[str] | None = [] if traced else None
-        self.chaos = Chaos(self, kinds, seed)
+        self.chaos = Chaos(self, kinds, shaken)
         self.mail = Mail(self)
         self.accepted: dict[str, str] = {}
         """Source and id of everything that was acknowledged at the edges → the service that did."""
@@ -195,7 +201,7 @@ class World:
         for entry in entries:
             kind, _, number = entry.stream.partition("/")
             if self.trace is not None:
-                self.note("committed", f"{entry.stream}/{entry.sequence} {entry.type} {entry.data[:160]}")
+                self.note("committed", f"{entry.stream}/{entry.sequence} {entry.type} {entry.data[:SHOWN]}")
             if kind == "order" and number in self.people:
                 people, name = self.people[number], entry.type.split(".")[1]
                 self.later(timedelta(), lambda p=people, n=name, e=entry: p.hear(n, e))  # type: ignore[misc]
@@ -232,7 +238,7 @@ class World:
             "actor": actor.name,
         }
         if self.trace is not None:
-            self.note(actor.name, f"{message_id}: {event.wire_type} {body.decode()[:160]}")
+            self.note(actor.name, f"{message_id}: {event.wire_type} {body.decode()[:SHOWN]}")
         if self.rng.random() < 0.3:
             self._request(node, lambda: outside(headers, body, actor, inboxes=node.service.inboxes))
             return
