@@ -1,30 +1,56 @@
 """What a service asks of its database again and again costs the same, however much history lies there."""
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 import pytest
 
+from shared.runtime import relay, statements
 from shared.runtime.commands import asked
 from tests.harness import AGENT
-from tests.runtime.probe import Pay, Probe, note
+from tests.runtime.probe import NOTES, Pay, Probe, note
 from tests.runtime.waiting import until
 
-DATABASES = ("probe_orders", "probe_warehouse")
+MANY = 20_000
+SOME = 500
 
-
-@pytest.fixture
-async def wary(admin: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
-    """The planner reads a whole table only where no index would do, as if every table were a large one."""
-    for name in DATABASES:
-        await admin.execute(f"ALTER DATABASE {name} SET enable_seqscan = off")
-    yield
-    for name in DATABASES:
-        await admin.execute(f"ALTER DATABASE {name} RESET enable_seqscan")
+_ONCE = """
+INSERT INTO outbox SELECT generate_series(1, 5000);
+INSERT INTO notes SELECT 'old-' || generate_series(1, 5000), 1, '{}', 1;
+DELETE FROM outbox; DELETE FROM notes;
+ANALYZE outbox, notes
+"""
+_NOW = f"""
+INSERT INTO outbox SELECT generate_series(1, {MANY});
+INSERT INTO notes SELECT generate_series(1, {MANY})::text, 1, '{{"amounts": []}}', 1
+"""
+_READ = (
+    "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_user_tables WHERE relname IN ('outbox', 'notes')"
+)
 
 
 @pytest.mark.requirement("X6")
-@pytest.mark.usefixtures("wary")
+async def test_plans_of_a_time_when_nothing_waited_serve_when_much_does(probe: Probe):
+    """A table that was emptied and not vacuumed yet is taken for one of no rows, however many come next."""
+    async with (await probe.writer()).pool.acquire() as connection:
+        await connection.execute(_ONCE)
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        await connection.execute(_NOW)
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        before = await connection.fetchval(_READ)
+        keys = [str(n) for n in range(1, SOME + 1)]
+        unsent = await connection.fetch(relay._UNSENT, SOME)
+        writings = list({row["writing"] for row in unsent})
+        assert (
+            await connection.execute(relay._SENT, [r["position"] for r in unsent], writings)
+            == f"DELETE {SOME}"
+        )
+        assert len(await connection.fetch(statements.select(NOTES, None, 1), keys)) == SOME
+        sql = f"WITH gone AS ({statements.delete(NOTES, 1)[0]}) SELECT count(*) FROM gone"
+        assert await connection.fetchval(sql, keys, [1] * SOME) == SOME
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        assert await connection.fetchval(_READ) - before < 10 * SOME
+
+
+@pytest.mark.requirement("X6")
 async def test_no_loop_and_no_turn_of_a_service_reads_a_whole_table(probe: Probe):
     await probe.topics()
     writer, reader = await probe.writer(), await probe.reader()
