@@ -134,10 +134,10 @@ async def _long(shop: Shop) -> float:
     await shop.send([(_received(sku, 10), PICKERS[0]) for sku in skus])
     await shop.settled()
     script = _wants(shop.scripts(1)[0], skus)
-    began = time.perf_counter()
+    began = time.time()
     await shop.send(bought(script))
     await shop.settled()
-    return (time.perf_counter() - began) * 1000
+    return (await shop.last_said() - began) * 1000
 
 
 def _received(sku: str, quantity: int) -> StockScanned:
