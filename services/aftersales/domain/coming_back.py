@@ -15,7 +15,7 @@ OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.W
 
 def with_the_buyer(known: KnownOrder, cases: list[Case]) -> Counter[str]:
     """What can be asked to be sent back: pieces that no case has claimed, and that have arrived. Returns are of such alone."""
-    left = Counter(known.still_returnable())
+    left = known.still_returnable()
     if known.delivered_at is not None:
         return left
     returns = [one for one in cases if one.kind is CaseKind.RETURN and one.refund is not Refund.DENIED]

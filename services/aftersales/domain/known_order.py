@@ -1,5 +1,6 @@
 """What after-sales knows of an order: what was bought and paid, what cases ask for, what its pieces are worth (A2, O3)."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -59,9 +60,9 @@ class KnownOrder:
         """A prepaid order that has left was paid in full (O7), also where the news of its payment is still to come."""
         return self if self.cod else replace(self, paid=max(self.paid, self.total))
 
-    def still_returnable(self) -> dict[str, int]:
+    def still_returnable(self) -> Counter[str]:
         """Pieces by SKU that no case has claimed."""
-        return dict(by_sku(self.lines) - by_sku(self.claimed))
+        return by_sku(self.lines) - by_sku(self.claimed)
 
     def unheard_of(self, pieces: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
         """Which of these no courier told to have arrived, while parcels are still under way."""
@@ -72,9 +73,7 @@ class KnownOrder:
     def unclaimed(self, pieces: tuple[SkuQuantity, ...] = ()) -> tuple[SkuQuantity, ...]:
         """What no case has claimed, of these pieces or of everything, as lines."""
         left = self.still_returnable()
-        if pieces:
-            left = {sku: min(n, left[sku]) for sku, n in by_sku(pieces).items() if sku in left}
-        return as_pieces(left)
+        return as_pieces(by_sku(pieces) & left if pieces else left)
 
     def without(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
         """The order as if these pieces had not been bought: what they would have cost was not collected either."""
