@@ -258,8 +258,11 @@ class Intake:
             self._busy.release()
 
     async def _acknowledge(self, batch: list[tuple[Read, list[Incoming]]]) -> None:
-        for read, _ in batch:
-            await self.places.commit(read.records, read.lives)
+        try:
+            for read, _ in batch:
+                await self.places.commit(read.records, read.lives)
+        except Exception:  # no harm: they are read again, and known
+            log.exception("offsets were not committed", service=self.turns.service.name)
 
     async def _acknowledged(self) -> None:
         """Wait for the offsets of the batch before, so that none overtakes them."""
