@@ -215,11 +215,16 @@ def growth(f: Found) -> str:
 
 def housekeeping(f: Found) -> str:
     """What piles up, beside the same without it."""
-    parked, outbox, hot, long = f["parked"], f["outbox"], f["hot_sku"], f["long_order"]
+    parked, backup, outbox, hot, long = (
+        f[k] for k in ("parked", "backup", "outbox", "hot_sku", "long_order")
+    )
+    alone = figure(parked["rate"]["without"])
     return table(
         "what | without | with | CPU with / without",
-        [f"{parked['streams']:,} streams parked, as many timers set, events/s", figure(parked["rate"]["without"]),
-         figure(parked["rate"]["with"]), figure(parked["cpu_ratio"])],
+        [f"{parked['streams']:,} streams parked, as many timers set, events/s", alone, figure(parked["rate"]["parked"]),
+         figure(parked["cpu_ratio"])],
+        [f"{backup['sent']:,} events sent while a backup holds its snapshot, events/s", alone, figure(backup["rate"]),
+         figure(backup["cpu_ratio"])],
         [f"{outbox['events']:,} events in the outbox, sent from the log, events/s", "–", figure(outbox["rate"]), "–"],
         ["one SKU wanted by every order, orders/s", figure(hot["rate"]["spread"]), figure(hot["rate"]["hot"]),
          figure(hot["cpu_ratio"])],

@@ -1,11 +1,13 @@
 """Things that grow or pile up, each beside the same work without it: stated, and no cliff.
 
-A hundred thousand parked streams and timers; an outbox in which all of a log waits; one SKU that every order wants; one order
-with a thousand lines.
+A hundred thousand parked streams and timers; an outbox in which all of a log waits; what was sent while a backup holds its
+snapshot; one SKU that every order wants; one order with a thousand lines.
 """
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,12 +22,14 @@ from benchmarks.system import system
 from deploy.play.day import PICKERS
 from deploy.play.script import Script
 from shared.events.inbox import StockScanned
+from shared.runtime.outbox import republish
 from shared.runtime.postgres import make_pool
-from shared.runtime.relay import republish
 from shared.values import OrderLine
 
 PILED = 100_000
 """Parked streams, and timers that are not due."""
+SENT = 400_000
+"""Rows of the outbox that were deleted and that a snapshot might still see: of an hour, with a million orders a day."""
 ORDERS = 300
 LINES = 1000
 
@@ -43,17 +47,19 @@ async def _piled(place: Place, rounds: int) -> dict[str, Any]:
     service = contestants()["handover"]
     await service.prepare(place)
     await race(place, service, service.events // 5)
-    raced: dict[str, list[Race]] = {"without": [], "with": []}
+    raced: dict[str, list[Race]] = {"without": [], "parked": [], "backup": []}
     for _ in range(rounds):
         raced["without"].append(await race(place, service, service.events // 2))
         await _park(place, service)
-        raced["with"].append(await race(place, service, service.events // 2))
+        raced["parked"].append(await race(place, service, service.events // 2))
         await place.execute(
             service.database,
             "DELETE FROM parked",
             "DELETE FROM timers",
             "DELETE FROM cursors WHERE state = 'failed'",
         )
+        async with _backup(place, service):
+            raced["backup"].append(await race(place, service, service.events // 2))
     waiting, drained = 0, []
     for _ in range(rounds):
         async with make_pool(place.url(service.database)) as pool:
@@ -63,11 +69,33 @@ async def _piled(place: Place, rounds: int) -> dict[str, Any]:
     return {
         "parked": {
             "streams": PILED,
-            "rate": {name: figure([r.rate for r in races]) for name, races in raced.items()},
-            "cpu_ratio": ratio(cpu["with"], cpu["without"]),
+            "rate": {name: figure([r.rate for r in raced[name]]) for name in ("without", "parked")},
+            "cpu_ratio": ratio(cpu["parked"], cpu["without"]),
+        },
+        "backup": {
+            "sent": SENT,
+            "rate": figure([r.rate for r in raced["backup"]]),
+            "cpu_ratio": ratio(cpu["backup"], cpu["without"]),
         },
         "outbox": {"events": waiting, "rate": figure([r.rate for r in drained])},
     }
+
+
+@asynccontextmanager
+async def _backup(place: Place, service: Contestant) -> AsyncIterator[None]:
+    """A snapshot as a backup holds it, and much that was sent since."""
+    connection = await asyncpg.connect(place.url(service.database))
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.fetchval("SELECT count(*) FROM event_log")
+            for _ in range(10):
+                again = (
+                    f"INSERT INTO outbox SELECT position FROM event_log ORDER BY position LIMIT {SENT // 10}"
+                )
+                await place.execute(service.database, again, "DELETE FROM outbox")
+            yield
+    finally:
+        await connection.close()
 
 
 async def _park(place: Place, service: Contestant) -> None:

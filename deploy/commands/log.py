@@ -9,8 +9,8 @@ import typer
 
 from deploy.access import database_url, named, wrong
 from deploy.doctor.judge import counted
+from shared.runtime.outbox import republish as refill
 from shared.runtime.postgres import UNAVAILABLE, Pool, make_pool
-from shared.runtime.relay import republish as refill
 from shared.runtime.verify import Verdict
 from shared.runtime.verify import verify as verify_log
 

@@ -34,8 +34,8 @@ from deploy.provision import SERVICES, database_of, owner_of, provision, user_of
 from deploy.topics import create_topics
 from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.auth import create_token
+from shared.runtime.outbox import republish
 from shared.runtime.postgres import make_pool
-from shared.runtime.relay import republish
 from shared.values import Actor, ActorKind
 
 PARTS = (*SERVICES, "postgres", "kafka")

@@ -23,6 +23,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from shared.runtime.chain import wire
 from shared.runtime.envelope import headers
 from shared.runtime.member import end_producer
+from shared.runtime.outbox import Outbox
 from shared.runtime.postgres import UNAVAILABLE, Pool
 from shared.runtime.store import Changes
 
@@ -50,18 +51,12 @@ cut off says no goodbye, and nobody else could send. Longer than a send may take
 _LOCK = (
     0x48414E44  # "HAND": the relay's advisory lock; a service has a database of its own, so one number serves
 )
-_UNSENT = "SELECT position, xmin AS writing FROM outbox ORDER BY position LIMIT $1"
 _LOGGED = """
 SELECT l.position, l.stream, l.sequence, l.type, l.time, l.actor_kind, l.actor_name, l.correlation_id, l.causation_id,
        l.trace, l.data, l.personal_digest, p.personal
 FROM event_log l LEFT JOIN event_personal p ON p.stream = l.stream AND p.sequence = l.sequence
 WHERE l.position = ANY($1::bigint[])
 """
-# only rows as they were read: one that was put there again meanwhile, to fill a topic made anew, is still to be sent, and who
-# wrote it had written none that was read with it. No join: by statistics of a time when nothing waited, it would read the whole
-# outbox for each position
-_SENT = "DELETE FROM outbox WHERE position = ANY($1::bigint[]) AND xmin = ANY($2::xid[])"
-
 ProducerFactory = Callable[[], AIOKafkaProducer]
 
 
@@ -119,7 +114,7 @@ class Relay:
                 await connection.execute(f"SET idle_session_timeout = '{LEASE}s'")
                 await producer.start()
                 self.leading = True
-                await self._send_all(connection, producer)
+                await self._send_all(Outbox(connection), producer)
             finally:
                 await end_producer(producer)
                 try:
@@ -134,13 +129,13 @@ class Relay:
                     if not isinstance(error, Exception):
                         raise
 
-    async def _send_all(self, connection: Any, producer: AIOKafkaProducer) -> None:
+    async def _send_all(self, outbox: Outbox, producer: AIOKafkaProducer) -> None:
         while True:
             self._woken.clear()
-            unsent = {r["position"]: r["writing"] for r in await connection.fetch(_UNSENT, BATCH)}
+            unsent = await outbox.unsent(BATCH)
             left = 0
             if unsent:
-                left = await self._send(connection, producer, unsent)
+                left = await self._send(outbox, producer, unsent)
                 if len(unsent) < SMALL:
                     await asyncio.sleep(BREATH)
             self.trouble = None  # not before: whoever reaches both and can send nothing is not well
@@ -148,12 +143,14 @@ class Relay:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), POLL)
 
-    async def _send(self, connection: Any, producer: AIOKafkaProducer, unsent: Mapping[int, Any]) -> int:
+    async def _send(self, outbox: Outbox, producer: AIOKafkaProducer, unsent: Mapping[int, Any]) -> int:
         """Send events (position → which writing of its row), as many as one batch of each partition holds; all partitions at
         once. Returns how many did not fit, which the next look finds again. Raises what Kafka said of those it did not take."""
         said = {p: self._kept.pop(p, None) for p in unsent}
         if missing := [p for p, entry in said.items() if entry is None]:
-            said |= {r["position"]: SimpleNamespace(**r) for r in await connection.fetch(_LOGGED, missing)}
+            said |= {
+                r["position"]: SimpleNamespace(**r) for r in await outbox.connection.fetch(_LOGGED, missing)
+            }
         partitions = sorted(await producer.partitions_for(self.topic))
         batches: dict[int, _Batch] = {}
         full: set[int] = set()
@@ -174,7 +171,7 @@ class Relay:
         await asyncio.gather(*(batch.send(producer, self.topic) for batch in batches.values()))
         taken = [p for batch in batches.values() if batch.failure is None for p in batch.positions]
         if taken:
-            await connection.execute(_SENT, taken, list({unsent[p] for p in taken}))
+            await outbox.sent({p: unsent[p] for p in taken})
             self.sent += len(taken)
         if failures := [batch.failure for batch in batches.values() if batch.failure is not None]:
             raise failures[0]
@@ -213,24 +210,3 @@ class _Batch:
 def _place(key: bytes, partitions: int) -> int:
     """Where a key belongs, as every Kafka client has it. Reckoned in Python, it is worth remembering."""
     return int(DefaultPartitioner()(key, range(partitions), None))
-
-
-# a row that is there already is written anew: the relay may have sent it to the topic that is gone, and is about to delete it
-_REFILL = """
-INSERT INTO outbox (position) SELECT position FROM event_log WHERE position > $1 ORDER BY position
-ON CONFLICT (position) DO UPDATE SET position = excluded.position
-"""
-
-
-async def republish(pool: Pool, after: int = 0) -> int:
-    """Put every event after a position of the log back into the outbox, to fill a lost or rebuilt topic again; consumers skip
-    what they know. Returns how many events will be sent.
-
-    Writers wait meanwhile. An event committed beside a filling that does not see it could be sent, and be done with, before
-    the events of its stream that come before it.
-    """
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL statement_timeout = 0")  # a long log takes its time
-        await connection.execute("LOCK TABLE outbox IN EXCLUSIVE MODE")
-        status: str = await connection.execute(_REFILL, after)
-    return int(status.rsplit(" ", 1)[1])

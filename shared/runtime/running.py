@@ -221,7 +221,7 @@ class Runtime:
 
 
 _WAITING = """
-SELECT (SELECT count(*) FROM outbox) AS outbox, n.position AS outbox_next, l.time AS outbox_since, t.*
-FROM (SELECT min(position) AS position FROM outbox) n LEFT JOIN event_log l USING (position),
+SELECT (SELECT count(*) FROM outbox WHERE position > 0) AS outbox, n.position AS outbox_next, l.time AS outbox_since, t.*
+FROM (SELECT min(position) AS position FROM outbox WHERE position > 0) n LEFT JOIN event_log l USING (position),
      (SELECT count(*) AS timers_due, min(due) AS timers_since FROM timers WHERE due <= $1) t
 """

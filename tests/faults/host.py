@@ -15,10 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from shared.runtime import clock, inbox, relay
+from shared.runtime import clock, inbox
 from shared.runtime.commands import Commands
 from shared.runtime.intake import Intake
+from shared.runtime.outbox import Outbox
 from shared.runtime.postgres import PostgresTransaction
+from shared.runtime.relay import Relay
 
 POINTS = ("before_commit", "before_offsets", "before_sending", "before_deleting", "before_answering")
 """Where a process can be made to die; see `wrap`."""
@@ -45,21 +47,6 @@ class Host:
             return 0.0
 
 
-class DyingConnection:
-    """The relay's connection: dies between what Kafka acknowledged and its deletion from the outbox."""
-
-    def __init__(self, connection: Any, host: Host) -> None:
-        self.connection = connection
-        self.host = host
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.connection, name)
-
-    async def execute(self, *arguments: Any) -> Any:
-        self.host.die_at("before_deleting")
-        return await self.connection.execute(*arguments)
-
-
 def tell_tasks() -> None:
     """Write to the log where every task of this process stands: what a replica that does nothing waits for."""
     for task in asyncio.all_tasks():
@@ -77,8 +64,8 @@ def tell_tasks() -> None:
 
 def wrap(host: Host) -> None:
     """Put the points into the runtime's steps."""
-    save, apply, send, put = PostgresTransaction.save, Intake._apply, relay.Relay._send, Commands.put
-    start = Intake.start
+    save, apply, put, start = PostgresTransaction.save, Intake._apply, Commands.put, Intake.start
+    send, sent = Relay._send, Outbox.sent
 
     async def telling_start(self: Any) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_tasks)
@@ -92,9 +79,13 @@ def wrap(host: Host) -> None:
         await apply(self, messages)
         host.die_at("before_offsets")
 
-    async def dying_send(self: Any, connection: Any, producer: Any, unsent: Any) -> int:
+    async def dying_send(self: Any, outbox: Any, producer: Any, unsent: Any) -> int:
         host.die_at("before_sending")
-        return await send(self, DyingConnection(connection, host), producer, unsent)
+        return await send(self, outbox, producer, unsent)
+
+    async def dying_sent(self: Any, done: Any) -> None:  # Kafka has acknowledged them
+        host.die_at("before_deleting")
+        await sent(self, done)
 
     async def dying_put(self: Any, incoming: Any) -> Any:
         outcome = await put(self, incoming)
@@ -111,7 +102,8 @@ def wrap(host: Host) -> None:
     PostgresTransaction.save = dying_save  # type: ignore[method-assign]
     Intake.start = telling_start  # type: ignore[method-assign]
     Intake._apply = dying_apply  # type: ignore[method-assign]
-    relay.Relay._send = dying_send  # type: ignore[method-assign]
+    Relay._send = dying_send  # type: ignore[method-assign]
+    Outbox.sent = dying_sent  # type: ignore[method-assign]
     Commands.put = dying_put  # type: ignore[method-assign]
     clock.datetime = inbox.datetime = WrongTime  # type: ignore[attr-defined]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from deploy.provision import SERVICES, database_of
+from shared.runtime.outbox import republish
 from shared.runtime.postgres import make_pool
-from shared.runtime.relay import republish
 from tests.faults import kafka
 from tests.faults.cluster import REPLICAS, STATEMENT_TIMEOUT, Cluster, service_of
 from tests.faults.parts import NODES

@@ -3,8 +3,10 @@
 import asyncpg
 import pytest
 
-from shared.runtime import relay, statements
+from shared.runtime import statements
 from shared.runtime.commands import asked
+from shared.runtime.outbox import Outbox
+from shared.runtime.postgres import Connection
 from tests.harness import AGENT
 from tests.runtime.probe import NOTES, Pay, Probe, note
 from tests.runtime.waiting import until
@@ -37,17 +39,41 @@ async def test_plans_of_a_time_when_nothing_waited_serve_when_much_does(probe: P
         await connection.execute("SELECT pg_stat_force_next_flush()")
         before = await connection.fetchval(_READ)
         keys = [str(n) for n in range(1, SOME + 1)]
-        unsent = await connection.fetch(relay._UNSENT, SOME)
-        writings = list({row["writing"] for row in unsent})
-        assert (
-            await connection.execute(relay._SENT, [r["position"] for r in unsent], writings)
-            == f"DELETE {SOME}"
-        )
+        outbox = Outbox(connection)
+        await outbox.sent(await outbox.unsent(SOME))
         assert len(await connection.fetch(statements.select(NOTES, None, 1), keys)) == SOME
         sql = f"WITH gone AS ({statements.delete(NOTES, 1)[0]}) SELECT count(*) FROM gone"
         assert await connection.fetchval(sql, keys, [1] * SOME) == SOME
         await connection.execute("SELECT pg_stat_force_next_flush()")
         assert await connection.fetchval(_READ) - before < 10 * SOME
+        assert await connection.fetchval("SELECT count(*) FROM outbox") == MANY - SOME
+
+
+@pytest.mark.requirement("X5", "X6")
+async def test_what_was_sent_while_a_backup_is_made_is_not_walked_past_again(probe: Probe):
+    """No vacuum takes away what the backup's snapshot might still see."""
+    pool = (await probe.writer()).pool
+    async with pool.acquire() as backup, backup.transaction(isolation="repeatable_read", readonly=True):
+        await backup.fetchval("SELECT count(*) FROM outbox")
+        async with pool.acquire() as connection:
+            outbox = Outbox(connection)
+            for first in range(1, MANY, SOME):
+                await connection.execute(
+                    "INSERT INTO outbox SELECT generate_series($1::int, $2::int)", first, first + SOME - 1
+                )
+                await outbox.sent(await outbox.unsent(SOME))
+            await outbox.unsent(SOME)
+            before = await walked(connection)
+            for _ in range(10):
+                assert await outbox.unsent(SOME) == {}
+            assert await walked(connection) - before < SOME
+
+
+async def walked(connection: Connection) -> int:
+    """Entries of the outbox's index that were read, of rows that are there and of rows that were."""
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'outbox'"
+    return int(await connection.fetchval(read))
 
 
 @pytest.mark.requirement("X6")

@@ -19,8 +19,9 @@ from services.warehouse.handlers import service as warehouse
 from shared.events.inbox import StockScanned
 from shared.events.orders import Hold, OrderPlaced, OrderReleased
 from shared.runtime.messages import Status
+from shared.runtime.outbox import republish
 from shared.runtime.postgres import Pool, PostgresStore, make_pool
-from shared.runtime.relay import Relay, republish
+from shared.runtime.relay import Relay
 from shared.runtime.turn import Turns
 from shared.runtime.verify import verify
 from tests.builders import oid, paid, submitted
@@ -266,4 +267,4 @@ async def test_republishing_puts_the_whole_log_back_into_the_outbox(pools: dict[
     logged = await pools["orders"].fetchval("SELECT count(*) FROM event_log")
     assert await republish(pools["orders"]) == logged
     assert await republish(pools["orders"]) == logged, "asked for twice, it is still to be sent once"
-    assert await pools["orders"].fetchval("SELECT count(*) FROM outbox") == logged
+    assert await pools["orders"].fetchval("SELECT count(*) FROM outbox WHERE position > 0") == logged

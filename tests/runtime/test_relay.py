@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from typing import Any
 
 import asyncpg
@@ -10,9 +11,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
+from shared.runtime import outbox as outbox_module
 from shared.runtime import relay as relay_module
 from shared.runtime.commands import asked
-from shared.runtime.relay import Relay, republish
+from shared.runtime.outbox import republish
+from shared.runtime.relay import Relay
 from shared.runtime.running import Runtime
 from shared.runtime.tasks import end
 from tests.harness import AGENT
@@ -318,6 +321,50 @@ async def test_what_is_being_sent_while_a_topic_is_filled_again_is_sent_once_mor
     async with running(relay_of(writer, wire)):
         await until(lambda: empty(writer))
     assert wire.sent == [f"order/a/{n}" for n in (1, 2, 1, 2, 3)], "the second was in hand"
+
+
+async def test_what_is_said_after_a_filling_is_sent_after_it(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    """The relay looks where it left off, and what is to be sent begins far before that."""
+    monkeypatch.setattr(outbox_module, "LOOK_BACK", inf)
+    writer = await probe.writer()
+    wire = Wire()
+    async with running(relay_of(writer, wire)):
+        await say(writer, *"aaa")
+        await until(lambda: empty(writer))
+        async with writer.pool.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE")  # no look in between
+            filling = asyncio.create_task(republish(writer.pool))
+            await until(lambda: waits_for_a_lock(writer))
+        assert await filling == 3
+        await say(writer, "a")
+        await until(lambda: empty(writer))
+    assert wire.sent == [f"order/a/{n}" for n in (1, 2, 3, 1, 2, 3, 4)]
+
+
+async def test_what_is_committed_late_is_sent_though_later_positions_were_sent_long_before(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    """Positions are given in order, and committed in any."""
+    monkeypatch.setattr(outbox_module, "LOOK_BACK", inf)
+    writer = await probe.writer()
+    wire = Wire()
+    async with running(relay_of(writer, wire)), writer.pool.acquire() as connection:
+        await say(writer, "a")
+        late = connection.transaction()
+        await late.start()
+        await connection.execute(
+            """WITH said AS (
+                 INSERT INTO event_log (stream, sequence, type, time, actor_kind, actor_name, data, previous, hash)
+                 SELECT 'order/late', 1, type, time, actor_kind, actor_name, data, previous, hash FROM event_log
+                 RETURNING position)
+               INSERT INTO outbox (position) SELECT position FROM said"""
+        )
+        for note_id in "bcd":
+            await say(writer, note_id)
+            await until(lambda: empty(writer))
+        await late.commit()
+        await until(lambda: empty(writer))
+    assert wire.sent == [f"order/{note_id}/1" for note_id in ("a", "b", "c", "d", "late")]
 
 
 async def waits_for_a_lock(runtime: Runtime) -> bool:

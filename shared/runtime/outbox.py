@@ -1,0 +1,87 @@
+"""The outbox: positions of events still to be sent, as the relay reads them, and as a lost topic is filled again from the log.
+
+It is written once for each event and emptied as often. While somebody holds an old snapshot of the database (a backup does, for
+an hour), no vacuum takes away what was deleted, and who began at the first position would walk past all of it at each look. So
+a look begins where all before it is known to be sent.
+"""
+
+import time
+from typing import Any
+
+from shared.runtime.postgres import Pool
+
+FILLED = 0
+"""A position of no event: the outbox was filled from the log again, and what is to be sent begins anywhere."""
+LOOK_BACK = 60.0
+"""Seconds after which a look begins at the first position all the same: what was put there by hand is sent too."""
+
+# one snapshot for all of it. Who wrote a row tells one writing of it from the next
+_LOOK = """
+WITH unsent AS (
+  (SELECT position, xmin AS writing FROM outbox WHERE position = 0)
+  UNION ALL (SELECT position, xmin FROM outbox WHERE position > $1 ORDER BY position LIMIT $2)
+)
+SELECT array_agg(position ORDER BY position), array_agg(writing ORDER BY position),
+       pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot()) FROM unsent
+"""
+# only rows as they were read: one that was put there again meanwhile, to fill a topic made anew, is still to be sent, and who
+# wrote it had written none that was read with it. No join: by statistics of a time when nothing waited, it would read the whole
+# outbox for each position
+_SENT = "DELETE FROM outbox WHERE position = ANY($1::bigint[]) AND xmin = ANY($2::xid[])"
+# a row that is there already is written anew: the relay may have sent it to the topic that is gone, and is about to delete it
+_REFILL = f"""
+INSERT INTO outbox (position)
+(SELECT {FILLED}) UNION ALL (SELECT position FROM event_log WHERE position > $1 ORDER BY position)
+ON CONFLICT (position) DO UPDATE SET position = excluded.position
+"""
+
+
+class Outbox:
+    """What one sender finds there, for as long as it leads; over its connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.begin = 0
+        """All positions up to here were sent, and nobody is about to commit one."""
+        self._newest, self._running = 0, 0
+        self._looked_back = time.monotonic()
+
+    async def unsent(self, limit: int) -> dict[int, Any]:
+        """The first positions that are still to be sent, in order, each with which writing of its row it is."""
+        if time.monotonic() - self._looked_back > LOOK_BACK:
+            self.begin, self._looked_back = 0, time.monotonic()
+        positions, writings, ended, begun = await self.connection.fetchrow(_LOOK, self.begin, limit)
+        unsent = dict(zip(positions or (), writings or (), strict=True))
+        if FILLED in unsent:
+            self.begin = 0
+            await self.sent({FILLED: unsent[FILLED]})
+            return await self.unsent(limit)
+        self._go_on(unsent, ended, begun)
+        return unsent
+
+    async def sent(self, done: dict[int, Any]) -> None:
+        """These are done with, unless they were put there again since they were read."""
+        await self.connection.execute(_SENT, list(done), list(set(done.values())))
+
+    def _go_on(self, unsent: dict[int, Any], ended: int, begun: int) -> None:
+        """Positions are given in order and committed in any. Who was given one before the newest that a look found had begun to
+        write before that look (a turn numbers its events last), so once all who had are through, no other can come up."""
+        if ended < self._running:
+            return
+        self.begin = min(self._newest, next(iter(unsent), self._newest + 1) - 1)
+        if unsent:
+            self._newest, self._running = max(unsent), begun
+
+
+async def republish(pool: Pool, after: int = 0) -> int:
+    """Put every event after a position of the log back into the outbox, to fill a lost or rebuilt topic again; consumers skip
+    what they know. Returns how many events will be sent.
+
+    Writers wait meanwhile. An event committed beside a filling that does not see it could be sent, and be done with, before
+    the events of its stream that come before it.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL statement_timeout = 0")  # a long log takes its time
+        await connection.execute("LOCK TABLE outbox IN EXCLUSIVE MODE")
+        status: str = await connection.execute(_REFILL, after)
+    return int(status.rsplit(" ", 1)[1]) - 1
