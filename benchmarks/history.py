@@ -5,8 +5,9 @@ their streams are reckoned anew, so that what is filled in obeys the rules as wh
 the same invariants of it. Stock that the copies took is received for them in one move a SKU.
 """
 
+import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -58,27 +59,32 @@ class Rows:
     """What stood in the holes."""
 
 
-async def fill(shop: Shop, orders: int) -> int:
-    """Fill in so many orders; returns how many rows they have."""
+async def fill(shop: Shop, orders: Mapping[str, int]) -> int:
+    """Fill in so many orders, by service; returns how many rows they have."""
     connections = {s: await _connect(shop, s) for s in SERVICES}
     try:
         left = await _played(shop, connections)
-        for start in range(0, orders, CHUNK):
-            numbers = range(start, min(start + CHUNK, orders))
-            for rows in left:
-                copies = list(_copies(rows, numbers))
-                await connections[rows.service].copy_records_to_table(
-                    rows.table, records=copies, columns=rows.columns
-                )
-        for connection in connections.values():
-            await connection.execute(_HEADS)
-        await _receive(connections["warehouse"], orders, next(r for r in left if r.table == "moves"))
+        rows = {s: [r for r in left if r.service == s] for s in SERVICES}
+        await asyncio.gather(*(_fill(connections[s], rows[s], orders[s]) for s in SERVICES))
+        await _receive(
+            connections["warehouse"], orders["warehouse"], next(r for r in left if r.table == "moves")
+        )
         for connection in connections.values():
             await connection.execute("VACUUM ANALYZE")
-        return orders * sum(len(rows.rows) for rows in left)
+        return sum(orders[r.service] * len(r.rows) for r in left)
     finally:
         for connection in connections.values():
             await connection.close()
+
+
+async def _fill(connection: Any, left: Sequence[Rows], orders: int) -> None:
+    """Fill one service's tables."""
+    for start in range(0, orders, CHUNK):
+        numbers = range(start, min(start + CHUNK, orders))
+        for rows in left:
+            copies = list(_copies(rows, numbers))
+            await connection.copy_records_to_table(rows.table, records=copies, columns=rows.columns)
+    await connection.execute(_HEADS)
 
 
 async def _connect(shop: Shop, service: str) -> Any:

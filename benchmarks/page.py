@@ -200,10 +200,11 @@ def replicas(f: Found) -> str:
 
 def growth(f: Found) -> str:
     """Empty and full, side by side."""
+    beyond = "".join(f", {n:,} in {service}" for service, n in f["history_beyond"].items())
     rows = (
         [when, figure(f[key]["cpu_ms_an_order_all"]), figure(f[key]["cpu_ms_an_order"]["postgres"]),
          figure(f[key]["wal_kb_an_order"]), figure(f[key]["rate"])]
-        for when, key in (("empty", "empty"), (f"{f['history_orders']:,} orders behind it", "full"))
+        for when, key in (("empty", "empty"), (f"{f['history_orders']:,} orders behind it{beyond}", "full"))
     )  # fmt: skip
     against = f["invariants_against"] or "all invariants hold over played and filled orders"
     return (
