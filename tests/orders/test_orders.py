@@ -119,6 +119,16 @@ async def test_the_same_id_with_another_body_is_refused(bench: Bench[OrdersDesk]
     assert bench.row("orders", oid("T-2")) is None
 
 
+@pytest.mark.requirement("O1", "O11")
+async def test_an_order_that_is_still_to_be_placed_is_refused(bench: Bench[OrdersDesk]) -> None:
+    """A local time sent as UTC is taken; an order of next year would have no promise that is ever overdue."""
+    assert (await bench.outside(submitted("T-1", placed_at=START + timedelta(hours=14)))).refusal is None
+    refusal = (await bench.outside(submitted("T-2", placed_at=START + timedelta(days=365)))).refusal
+    assert refusal is not None
+    assert (refusal.code, refusal.field) == ("clock_ahead", "placed_at")
+    assert bench.row("orders", oid("T-2")) is None
+
+
 @pytest.mark.requirement("O5")
 async def test_the_same_goods_bought_twice_shortly_after_are_held(bench: Bench[OrdersDesk]) -> None:
     await bench.outside(submitted("T-1", buyer_id="b"))

@@ -146,7 +146,7 @@ def test_a_time_of_another_age_is_refused_wherever_its_zone_lies(time: str):
 async def test_promises_may_be_reckoned_from_the_last_moment():
     bench = Bench(orders())
     last = datetime.fromisoformat("2200-12-31T23:59:59.999999+00:00")
-    outcome = await bench.outside(submitted(placed_at=last))
+    outcome = await bench.outside(submitted(ship_by=last))
     assert outcome.status == "done", outcome
 
 

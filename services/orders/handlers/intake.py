@@ -1,6 +1,6 @@
 """Orders come in: once, whatever is retried, with all that stands against them named at once (O1, O5)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from services.orders.desk import OrdersDesk, goods_key
@@ -15,9 +15,13 @@ from shared.events.orders import Hold, OrderPlaced
 from shared.runtime.messages import Refused
 from shared.values import PaymentMethod
 
+AHEAD = timedelta(days=1)
+"""How far the clock of a shop may run ahead: a local time that is sent as UTC is an order all the same."""
+
 
 def submit(event: OrderSubmitted, desk: OrdersDesk) -> dict[str, str]:
-    """Accept an order. Handed in again it is answered and changes nothing; another one under its number is refused."""
+    """Accept an order. Handed in again it is answered and changes nothing; another one under its number is refused, and one
+    that is still to be placed: its promises, reckoned from then, would never be overdue."""
     order_id = id_of(event.source, event.external_number)
     content = sha256(event.model_dump_json(exclude_defaults=True).encode()).hexdigest()
     if (known := desk.orders.get(order_id)) is not None:
@@ -29,6 +33,9 @@ def submit(event: OrderSubmitted, desk: OrdersDesk) -> dict[str, str]:
                 field="external_number",
             )
         return {"order_id": order_id, "status": known.status}
+    if event.placed_at > desk.now + AHEAD:
+        detail = "this is still to come; send the time at which the order was placed"
+        raise Refused("clock_ahead", detail, field="placed_at")
     order = _new(event, order_id, content, desk)
     desk.publish(_placed(order))
     order = _hold_back(order, event, desk)
