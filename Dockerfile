@@ -13,7 +13,7 @@ RUN python3 -m venv --without-pip /opt/handover \
 COPY services /srv/services
 COPY shared /srv/shared
 COPY deploy /srv/deploy
-RUN printf '#!/opt/handover/bin/python\nfrom deploy.cli import app\n\napp()\n' > /opt/handover/bin/handover \
+RUN printf '#!/opt/handover/bin/python\nfrom deploy.__main__ import main\n\nmain()\n' > /opt/handover/bin/handover \
  && chmod 755 /opt/handover/bin/handover \
  && /opt/handover/bin/python -m compileall -q /srv
 
