@@ -21,13 +21,15 @@ WITH unsent AS (
   (SELECT position, xmin AS writing FROM outbox WHERE position = 0)
   UNION ALL (SELECT position, xmin FROM outbox WHERE position > $1 ORDER BY position LIMIT $2)
 )
-SELECT array_agg(position ORDER BY position), array_agg(writing ORDER BY position),
-       pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot()) FROM unsent
+SELECT array_agg(position ORDER BY position), array_agg(writing ORDER BY position), pg_snapshot_xmin(pg_current_snapshot())
+FROM unsent
 """
 # only rows as they were read: one that was put there again meanwhile, to fill a topic made anew, is still to be sent, and who
 # wrote it had written none that was read with it. No join: by statistics of a time when nothing waited, it would read the whole
 # outbox for each position
-_SENT = "DELETE FROM outbox WHERE position = ANY($1::bigint[]) AND xmin = ANY($2::xid[])"
+_SENT = """
+WITH gone AS (DELETE FROM outbox WHERE position = ANY($1::bigint[]) AND xmin = ANY($2::xid[])) SELECT pg_current_xact_id()
+"""
 # a row that is there already is written anew: the relay may have sent it to the topic that is gone, and is about to delete it
 _REFILL = f"""
 INSERT INTO outbox (position)
@@ -43,34 +45,33 @@ class Outbox:
         self.connection = connection
         self.begin = 0
         """All positions up to here were sent, and nobody is about to commit one."""
-        self._newest, self._running = 0, 0
+        self._through: tuple[int, int] | None = None
+        """A position that was sent, and a transaction of ours after it."""
         self._looked_back = time.monotonic()
 
     async def unsent(self, limit: int) -> dict[int, Any]:
         """The first positions that are still to be sent, in order, each with which writing of its row it is."""
+        begin = self.begin
         if time.monotonic() - self._looked_back > LOOK_BACK:
-            self.begin, self._looked_back = 0, time.monotonic()
-        positions, writings, ended, begun = await self.connection.fetchrow(_LOOK, self.begin, limit)
+            begin, self._looked_back = 0, time.monotonic()
+        positions, writings, ended = await self.connection.fetchrow(_LOOK, begin, limit)
         unsent = dict(zip(positions or (), writings or (), strict=True))
         if FILLED in unsent:
-            self.begin = 0
-            await self.sent({FILLED: unsent[FILLED]})
+            self.begin, self._through = 0, None
+            await self.connection.execute(_SENT, [FILLED], [unsent[FILLED]])
             return await self.unsent(limit)
-        self._go_on(unsent, ended, begun)
+        # Positions are given in order, and committed in any. Who was given one before that which was sent had begun to write by
+        # then, for a turn numbers its events last: once all are through that began before ours, no other can come up
+        if self._through and ended >= self._through[1]:
+            self.begin, self._through = self._through[0], None
+        if unsent:
+            self.begin = min(self.begin, next(iter(unsent)) - 1)
         return unsent
 
     async def sent(self, done: dict[int, Any]) -> None:
         """These are done with, unless they were put there again since they were read."""
-        await self.connection.execute(_SENT, list(done), list(set(done.values())))
-
-    def _go_on(self, unsent: dict[int, Any], ended: int, begun: int) -> None:
-        """Positions are given in order and committed in any. Who was given one before the newest that a look found had begun to
-        write before that look (a turn numbers its events last), so once all who had are through, no other can come up."""
-        if ended < self._running:
-            return
-        self.begin = min(self._newest, next(iter(unsent), self._newest + 1) - 1)
-        if unsent:
-            self._newest, self._running = max(unsent), begun
+        ours = await self.connection.fetchval(_SENT, list(done), list(set(done.values())))
+        self._through = self._through or (max(done), ours)
 
 
 async def republish(pool: Pool, after: int = 0) -> int:

@@ -341,30 +341,41 @@ async def test_what_is_said_after_a_filling_is_sent_after_it(probe: Probe, monke
     assert wire.sent == [f"order/a/{n}" for n in (1, 2, 3, 1, 2, 3, 4)]
 
 
-async def test_what_is_committed_late_is_sent_though_later_positions_were_sent_long_before(
-    probe: Probe, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("began_first", [True, False])
+async def test_what_is_committed_late_is_sent_though_later_positions_were_sent_before(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch, began_first: bool
 ):
-    """Positions are given in order, and committed in any."""
+    """Positions are given in order, and committed in any; so are the numbers of transactions."""
     monkeypatch.setattr(outbox_module, "LOOK_BACK", inf)
     writer = await probe.writer()
+    await say(writer, "a")
     wire = Wire()
-    async with running(relay_of(writer, wire)), writer.pool.acquire() as connection:
-        await say(writer, "a")
-        late = connection.transaction()
+    async with running(relay_of(writer, wire)), writer.pool.acquire() as one, writer.pool.acquire() as other:
+        await until(lambda: empty(writer))
+        late, soon = one.transaction(), other.transaction()
         await late.start()
-        await connection.execute(
-            """WITH said AS (
-                 INSERT INTO event_log (stream, sequence, type, time, actor_kind, actor_name, data, previous, hash)
-                 SELECT 'order/late', 1, type, time, actor_kind, actor_name, data, previous, hash FROM event_log
-                 RETURNING position)
-               INSERT INTO outbox (position) SELECT position FROM said"""
-        )
-        for note_id in "bcd":
-            await say(writer, note_id)
-            await until(lambda: empty(writer))
+        await soon.start()
+        for connection in (one, other) if began_first else (other, one):
+            await connection.execute("SELECT pg_current_xact_id()")
+        await one.execute(_SAYS, "order/late")
+        await other.execute(_SAYS, "order/soon")
+        await soon.commit()
+        await until(lambda: "order/soon/1" in wire.sent)
+        await asyncio.sleep(0.5)  # some looks
+        await say(writer, "b")
+        await until(lambda: empty(writer))
         await late.commit()
         await until(lambda: empty(writer))
-    assert wire.sent == [f"order/{note_id}/1" for note_id in ("a", "b", "c", "d", "late")]
+    assert wire.sent == [f"order/{n}/1" for n in ("a", "soon", "b", "late")]
+
+
+_SAYS = """
+WITH said AS (
+  INSERT INTO event_log (stream, sequence, type, time, actor_kind, actor_name, data, previous, hash)
+  SELECT $1, 1, type, time, actor_kind, actor_name, data, previous, hash FROM event_log WHERE stream = 'order/a'
+  RETURNING position)
+INSERT INTO outbox (position) SELECT position FROM said
+"""
 
 
 async def waits_for_a_lock(runtime: Runtime) -> bool:
