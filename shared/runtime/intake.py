@@ -30,7 +30,7 @@ from shared.runtime.gathering import BREATH, Gathering, Read
 from shared.runtime.member import end_heartbeats, leave
 from shared.runtime.messages import Incoming
 from shared.runtime.places import ANSWER_SECONDS, Places, without
-from shared.runtime.records import read_all_names
+from shared.runtime.records import read_all_records
 from shared.runtime.settings import Settings
 from shared.runtime.store import Unavailable
 from shared.runtime.turn import Turns
@@ -74,7 +74,7 @@ class Intake:
         quarter of that is over when we hear of it; whoever comes too late is left out and joins anew."""
         self._kafka = settings.kafka
         service = turns.service
-        read_all_names()
+        read_all_records()
         end_heartbeats()
         self.broker = KafkaBroker(
             settings.kafka.split(","),  # a list: FastStream takes a text for one single address

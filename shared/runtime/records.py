@@ -3,19 +3,67 @@
 Kafka carries any bytes for the name of a header and some clients send them so; aiokafka raises on the first such name, and at
 the same place again for ever: one record would keep its whole partition from being read. Here such a batch is read once more,
 with what is not UTF-8 in the names replaced, so that the record can be refused or parked like every other bad one.
+
+What cannot be read at all (a batch whose checksum is wrong) stops its own partition, and is fetched again. aiokafka alone would
+drop what the same look had found in other partitions, and before it in this one, and read on behind that.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import structlog
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
+log = structlog.get_logger(__name__)
 
-def read_all_names() -> None:
-    """Let every consumer of this process read such records; tests/poison shows that it still takes."""
+AGAIN_SECONDS = 5.0
+"""Between tries to fetch what cannot be read."""
+
+
+def read_all_records() -> None:
+    """Let every consumer of this process read so; tests/poison shows that it still takes."""
     fetcher.MemoryRecords = Records
+    fetcher.PartitionRecords = _UpToBad
+    fetcher.FetchResult = _Fetched
+
+
+class _UpToBad(fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of one partition that were fetched; they end before what cannot be read."""
+
+    failure: Exception | None = None
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.failure = error
+            raise StopIteration from None
+
+
+class _Fetched(fetcher.FetchResult):  # type: ignore[misc]
+    """What a fetch brought of one partition. As long as it has more nothing else is fetched of it: so the next try waits."""
+
+    _again = 0.0
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """The records that can be read, at most so many."""
+        if self._again:
+            if time.monotonic() > self._again:
+                self._partition_records = None
+            return []
+        fetched = self._partition_records
+        found: list[Any] = super().getall(max_records)
+        if fetched is not None and fetched.failure is not None and not found:
+            place, failure = self._topic_partition, fetched.failure
+            log.error("records cannot be read", topic=place.topic, partition=place.partition, offset=fetched.next_fetch_offset,
+                      error=type(failure).__name__)  # fmt: skip
+            self._partition_records, self._again = fetched, time.monotonic() + AGAIN_SECONDS
+        return found
 
 
 class Records:

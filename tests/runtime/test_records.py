@@ -4,18 +4,22 @@ A header whose name is no text stops nobody: aiokafka alone would read its parti
 """
 
 import asyncio
+from collections import OrderedDict
 from struct import pack_into
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.topics import create_topics
+from shared.runtime import records as records_module
 from shared.runtime.envelope import Malformed, text_headers
 from shared.runtime.messages import Raw
-from shared.runtime.records import Records, read_all_names
+from shared.runtime.records import Records, read_all_records
 from tests.poison.raw import Bytes, any_header_name
 
 NAMES = ("x-plain", Bytes("x-\xff\xfe"), Bytes("caf\xe9"), "x-é")
@@ -24,7 +28,7 @@ NAMES = ("x-plain", Bytes("x-\xff\xfe"), Bytes("caf\xe9"), "x-é")
 @pytest.mark.requirement("X2")
 @pytest.mark.parametrize("packed", [None, "gzip", "zstd"])
 async def test_records_with_any_header_names_are_read(broker: EmbeddedBroker, packed: str | None):
-    read_all_names()
+    read_all_records()
     broker.start()
     await create_topics(broker.bootstrap, partitions=1)
     with any_header_name():
@@ -69,3 +73,63 @@ def test_records_of_a_transaction_that_was_aborted_are_passed_over():
     read = PartitionRecords(place, Records(fetched), [(7, 0)], 0, None, None, False, READ_COMMITTED)
     assert [(record.offset, record.value) for record in read] == [(3, b"c")]
     assert read.next_fetch_offset == 4
+
+
+class Fetched:
+    """What aiokafka's fetcher has in hand of some partitions, without a broker."""
+
+    def __init__(self, *places: TopicPartition) -> None:
+        read_all_records()
+        subscriptions = SubscriptionState()
+        subscriptions.subscribe({p.topic for p in places})
+        subscriptions.assign_from_subscribed(list(places))
+        self.assignment = subscriptions.subscription.assignment
+        for place in places:
+            self.assignment.state_value(place).reset_to(0)
+        self.fetcher = fetcher.Fetcher.__new__(fetcher.Fetcher)
+        self.fetcher.__dict__.update(
+            _records=OrderedDict(), _subscriptions=subscriptions, _wait_consume_future=None, _fetch_waiters=set(), _closed=False
+        )  # fmt: skip
+
+    def bring(self, place: TopicPartition, fetched: bytes) -> None:
+        """The answer of the broker, from where the partition is."""
+        at = self.assignment.state_value(place).position
+        records = fetcher.PartitionRecords(place, Records(fetched), [], at, None, None, True, READ_COMMITTED)
+        self.fetcher._records[place] = fetcher.FetchResult(
+            place, assignment=self.assignment, partition_records=records, backoff=0
+        )
+
+    async def look(self) -> dict[str, list[int]]:
+        found = await self.fetcher.fetched_records((), 0, 500)
+        return {place.topic: [record.offset for record in records] for place, records in found.items()}
+
+    def to_fetch(self) -> set[str]:
+        """Topics of which the client would ask for more."""
+        return {p.topic for p in self.assignment.tps if p not in self.fetcher._records}
+
+
+def spoiled(fetched: bytes) -> bytes:
+    return fetched[:-1] + bytes([fetched[-1] ^ 0xFF])
+
+
+@pytest.mark.requirement("X2")
+async def test_what_cannot_be_read_stops_its_own_partition_and_loses_nothing(monkeypatch: pytest.MonkeyPatch):
+    """aiokafka alone drops what it found before it, there and in other partitions, and reads on behind that."""
+    good, bad = TopicPartition("orders", 0), TopicPartition("warehouse", 0)
+    client = Fetched(good, bad)
+    monkeypatch.setattr(records_module, "AGAIN_SECONDS", 0.05)
+    client.bring(good, batch(0, b"a", b"b"))
+    client.bring(bad, batch(0, b"c") + spoiled(batch(1, b"d")))
+    assert await client.look() == {"orders": [0, 1], "warehouse": [0]}
+    assert client.to_fetch() == {"orders", "warehouse"}
+
+    client.bring(good, batch(2, b"e"))
+    client.bring(bad, spoiled(batch(1, b"d")))
+    assert await client.look() == {"orders": [2]}
+    assert client.to_fetch() == {"orders"}, "it waits a while before it tries again"
+    await asyncio.sleep(0.06)
+    assert await client.look() == {}
+    assert client.to_fetch() == {"orders", "warehouse"}
+
+    client.bring(bad, batch(1, b"d"))
+    assert await client.look() == {"warehouse": [1]}
