@@ -15,6 +15,9 @@ FILLED = 0
 LOOK_BACK = 60.0
 """Seconds after which a look begins at the first position all the same: what was put there by hand is sent too."""
 
+LONG = 24 * 60 * 60.0
+"""Seconds that a filling may take."""
+
 # one snapshot for all of it. Who wrote a row tells one writing of it from the next
 _LOOK = """
 WITH unsent AS (
@@ -83,6 +86,6 @@ async def republish(pool: Pool, after: int = 0) -> int:
     """
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0")  # a long log takes its time
-        await connection.execute("LOCK TABLE outbox IN EXCLUSIVE MODE")
-        status: str = await connection.execute(_REFILL, after)
+        await connection.execute("LOCK TABLE outbox IN EXCLUSIVE MODE", timeout=LONG)
+        status: str = await connection.execute(_REFILL, after, timeout=LONG)
     return int(status.rsplit(" ", 1)[1]) - 1

@@ -20,6 +20,9 @@ Connection = Any
 FEW = 40
 """Keys that are loaded in one statement, whatever their tables; more are loaded table by table, which reads faster."""
 
+BEYOND_SECONDS = 5
+"""How much longer than a statement may take we wait for what the server says of it."""
+
 UNAVAILABLE = (
     OSError,
     TimeoutError,
@@ -60,6 +63,8 @@ def make_pool(dsn: str, *, size: int = 6, statement_timeout_ms: int = 30_000) ->
         init=_init,
         reset=_nothing_to_reset,
         timeout=10,
+        # the server's own limit does not help where its host is gone without a word: nobody would ever answer
+        command_timeout=statement_timeout_ms / 1000 + BEYOND_SECONDS,
         server_settings={
             "statement_timeout": str(statement_timeout_ms),
             # a host that froze in the middle of a turn must not hold its rows for ever

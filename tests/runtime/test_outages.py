@@ -1,14 +1,18 @@
 """What a service needs may be away at any time: it says so, waits, goes on by itself, and parks nothing for it (X6, X1)."""
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
 import asyncpg
 import pytest
 
 from deploy.embedded.child import free_port
-from shared.runtime import commands, intake
+from shared.runtime import commands, intake, postgres
+from shared.runtime.commands import asked
 from shared.runtime.running import Runtime
 from shared.runtime.store import Unavailable
+from shared.runtime.tasks import end
 from tests.harness import AGENT
 from tests.runtime.probe import Pay, Probe, outside, parked, receipt_of
 from tests.runtime.waiting import away, frozen, noted, ready, says, until
@@ -67,6 +71,69 @@ async def test_a_connection_that_was_cut_in_the_pool_is_an_outage_and_no_bug(pro
             raise asyncpg.InternalClientError(
                 "cannot switch to state 12; another operation (2) is in progress"
             )
+
+
+async def test_a_database_that_is_gone_without_a_word_keeps_no_turn_for_ever(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    """No time-out of the server helps where its host is away: nobody says that the connection ended."""
+    monkeypatch.setattr(postgres, "BEYOND_SECONDS", -29)
+    async with Link(probe.server.port) as link:
+        monkeypatch.setattr(probe, "url", lambda name: link.over(probe.server.admin_url, f"probe_{name}"))
+        writer = await probe.writer()
+        await writer.turns.run([asked(Pay(note_id="a"), AGENT, writer.clock.now())])
+        link.cut()
+        with pytest.raises(Unavailable):
+            await writer.turns.run([asked(Pay(note_id="a"), AGENT, writer.clock.now())])
+        outcomes = await writer.turns.run([asked(Pay(note_id="a"), AGENT, writer.clock.now())])
+        assert [o.answer for o in outcomes] == [{"total": 2}]
+        writer.pool.terminate()
+
+
+class Link:
+    """A way to a server that passes nothing on any more once it was cut, in either direction, and does not say so."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._lives: set[object] = set()
+        self._open: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> "Link":
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._server.close()
+        await end(list(self._open))
+
+    def over(self, url: str, database: str) -> str:
+        """The address of a database by this way."""
+        port = self._server.sockets[0].getsockname()[1]
+        return f"{url.rsplit('/', 1)[0].replace(f':{self.port}', f':{port}')}/{database}"
+
+    def cut(self) -> None:
+        """All connections that are open now; new ones pass."""
+        self._lives.clear()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        life = object()
+        self._lives.add(life)
+        there, back = await asyncio.open_connection("127.0.0.1", self.port)
+
+        async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            with suppress(OSError):
+                while data := await source.read(65536):
+                    if life in self._lives:
+                        sink.write(data)
+
+        try:
+            await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+        finally:
+            writer.close()
+            back.close()
 
 
 async def test_a_database_without_its_tables_is_waited_for_too(probe: Probe):
