@@ -75,7 +75,7 @@ def skip(service: Service[Any], command: SkipParked, desk: Desk) -> dict[str, st
     """Take the first message of a lane off it for good, kept for the record with who and why. One that waits for a gap to close
     takes the gap along: what is missing there is not waited for any more. Of one from outside, its sender is told."""
     books = desk.books
-    parked = _first(books, command.parked_key, ParkedState.FAILED, ParkedState.GAP)
+    parked = _first(books, command.parked_key, ParkedState.FAILED, ParkedState.GAP, ParkedState.QUEUED)
     note = _noted(parked, f"skipped by {desk.actor}: {command.reason}")
     books.parked.put(replace(parked, state=ParkedState.SKIPPED, queue="", note=note))
     cursor = books.cursors.get(parked.lane) or Cursor(parked.lane)
@@ -108,12 +108,15 @@ def _noted(parked: Parked, what: str) -> str:
 
 
 def _first(books: Books, key: str, *states: ParkedState) -> Parked:
-    """The message under a key, which must be the first of its lane and in one of these states. One that failed always is."""
+    """The message under a key, which must be the first of its lane and in one of these states. One that failed always is; one
+    that queued behind it is once that is gone, and may wait for a gap then."""
     parked = books.parked.get(key)
     if parked is None:
         raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
-    waits = parked.state is ParkedState.GAP and books.parked.group("queue", parked.lane)[:1] != [parked]
-    if parked.state not in states or waits:
+    behind = parked.state is not ParkedState.FAILED and books.parked.group("queue", parked.lane)[:1] != [
+        parked
+    ]
+    if parked.state not in states or behind:
         which = " or ".join(states)
         detail = f"only the message at the head of its lane can be changed, and only as {which}; this one is {parked.state}"
         raise Refused("not_first", detail)

@@ -164,6 +164,34 @@ async def test_a_gap_that_will_never_close_is_given_up_by_skipping_the_first_beh
 
 
 @pytest.mark.requirement("X2")
+async def test_a_gap_behind_a_failed_message_is_given_up_the_same_way(lot: Lot) -> None:
+    """What comes behind a failed message only queues; that some is missing shows once that one is done."""
+    first, second, third = story("a", "bad")
+    again = FulfillmentPickStarted(order_id="a", picker="li")
+    assert await lot.arrive(first, second, (third[0], 4), (again, 5)) == [
+        "done",
+        "parked",
+        "queued",
+        "queued",
+    ]
+    failed, queued, last = await lot.parking.list_()
+    refused = await lot.bench.ask(
+        SkipParked(parked_key=queued.parked_key, reason="behind a failed one"), actor=OPS
+    )
+    assert refused.refusal is not None
+    lot.broken = False
+    assert [o.status for o in await lot.parking.retry(failed.lane)] == ["done", "queued", "queued"]
+    assert await lot.parking._ready() == []
+    refused = await lot.bench.ask(SkipParked(parked_key=last.parked_key, reason="not the first"), actor=OPS)
+    assert refused.refusal is not None
+    skipped = await lot.bench.ask(SkipParked(parked_key=queued.parked_key, reason="3 is lost"), actor=OPS)
+    assert skipped.refusal is None
+    assert await lot.parking._ready() == [failed.lane]
+    assert [o.status for o in await lot.parking.retry(failed.lane)] == ["done"]
+    assert await lot.parking.list_() == []
+
+
+@pytest.mark.requirement("X2")
 async def test_a_body_that_cannot_be_read_is_parked_without_its_content_in_the_reason(lot: Lot) -> None:
     good = record(*story("a")[0])
     assert good.raw is not None
