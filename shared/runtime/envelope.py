@@ -18,9 +18,9 @@ from shared.values import Actor, ActorKind, Role
 CONTENT_TYPE = b"application/json"
 _REQUIRED = {"ce_id", "ce_source", "ce_type", "ce_subject", "ce_sequence", "ce_time"}
 _KAFKA = Door.KAFKA
-LONGEST = 300
-"""Characters of an attribute of ours: a subject may be a barcode, and an id names its subject. Together they stay below what an
-index of PostgreSQL takes."""
+LONGEST = 850
+"""Bytes of an attribute of ours: a subject may be a barcode, and an id names its subject. Three of them stay below what an
+index of PostgreSQL takes, 2,704."""
 
 
 class Malformed(Exception):
@@ -141,8 +141,8 @@ def _fits(envelope: Envelope) -> None:
     names = {"ce_id": envelope.id, "ce_source": envelope.source, "ce_type": envelope.type, "ce_subject": envelope.stream,
              "ce_correlationid": envelope.correlation_id, "ce_causationid": envelope.causation_id}  # fmt: skip
     for name, value in names.items():
-        if value is not None and not 0 < len(value) <= LONGEST:
-            raise Malformed(f"header {name} must have 1 to {LONGEST} characters")
+        if value is not None and not (0 < len(value) <= LONGEST // 4 or 0 < len(value.encode()) <= LONGEST):
+            raise Malformed(f"header {name} must have 1 to {LONGEST} bytes")
 
 
 def _time(text: str) -> datetime:

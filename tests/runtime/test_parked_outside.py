@@ -2,12 +2,14 @@
 
 import time
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from shared.events.inbox import ReceiptConfirmed
 from shared.runtime import parking
 from shared.runtime.commands import asked
+from shared.runtime.envelope import LONGEST
 from shared.runtime.inbox import outside as http_event
 from shared.runtime.messages import Outcome, Raw, Status
 from shared.runtime.parking import MendParked, SkipParked
@@ -96,6 +98,21 @@ async def test_a_record_of_ours_that_nobody_can_read_is_known_once_it_was_skippe
     good = raw(paid("a", 1), 1)
     assert [o.status for o in await reader.turns.run(decoded(reader, stray, good))] == ["duplicate", "done"]
     assert await parked(reader) == []
+
+
+@pytest.mark.parametrize("length", [LONGEST // 4, LONGEST])
+async def test_a_record_of_ours_can_be_parked_whatever_its_names(probe: Probe, length: int):
+    """They are the key that it is parked under, which the database takes only so long: were it refused, all would stand."""
+    reader = await probe.reader()
+    draw = Random(length)  # so that nothing can be packed
+    said = {
+        f"ce_{n}": "".join(chr(0x20000 + draw.randrange(40_000)) for _ in range(length))
+        for n in ("id", "source", "subject")
+    }
+    odd = raw(paid("b", 1), 1)
+    headers = tuple((name, said[name].encode() if name in said else value) for name, value in odd.headers)
+    messages = decoded(reader, replace(odd, headers=headers, body=b"{}"), raw(paid("a", 1), 1))
+    assert [o.status for o in await reader.turns.run(messages)] == ["parked", "done"]
 
 
 @pytest.mark.requirement("O1")
