@@ -138,6 +138,8 @@ class Relay:
                 left = await self._send(outbox, producer, unsent)
                 if len(unsent) < SMALL:
                     await asyncio.sleep(BREATH)
+            else:
+                self._kept.clear()  # sent from the log, when a look came before the word of their commit
             self.trouble = None  # not before: whoever reaches both and can send nothing is not well
             if len(unsent) < BATCH and not left:
                 with contextlib.suppress(TimeoutError):
