@@ -17,6 +17,7 @@ from shared.runtime.commands import asked
 from shared.runtime.outbox import republish
 from shared.runtime.relay import Relay
 from shared.runtime.running import Runtime
+from shared.runtime.store import Changes
 from shared.runtime.tasks import end
 from tests.harness import AGENT
 from tests.runtime.probe import Note, Pay, Probe, note, parked
@@ -125,6 +126,20 @@ async def test_every_event_arrives_in_the_order_in_which_it_was_said(probe: Prob
     assert arrived == {
         f"order/{n}": list(range(1, count + 1)) for n, count in (("a", 21), ("b", 15), ("c", 10))
     }
+
+
+async def test_what_was_sent_before_its_commit_was_told_is_not_kept(probe: Probe):
+    """A look may come between the commit of a turn and its word to the relay."""
+    writer = await probe.writer()
+    told: list[Changes] = []
+    writer.turns.after_commit.append(lambda messages, outcomes, changes: told.append(changes))
+    relay = relay_of(writer, Wire())
+    async with running(relay):
+        await until(lambda: relay.leading)
+        await say(writer, "a")
+        await until(lambda: empty(writer))
+        relay.committed(told[0])
+        await until(lambda: not relay._kept)
 
 
 @pytest.mark.parametrize("where", ["refuse_send", "refuse_ack"])
