@@ -70,8 +70,10 @@ def make_pool(dsn: str, *, size: int = 6, statement_timeout_ms: int = 30_000) ->
             # a host that froze in the middle of a turn must not hold its rows for ever
             "idle_in_transaction_session_timeout": str(statement_timeout_ms),
             "timezone": "UTC",
-            # plans are made once, perhaps while a table is empty, and serve when it is long; compiling them never pays
+            # plans are made once, perhaps while a table is empty, and serve when it is long: then whoever wants the first few
+            # rows in order must not gather all of them; and compiling plans never pays
             "enable_seqscan": "off",
+            "enable_bitmapscan": "off",
             "jit": "off",
         },
     )
