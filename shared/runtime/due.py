@@ -1,11 +1,13 @@
 """The timer door: looks for timers that are due and takes them through a turn, on whatever clock the service runs.
 
-After a start, what was said meanwhile is heard first: an order that was paid in time while its service was down must not be
-closed for want of the payment (X1).
+After a start, and whenever the database was away or the host stood still, what was said meanwhile is heard first: an order that
+was paid in time while its service was down must not be closed for want of the payment (X1).
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any
 
 import structlog
@@ -19,11 +21,13 @@ EVERY = 0.5
 """Seconds between looks on the wall clock; a driven clock wakes the loop when it is moved."""
 BATCH = 200
 HEARD_FIRST_SECONDS = 15 * 60
-"""How long timers wait at most for what was said before a start: Kafka may be away for longer, and deadlines are watched."""
+"""How long timers wait at most for what was said meanwhile: Kafka may be away for longer, and deadlines are watched."""
+STOOD_STILL_SECONDS = 10
+"""A look that comes so long after the one before was kept from coming."""
 
 
 class DueTimers:
-    """Run `run()` as a task. `caught_up` returns once all that was said before it was called is applied."""
+    """Run `run()` as a task. `caught_up` returns once the time is known and all that was said before the call is applied."""
 
     def __init__(self, turns: Turns[Any], caught_up: Callable[[], Awaitable[None]]) -> None:
         self.turns = turns
@@ -39,23 +43,23 @@ class DueTimers:
 
     async def run(self) -> None:
         """Handle what falls due, for ever."""
-        try:
-            await asyncio.wait_for(self.caught_up(), HEARD_FIRST_SECONDS)
-        except TimeoutError:
-            log.warning("timers go on before all was heard", service=self.turns.service.name)
-        delay = 0.1
+        delay, looked = 0.1, -inf
         while True:
-            now = self.turns.clock.now()
             self._woken.clear()
             try:
+                if time.monotonic() - looked > STOOD_STILL_SECONDS:
+                    await self.turns.run_timers(0)  # whether the database is there
+                    self.trouble = None
+                    await self._hear_first()
+                now = self.turns.clock.now()
                 claimed = await self.turns.run_timers(BATCH)
             except Unavailable as away:
-                self.trouble = f"the database cannot be reached: {away}"
+                self.trouble, looked = f"the database cannot be reached: {away}", -inf
             except Exception:
                 self.trouble = "timers fail; see the log"
                 log.exception("timers failed", service=self.turns.service.name)
             else:
-                self.trouble, delay = None, 0.1
+                self.trouble, delay, looked = None, 0.1, time.monotonic()
                 if claimed == 0:
                     self.looked_at = now
                     if self.turns.clock.now() <= now or not self.turns.clock.driven:
@@ -63,6 +67,12 @@ class DueTimers:
                 continue
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5)
+
+    async def _hear_first(self) -> None:
+        try:
+            await asyncio.wait_for(self.caught_up(), HEARD_FIRST_SECONDS)
+        except TimeoutError:
+            log.warning("timers go on before all was heard", service=self.turns.service.name)
 
     async def _moved_or_woken(self) -> None:
         waits = [

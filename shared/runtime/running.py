@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from sqlalchemy import func, select
 
 from shared.runtime import standstill
 from shared.runtime.auth import Tokens
@@ -32,6 +33,8 @@ from shared.runtime.turn import Turns
 SAMPLE_SECONDS = 5
 """How often the gauges (lag, outbox, parked, overdue timers) are read."""
 
+SET_AGAIN_SECONDS = 0.5
+"""Between tries to ask the database for the time, once it was away."""
 SYNC_SECONDS = 10
 """How often a wall clock is set by the database's."""
 FINISH_SECONDS = 25
@@ -58,7 +61,7 @@ class Runtime:
         driven = self.clock if isinstance(self.clock, DrivenClock) else None
         self.intake = Intake(self.turns, settings, self.tokens, driven)
         self.relay = Relay(self.pool, self._producer, service.name, service.source)
-        self.due = DueTimers(self.turns, self.intake.places.caught_up)
+        self.due = DueTimers(self.turns, self._caught_up)
         self.parking = Parking(self.turns, self.pool, self.intake.decode)
         self.forgetting = Forgetting(self.pool, self.clock, settings.ids_kept_for)
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -194,13 +197,21 @@ class Runtime:
 
     async def _keep_time(self) -> None:
         while True:
-            with contextlib.suppress(Exception):  # a clock that cannot be set now is set again soon
+            try:
                 await self._set_clock()
-            await asyncio.sleep(SYNC_SECONDS)
+            except Exception:  # a clock that cannot be set now is set again soon
+                await asyncio.sleep(SET_AGAIN_SECONDS)
+            else:
+                await asyncio.sleep(SYNC_SECONDS)
 
     async def _set_clock(self) -> None:
         if isinstance(self.clock, WallClock):
-            self.clock.set(await self.pool.fetchval("SELECT clock_timestamp()"))
+            ((now,),) = (row.values() for row in await self.read(select(func.clock_timestamp())))
+            self.clock.set(now)
+
+    async def _caught_up(self) -> None:
+        await self._set_clock()
+        await self.intake.places.caught_up()
 
     async def _sample(self) -> None:
         while True:

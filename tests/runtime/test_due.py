@@ -1,11 +1,18 @@
-"""After a start, timers wait for what was said meanwhile (X1)."""
+"""After a start or an outage, timers wait for what was said meanwhile (X1)."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.runtime import due
+from shared.runtime import due, running
+from shared.runtime.clock import WallClock
+from shared.runtime.messages import Incoming
+from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.running import Runtime
 from tests.runtime.probe import LONG_AGO, Note, Probe, Remind, note, outside, receipt_of
-from tests.runtime.waiting import until
+from tests.runtime.waiting import away, ready, says, until
 
 pytestmark = pytest.mark.requirement("X1")
 
@@ -40,3 +47,62 @@ async def test_timers_do_not_wait_for_ever_for_a_broker_that_is_away(
     await writer.start()
     await until(lambda: writer.pool.fetchval("SELECT count(*) = 0 FROM timers"))
     assert await note(writer, "a") == Note("a", 100, (100,))
+
+
+async def test_after_an_outage_what_was_said_meanwhile_comes_first_too(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    held = asyncio.Event()
+    apply = writer.intake._apply
+
+    async def late(messages: list[Incoming]) -> None:
+        await held.wait()
+        await apply(messages)
+
+    monkeypatch.setattr(writer.intake, "_apply", late)  # its own tries come later than those of timers
+    with away(probe.server):
+        await until(says(writer, "timers", "cannot be reached"))
+        await probe.send("orders.inbox", *((outside(f"id-{n}"), receipt_of("a")) for n in range(MANY)))
+    await until(lambda: _inserted(writer))
+    await asyncio.sleep(1)  # timers have looked, if they did not wait
+    held.set()
+    await until(lambda: writer.pool.fetchval("SELECT count(*) = 0 FROM timers"))
+    assert await note(writer, "a") == Note("a", MANY + 100, (*[1] * MANY, 100))
+
+
+async def _inserted(writer: Runtime) -> bool:
+    with suppress(*UNAVAILABLE):
+        await overdue(writer)
+        return True
+    return False
+
+
+async def test_no_timer_is_looked_at_by_the_clock_of_a_host_alone(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    """Started before its database, a service knows no other time than its host's, which may be an hour ahead."""
+
+    class Ahead(WallClock):
+        def __init__(self) -> None:
+            super().__init__()
+            self._base += timedelta(hours=1)
+
+    monkeypatch.setattr(running, "WallClock", Ahead)
+    await probe.topics()
+    with away(probe.server):
+        writer = await probe.writer()
+        await writer.start()
+        await until(says(writer, "timers", "cannot be reached"))
+    await until(ready(writer))
+    timer = Remind(note_id="a")
+    soon = datetime.now(UTC) + timedelta(minutes=30)
+    row = (timer.timer_id, timer.timer_name, soon, timer.model_dump_json())
+    await writer.pool.execute("INSERT INTO timers VALUES ($1, $2, $3, $4)", *row)
+    writer.due.wake()
+    await asyncio.sleep(1)
+    assert await note(writer, "a") is None
+    assert abs(writer.clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
