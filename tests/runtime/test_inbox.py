@@ -5,13 +5,17 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from pydantic import create_model
 
 from services.orders.handlers import service as orders
-from shared.events.base import Event
+from shared.events.base import EVENT_TYPES, Event
+from shared.events.inbox import PaymentCaptured
+from shared.runtime.commands import asked
 from shared.runtime.inbox import LARGEST, inbox_types, outside
 from shared.runtime.messages import Door, Refused
 from tests.builders import confirmed, paid, submitted
-from tests.harness import Bench
+from tests.harness import AGENT, START, Bench
+from tests.runtime.probe import Pay
 from tests.runtime.stand import SHOP
 
 PAID = "orders.inbox.payment_captured.v1"
@@ -48,6 +52,29 @@ def test_other_content_or_another_type_is_another_message():
     one = outside(kafka(), paid().model_dump_json().encode(), SHOP, inbox="orders.inbox")
     other = outside(kafka(), paid(amount=1).model_dump_json().encode(), SHOP, inbox="orders.inbox")
     assert one.digest != other.digest
+
+
+@pytest.mark.requirement("X3")
+def test_a_field_that_a_newer_version_adds_makes_no_other_message_of_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A retry may come after an upgrade; a command's as well."""
+    body = paid().model_dump_json().encode()
+
+    def digests() -> tuple[bytes, bytes]:
+        pay = pays[-1](note_id="a")
+        return outside(kafka(), body, SHOP, inbox="orders.inbox").digest, asked(pay, AGENT, START).digest
+
+    pays: list[type[Pay]] = [Pay]
+    before = digests()
+    monkeypatch.setitem(EVENT_TYPES, PAID, _grown(PaymentCaptured))
+    pays.append(_grown(Pay))
+    assert digests() == before
+
+
+def _grown(message: Any) -> Any:
+    """The class as the next version has it, under the same name."""
+    return create_model(message.__name__, __base__=message, gift_note=(str | None, None))
 
 
 def test_what_does_not_fit_is_an_error_under_its_own_identity():
