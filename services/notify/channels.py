@@ -2,6 +2,8 @@
 a crash can drop the second.
 """
 
+import asyncio
+import contextlib
 import errno
 import io
 import json
@@ -20,6 +22,9 @@ import orjson
 from standardwebhooks import Webhook as Signer
 
 from services.notify.routing import Webhook
+
+GOODBYE_SECONDS = 1.0
+"""How long whoever has taken a message is listened to."""
 
 
 class TryLater(Exception):
@@ -106,23 +111,34 @@ class EmailChannel:
         mail["Message-ID"] = f"<{letter.message_id}@{self.sender.rpartition('@')[2].rstrip('>')}>"
         mail["Date"] = datetime.now(UTC)
         mail.set_content(letter.body)
+        server = aiosmtplib.SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.username,
+            password=self.password,
+            use_tls=self.tls,
+            start_tls=True if self.password and not self.tls else None,  # no password goes in the clear
+            timeout=20,
+        )
         try:
-            await aiosmtplib.send(
-                mail,
-                hostname=self.host,
-                port=self.port,
-                username=self.username,
-                password=self.password,
-                use_tls=self.tls,
-                start_tls=True if self.password and not self.tls else None,  # no password goes in the clear
-                timeout=20,
-            )
+            await server.connect()
+            await server.send_message(mail)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             if any(one.code < 500 for one in refused.recipients):  # greylisting, a full mailbox
                 raise TryLater("the mail server does not take the recipient now") from None
             raise GiveUp("the mail server refused the recipient") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise TryLater(f"the mail server: {type(error).__name__}") from None
+        finally:
+            await _leave(server)
+
+
+async def _leave(server: aiosmtplib.SMTP) -> None:
+    """Say goodbye; whether it has the letter was said before."""
+    with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await server.quit()
+    server.close()
 
 
 def _address(mail: EmailMessage, recipient: str) -> None:
@@ -159,13 +175,24 @@ class WebhookChannel:
             "webhook-signature": self.signer.sign(webhook_id, now, body),
         }
         try:
-            answer = await self.http.post(self.webhook.url, content=body.encode(), headers=headers)
+            async with self.http.stream(
+                "POST", self.webhook.url, content=body.encode(), headers=headers
+            ) as answer:
+                await _read(answer)
         except httpx.HTTPError as error:
             raise TryLater(f"the endpoint: {type(error).__name__}") from None
         if answer.status_code == 410:
             raise GiveUp("the endpoint is gone (410)")
         if not answer.is_success:
             raise TryLater(f"the endpoint answered {answer.status_code}")
+
+
+async def _read(answer: httpx.Response) -> None:
+    """To its end, if that comes soon, for then the connection serves again; the status says it all."""
+    with contextlib.suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            async for _ in answer.aiter_raw():
+                pass
 
 
 def _webhook_id(event_id: str) -> str:

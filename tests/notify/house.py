@@ -132,9 +132,10 @@ class Box:
 
 @dataclass
 class MailServer:
-    """As much SMTP as a client needs. `refuse` is answered to RCPT instead of 250."""
+    """As much SMTP as a client needs. `refuse` is answered to RCPT instead of 250; one that is `mute` answers no goodbye."""
 
     refuse: str = ""
+    mute: bool = False
     mails: list[tuple[str, str]] = field(default_factory=list)
     port: int = 0
 
@@ -159,6 +160,8 @@ class MailServer:
                 text = (await reader.readuntil(b"\r\n.\r\n")).decode()
                 self.mails.append((recipient, text))
                 writer.write(b"250 taken\r\n")
+            elif verb == b"QUIT" and self.mute:
+                await reader.read()
             elif verb == b"QUIT":
                 writer.write(b"221 bye\r\n")
                 break
@@ -170,9 +173,10 @@ class MailServer:
 
 @dataclass
 class HookServer:
-    """An endpoint outside that takes webhooks and answers `status`."""
+    """An endpoint outside that takes webhooks and answers `status`; the body of one that is `endless` never ends."""
 
     status: int = 204
+    endless: bool = False
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     url: str = ""
 
@@ -189,6 +193,10 @@ class HookServer:
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.got.append((headers, body))
-        writer.write(f"HTTP/1.1 {self.status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+        length = 10**9 if self.endless else 0
+        head_of = f"HTTP/1.1 {self.status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        writer.write(head_of.encode())
         await writer.drain()
+        if self.endless:
+            await reader.read()
         writer.close()

@@ -1,5 +1,6 @@
 """Channels against real servers: files, e-mail, signed webhooks; and the settings that name them (N3)."""
 
+import asyncio
 import email
 import json
 import resource
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook as Verifier
 
+from services.notify import channels
 from services.notify.app import webhooks
 from services.notify.channels import EmailChannel, FileChannel, GiveUp, Letter, TryLater, WebhookChannel
 from services.notify.routing import Webhook
@@ -101,6 +103,18 @@ async def test_a_recipient_refused_for_good_is_given_up_without_being_named() ->
 async def test_a_mail_server_that_is_away_is_tried_again() -> None:
     with pytest.raises(TryLater):
         await EmailChannel("smtp://127.0.0.1:1", "shop@tea.example").send(LETTER)
+
+
+@pytest.mark.requirement("N6")
+async def test_what_a_receiver_has_taken_is_sent_however_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mail server that answers no goodbye, an endpoint whose answer does not end: who waited would send again."""
+    monkeypatch.setattr(channels, "GOODBYE_SECONDS", 0.05)
+    async with MailServer(mute=True).running() as mails, HookServer(200, endless=True).running() as hooks:
+        async with asyncio.timeout(10):
+            await EmailChannel(f"smtp://127.0.0.1:{mails.port}", "shop@tea.example").send(LETTER)
+            await WebhookChannel(Webhook("erp", hooks.url, SECRET, ("*",))).send(LETTER)
+        await asyncio.sleep(0.1)  # they notice that it has gone
+    assert len(mails.mails) == len(hooks.got) == 1
 
 
 @pytest.mark.requirement("N3")
