@@ -58,9 +58,14 @@ def _stay(stack: Stack) -> None:
 
 def _read_the_rest(stack: Stack) -> None:
     try:
-        left = stack.finish_reading(READ_SECONDS)
+        left, silent = stack.finish_reading(READ_SECONDS)
     except KeyboardInterrupt:  # again: at once, then
-        left = stack.finish_reading(0)
+        left, silent = stack.finish_reading(0)
+    if silent:
+        _say(
+            f"{' and '.join(silent)} did not say whether all was read, and the broker keeps nothing: "
+            "send again what was not answered."
+        )
     if left:
         _say(
             f"{left} records of the inboxes were not read, and the broker does not keep them: send them again."

@@ -45,6 +45,8 @@ _PARTITIONS = 4
 """Enough to show that streams are spread and stay in order; the embedded broker slows down with more."""
 
 _TLS = ssl.create_default_context()
+FINISH_SECONDS = 60
+"""What a service has to finish what is in hand, as in compose: letters that have left are to be booked."""
 """Made once: left to itself httpx makes one for every question, which costs more than all the rest of it."""
 
 
@@ -123,7 +125,7 @@ class Stack:
             with suppress(ProcessLookupError):
                 process.terminate()
         for process in self.processes.values():
-            stop(process)
+            stop(process, patience=FINISH_SECONDS)
         self.processes.clear()
 
     def stop(self) -> None:
@@ -162,7 +164,7 @@ class Stack:
 
     def restart(self, service: str) -> None:
         """Stop one service if it runs, and start it again, without waiting until it is ready."""
-        stop(self.processes[service])
+        stop(self.processes[service], patience=FINISH_SECONDS)
         self.run(service)
 
     def died(self) -> list[str]:
@@ -207,22 +209,27 @@ class Stack:
         except (ValueError, KeyError, AttributeError):
             return f"it answers {answer.status_code}"
 
-    def finish_reading(self, patience: float) -> int:
+    def finish_reading(self, patience: float) -> tuple[int, list[str]]:
         """Let the services read what lies in their inboxes, for the broker does not keep it; at most `patience` seconds.
-        Returns how many records are left unread, as far as their services answer."""
+        Returns how many records are left unread, and the services that do not say."""
         deadline = time.monotonic() + patience
-        while (left := sum(map(self._unread, self.services))) and time.monotonic() < deadline:
+        while True:
+            unread = {service: self._unread(service) for service in self.services}
+            left = sum(n or 0 for n in unread.values())
+            silent = [service for service, n in unread.items() if n is None]
+            awaited = left or any(self.processes[service].poll() is None for service in silent)
+            if not awaited or time.monotonic() >= deadline:
+                return left, silent
             time.sleep(0.2)
-        return left
 
-    def _unread(self, service: str) -> int:
+    def _unread(self, service: str) -> int | None:
         token = self.token(Actor(kind=ActorKind.OPERATOR, name="up"), timedelta(minutes=1))
         headers = {"authorization": f"Bearer {token}"}
         try:
             answer = httpx.get(f"{self.url(service)}/ops/lag", headers=headers, timeout=3, verify=_TLS)
             lag: dict[str, int] = answer.raise_for_status().json()
         except httpx.HTTPError:
-            return 0
+            return None
         return sum(n for topic, n in lag.items() if topic in INBOX_TOPICS)
 
     # -- where things are

@@ -129,13 +129,15 @@ def test_what_keeps_a_service_from_being_ready_is_said(stack: StandIns) -> None:
 
 
 def test_what_lies_unread_in_an_inbox_is_waited_for_and_counted(stack: StandIns) -> None:
-    assert stack.finish_reading(30) == 0
+    assert stack.finish_reading(30) == (0, [])
     stack.settings["LAG"] = '{"orders.inbox": 3, "warehouse": 7}'
     stack.restart("orders")
     stack.wait_ready(["orders"])
-    assert stack.finish_reading(0.5) == 3, "ours are filled again from the log"
+    assert stack.finish_reading(0.5) == (3, []), "ours are filled again from the log"
+    stack.kill("orders")
+    assert stack.finish_reading(30) == (0, ["orders"]), "it cannot say, and nobody waits for it"
     del stack.settings["LAG"]
-    stack.restart("orders")
+    stack.run("orders")
     stack.wait_ready(["orders"])
 
 
