@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -32,6 +33,8 @@ def serve(
     setup_logging(settings.log_level, service.name)
     setup_tracing(settings, service.name)
     _collect_seldom()
+    # a name that nobody answers for takes its thread for as long as the resolver tries, and there are four of them by default
+    os.environ.setdefault("UV_THREADPOOL_SIZE", "64")
     config = {"host": settings.http_host, "port": settings.http_port}
     try:
         import uvloop
