@@ -71,10 +71,13 @@ def mailed(monkeypatch: pytest.MonkeyPatch) -> list[EmailMessage]:
     """What goes to the mail server."""
     mails: list[EmailMessage] = []
 
-    async def send(mail: EmailMessage, **_: Any) -> None:
+    async def connect(server: Any) -> None: ...
+
+    async def send(server: Any, mail: EmailMessage) -> None:
         mails.append(mail)
 
-    monkeypatch.setattr(aiosmtplib, "send", send)
+    monkeypatch.setattr(aiosmtplib.SMTP, "connect", connect)
+    monkeypatch.setattr(aiosmtplib.SMTP, "send_message", send)
     return mails
 
 
