@@ -75,8 +75,8 @@ def _spans(numbers: Sequence[int]) -> str:
 
 def play(run: Run, *, traced: bool = False) -> Result:
     """One town, and what does not hold in it."""
+    logs, collects = structlog.get_config(), gc.isenabled()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
-    collects = gc.isenabled()
     gc.disable()  # a quarter of the time, and a town is small
     try:
         world = World(run.seed, run.orders, kinds=run.kinds, shake=run.shake, traced=traced)
@@ -84,6 +84,7 @@ def play(run: Run, *, traced: bool = False) -> Result:
         events = sum(len(node.store.event_log) for node in world.nodes)
         return Result(run, look(world), events, world.chaos.count, world.trace or [])
     finally:
+        structlog.configure(**logs)
         if collects:
             gc.enable()
 
