@@ -44,9 +44,10 @@ PARTS = (*SERVICES, "postgres", "kafka")
 _PARTITIONS = 4
 """Enough to show that streams are spread and stay in order; the embedded broker slows down with more."""
 
-_TLS = ssl.create_default_context()
 FINISH_SECONDS = 60
 """What a service has to finish what is in hand, as in compose: letters that have left are to be booked."""
+
+_TLS = ssl.create_default_context()
 """Made once: left to itself httpx makes one for every question, which costs more than all the rest of it."""
 
 

@@ -129,9 +129,8 @@ def asked(
     """A command as it comes through the HTTP door; `key` is its Idempotency-Key."""
     name = type(command).__name__
     # also without a key: a commit whose answer was lost is not done twice when the turn runs again
-    said = command.model_dump_json(
-        exclude_defaults=True
-    )  # a field that a newer version adds makes no other command of it
+    # what says nothing is left out, so that a field that a newer version adds makes no other command of it
+    said = command.model_dump_json(exclude_defaults=True)
     digest = hashlib.sha256(name.encode() + b"\0" + said.encode()).digest()
     envelope = Envelope(key or str(uuid4()), str(actor), name, "", now, actor, trace=trace)
     return Incoming(envelope, Door.HTTP, "", command, digest=digest)

@@ -19,9 +19,9 @@ LONG = 24 * 60 * 60.0
 """Seconds that a filling may take."""
 
 # one snapshot for all of it. Who wrote a row tells one writing of it from the next
-_LOOK = """
+_LOOK = f"""
 WITH unsent AS (
-  (SELECT position, xmin AS writing FROM outbox WHERE position = 0)
+  (SELECT position, xmin AS writing FROM outbox WHERE position = {FILLED})
   UNION ALL (SELECT position, xmin FROM outbox WHERE position > $1 ORDER BY position LIMIT $2)
 )
 SELECT array_agg(position ORDER BY position), array_agg(writing ORDER BY position), pg_snapshot_xmin(pg_current_snapshot())

@@ -113,9 +113,8 @@ def _first(books: Books, key: str, *states: ParkedState) -> Parked:
     parked = books.parked.get(key)
     if parked is None:
         raise Refused("not_parked", "no message is parked under this key; list them again", status=404)
-    behind = parked.state is not ParkedState.FAILED and books.parked.group("queue", parked.lane)[:1] != [
-        parked
-    ]
+    head = books.parked.group("queue", parked.lane)[:1]
+    behind = parked.state is not ParkedState.FAILED and head != [parked]
     if parked.state not in states or behind:
         which = " or ".join(states)
         detail = f"only the message at the head of its lane can be changed, and only as {which}; this one is {parked.state}"

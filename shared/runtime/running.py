@@ -206,8 +206,8 @@ class Runtime:
 
     async def _set_clock(self) -> None:
         if isinstance(self.clock, WallClock):
-            ((now,),) = (row.values() for row in await self.read(select(func.clock_timestamp())))
-            self.clock.set(now)
+            (found,) = await self.read(select(func.clock_timestamp().label("now")))
+            self.clock.set(found["now"])
 
     async def _caught_up(self) -> None:
         await self._set_clock()
@@ -231,6 +231,7 @@ class Runtime:
         self.metrics.sample_lag(await asyncio.wait_for(self.intake.places.lag(), ANSWER_SECONDS))
 
 
+# a position of 0 is no event (`outbox.FILLED`)
 _WAITING = """
 SELECT (SELECT count(*) FROM outbox WHERE position > 0) AS outbox, n.position AS outbox_next, l.time AS outbox_since, t.*
 FROM (SELECT min(position) AS position FROM outbox WHERE position > 0) n LEFT JOIN event_log l USING (position),

@@ -9,14 +9,8 @@ import pytest
 
 @pytest.mark.requirement("X6")
 def test_a_command_that_is_stopped_while_it_loads_says_nothing():
-    command = [
-        sys.executable,
-        "-X",
-        "importtime",
-        "-m",
-        "deploy",
-        "up",
-    ]  # tells of each module that it has loaded
+    # tells of each module that it has loaded
+    command = [sys.executable, "-X", "importtime", "-m", "deploy", "up"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
