@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.runtime.probe import NOTES
+from tests.runtime.waiting import PATIENCE
 
 Step = Callable[[Any], Awaitable[None]]
 
@@ -63,7 +64,7 @@ class Meeting:
     async def __call__(self, connection: Any) -> None:
         if self._left:
             self._left -= 1
-            await asyncio.wait_for(self._all.wait(), 10)
+            await asyncio.wait_for(self._all.wait(), PATIENCE)
 
 
 class Gate:
@@ -74,7 +75,7 @@ class Gate:
 
     async def hold(self, connection: Any) -> None:
         self.reached.set()
-        await asyncio.wait_for(self.opened.wait(), 20)
+        await asyncio.wait_for(self.opened.wait(), PATIENCE)
 
 
 def once(step: Step) -> Step:

@@ -11,6 +11,7 @@ from shared.runtime.messages import Incoming, Outcome, Refused, Status
 from shared.runtime.store import Unavailable
 from tests.harness import AGENT, SUPERVISOR
 from tests.runtime.stand import Add, Stand
+from tests.runtime.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ async def test_a_stop_leaves_nobody_waiting():
     asked = [asyncio.create_task(commands.ask(Add(tally_id="t"), AGENT)) for _ in range(5)]
     await asyncio.sleep(0.01)
     await commands.stop()
-    answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 1)
+    answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), PATIENCE)
     assert all(isinstance(answer, Busy) for answer in answers)
     with pytest.raises(Busy):
         await commands.ask(Add(tally_id="t"), AGENT)

@@ -15,7 +15,7 @@ from shared.runtime.running import Runtime
 from shared.runtime.settings import Settings
 from tests.harness import AGENT
 from tests.runtime.probe import Pay, Probe
-from tests.runtime.waiting import away, until
+from tests.runtime.waiting import PATIENCE, away, until
 
 pytestmark = pytest.mark.requirement("X2")
 
@@ -76,7 +76,7 @@ async def test_an_id_that_a_turn_has_in_hand_is_left_for_the_next_look(probe: Pr
     await seen(writer, 100 * DAYS, 2)
     async with writer.pool.acquire() as turn, turn.transaction():
         await turn.execute("SELECT 1 FROM inbox WHERE key = '100 days ago 1' FOR UPDATE")
-        assert await asyncio.wait_for(writer.forgetting.forget(), 5) == 1
+        assert await asyncio.wait_for(writer.forgetting.forget(), PATIENCE) == 1
     assert await writer.forgetting.forget() == 1
 
 

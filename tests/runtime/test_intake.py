@@ -29,7 +29,7 @@ from tests.runtime.probe import (
     raw,
     receipt_of,
 )
-from tests.runtime.waiting import until
+from tests.runtime.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.requirement("X2")
 
@@ -251,7 +251,7 @@ async def test_a_stop_takes_no_batch_after_one_that_it_left(probe: Probe):
     gate = Gate()
     writer.turns.store = Meddled(PostgresStore(writer.pool), saving=once(gate.hold))
     await writer.start()
-    await asyncio.wait_for(gate.reached.wait(), 20)
+    await asyncio.wait_for(gate.reached.wait(), PATIENCE)
     await until(lambda: writer.intake.places.given.get(("orders.inbox", 0)) == 4)  # the next batch waits
     stopping = asyncio.create_task(writer.stop())
     await until(lambda: writer.intake.places.taken)

@@ -21,6 +21,7 @@ from shared.runtime.store import Ask, Changes
 from tests.runtime.meddling import Gate, Meddled, once
 from tests.runtime.probe import MOST, NOTES, Note, Probe, ProbeDesk, decoded, note, outside, receipt_of
 from tests.runtime.test_parking import OPS
+from tests.runtime.waiting import PATIENCE
 from tests.warehouse.floor import Floor
 
 pytestmark = pytest.mark.requirement("X2")
@@ -64,7 +65,7 @@ async def test_who_waited_for_a_cursor_sees_the_rows_that_its_holder_added(probe
     async with store.transaction() as first:
         await first.load(asks)
         waiting = asyncio.create_task(second())
-        await asyncio.wait_for(blocked(writer), 10)
+        await asyncio.wait_for(blocked(writer), PATIENCE)
         await first.save(
             Changes(upserts=[(CURSORS, [(Cursor("lane", 2), 2)]), (NOTES, [(Note("n000", 7), 1)])])
         )
@@ -98,7 +99,7 @@ async def test_a_skip_leaves_no_message_behind_that_is_queued_at_the_same_moment
     queueing = asyncio.create_task(writer.turns.run(receipts(writer, "2")))
     await gate.reached.wait()
     skipping = asyncio.create_task(ops.turns.run([skipped(ops, parked.parked_key)]))
-    await asyncio.wait_for(blocked(ops), 10)
+    await asyncio.wait_for(blocked(ops), PATIENCE)
     gate.opened.set()
     assert [o.status for o in await queueing + await skipping] == [Status.QUEUED, Status.DONE]
 

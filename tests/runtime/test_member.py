@@ -9,7 +9,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from shared.runtime import member
 from shared.runtime.member import end_heartbeats, end_producer
 from tests.runtime.probe import Probe
-from tests.runtime.waiting import frozen
+from tests.runtime.waiting import PATIENCE, frozen
 
 pytestmark = pytest.mark.requirement("X2")
 
@@ -30,7 +30,7 @@ async def test_heartbeats_that_miss_their_cancellation_are_canceled_again():
 
     coordinator = SimpleNamespace(_heartbeat_task=asyncio.create_task(beat()))
     await asyncio.sleep(0)
-    await asyncio.wait_for(GroupCoordinator._stop_heartbeat_task(coordinator), 5)
+    await asyncio.wait_for(GroupCoordinator._stop_heartbeat_task(coordinator), PATIENCE)
     assert coordinator._heartbeat_task is None
     assert missed == 3
 
@@ -45,5 +45,5 @@ async def test_a_producer_ends_though_its_broker_answers_nothing(
     with frozen(probe.broker.pid):
         await producer.send("orders", b"an event", partition=0)
         await asyncio.sleep(0.1)  # it is on its way
-        await asyncio.wait_for(end_producer(producer), 10)
+        await asyncio.wait_for(end_producer(producer), PATIENCE)
     assert producer._sender.sender_task.done()

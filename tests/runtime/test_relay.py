@@ -21,7 +21,7 @@ from shared.runtime.store import Changes
 from shared.runtime.tasks import end
 from tests.harness import AGENT
 from tests.runtime.probe import Note, Pay, Probe, note, parked
-from tests.runtime.waiting import until
+from tests.runtime.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.requirement("X2")
 
@@ -118,7 +118,7 @@ async def test_every_event_arrives_in_the_order_in_which_it_was_said(probe: Prob
     consumer.assign([TopicPartition("orders", n) for n in range(2)])
     arrived: dict[str, list[int]] = {}
     for _ in range(46):
-        record = await asyncio.wait_for(consumer.getone(), 5)
+        record = await asyncio.wait_for(consumer.getone(), PATIENCE)
         headers = {name: value.decode() for name, value in record.headers}
         assert record.key.decode() == headers["ce_subject"]
         arrived.setdefault(headers["ce_subject"], []).append(int(headers["ce_sequence"]))

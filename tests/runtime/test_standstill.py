@@ -11,7 +11,7 @@ import pytest
 from shared.runtime import intake, member, standstill
 from shared.runtime.tasks import end
 from tests.runtime.probe import Probe, outside, receipt_of
-from tests.runtime.waiting import noted, ready, until
+from tests.runtime.waiting import PATIENCE, noted, ready, until
 
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.requirement("X6")]
 
@@ -30,7 +30,7 @@ async def test_a_client_that_fails_in_a_way_of_its_own_is_asked_again(probe: Pro
         raise AssertionError
 
     writer.intake.consumer.getmany = fail
-    await asyncio.wait_for(failed.wait(), 10)
+    await asyncio.wait_for(failed.wait(), PATIENCE)
     await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
     await until(noted(writer, "n", 1))
     await until(ready(writer))
