@@ -36,6 +36,8 @@ class Town:
         }
         self._sent: dict[str, int] = dict.fromkeys(self.benches, 0)
         self._scans = 0
+        self._late: dict[tuple[str, str], list[Any]] = {}
+        """Publisher and reader → what the reader is still to hear."""
 
     @property
     def now(self) -> datetime:
@@ -52,10 +54,23 @@ class Town:
                     moved = True
                 entries = bench.store.event_log[self._sent[name] :]
                 self._sent[name] += len(entries)
-                for other in self.benches.values():
-                    if entries and name in other.service.topics:
+                for reader, other in self.benches.items():
+                    if entries and (name, reader) in self._late:
+                        self._late[name, reader] += entries
+                    elif entries and name in other.service.topics:
                         await other.turns.run([_record(name, e) for e in entries])
                         moved = True
+
+    def delay(self, publisher: str, *, to: str) -> None:
+        """From now on one service hears another late."""
+        self._late[publisher, to] = []
+
+    async def catch_up(self) -> None:
+        """All hear what they are still to hear."""
+        late, self._late = self._late, {}
+        for (publisher, reader), entries in late.items():
+            await self.benches[reader].turns.run([_record(publisher, e) for e in entries])
+        await self.settle()
 
     async def resend(self, name: str, *, to: str) -> None:
         """All that one service said, again, to a service that may have missed it."""

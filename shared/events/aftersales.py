@@ -149,6 +149,8 @@ class CaseClosed(Event, type="aftersales.case_closed.v1", subject="order_id"):
     refunded: Money
     order_ends: bool = True
     """Of a parcel that came back: False while others of the order are with the buyer or on their way."""
+    cod_lost: Minor = 0
+    """Cash that nobody will collect: of goods that their courier lost without a word."""
 
 
 class AftersalesMessageRefused(MessageRefused, type="aftersales.message_refused.v1", subject="refused"):

@@ -232,3 +232,16 @@ async def test_cash_for_two_parcels_that_came_back_is_asked_about_once() -> None
     for case in waiting:
         await shop.bench.ask(ApproveCase(case_id=case.case_id), actor=SUPERVISOR)
     assert shop.refunds == [5000, 5000]
+
+
+@pytest.mark.requirement("A1")
+async def test_one_box_with_everything_is_paid_under_whichever_of_its_numbers_it_comes() -> None:
+    """The case was split as one parcel had arrived and of the other nothing was heard; the buyer knows its first number."""
+    shop = await canceled()
+    await shop.delivered(TEA=1, last=False)
+    await shop.bench.pass_time(14 * DAY)
+    await shop.delivered(TEA=1)
+    await shop.came_back(shop.case(1).case_id, TEA=2)
+    assert shop.refunds == [5000], "it was awaited under the second number"
+    late = shop.bench.said_of(ApprovalRequested)[-1]
+    assert (late.reason, late.amount.amount) == (MoneyQuestion.CAME_BACK_LATE, 5000)

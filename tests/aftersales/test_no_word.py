@@ -117,3 +117,49 @@ async def test_a_parcel_that_a_person_knows_to_have_arrived_says_nothing_of_the_
     await shop.bench.pass_time(14 * DAY)
     asked = shop.bench.said_of(ApprovalRequested)[-1]
     assert (asked.case_id, asked.reason) == (shop.case(2).case_id, MoneyQuestion.NO_WORD)
+
+
+@pytest.mark.requirement("A6")
+async def test_when_one_parcel_was_lost_and_the_other_turned_round_both_are_paid_and_the_order_ends() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.cancel_refused()
+    await shop.returned(last=False, TEA=1)
+    await shop.bench.pass_time(14 * DAY)
+    await shop.bench.pass_time(14 * DAY)
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    await shop.bench.ask(ApproveCase(case_id=asked.case_id), actor=SUPERVISOR)
+    assert shop.refunds == [5000, 5000]
+    assert [e.order_ends for e in shop.bench.said_of(CaseClosed)] == [False, True]
+
+
+@pytest.mark.requirement("A6")
+@pytest.mark.parametrize("how", ["sent it back after the cancel", "had asked to", "asked and did not"])
+async def test_the_piece_that_the_buyer_had_says_nothing_of_the_one_that_was_lost(how: str) -> None:
+    """Both are of the same article."""
+    shop = Shop()
+    await shop.placed()
+    await shop.delivered(last=False, TEA=1)
+    if how == "sent it back after the cancel":
+        await shop.cancel_refused()
+        await shop.came_in_part(1, found=1)
+    else:
+        await shop.asks(TEA=1)
+        await shop.cancel_refused()
+        if how == "had asked to":
+            await shop.came_back(shop.case(1).case_id, TEA=1)
+    await shop.bench.pass_time(14 * DAY)
+    asked = shop.bench.said_of(ApprovalRequested)
+    assert [(e.case_id, e.reason) for e in asked] == [(shop.case(2).case_id, MoneyQuestion.NO_WORD)]
+
+
+@pytest.mark.requirement("A2")
+async def test_when_the_last_parcel_is_known_to_be_lost_the_time_for_returns_begins() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.delivered(last=False, TEA=1)
+    await shop.cancel_refused()
+    await shop.bench.pass_time(14 * DAY)
+    await shop.bench.ask(ApproveCase(case_id=shop.case(2).case_id), actor=SUPERVISOR)
+    await shop.bench.pass_time(16 * DAY)
+    assert "rejected" in (await shop.asks(TEA=1)).answer

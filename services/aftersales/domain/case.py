@@ -101,7 +101,7 @@ class Case:
     disputed: tuple[SkuQuantity, ...] = ()
     """What its courier was to bring back and then said that it delivered."""
     cod_due: int = 0
-    """Cash that was to be collected with that."""
+    """Cash that was to be collected with that, or with what its courier lost without a word."""
     no_word: bool = False
     """True when a person is asked who has the goods, for no courier told."""
     shipment_id: str | None = None

@@ -23,6 +23,26 @@ def with_the_buyer(known: KnownOrder, cases: list[Case]) -> Counter[str]:
     return left & (by_sku(known.arrived) - (by_sku(known.claimed) & asked))
 
 
+def unheard_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
+    """Which pieces of a late cancel no courier told to have arrived, while parcels are still under way. What the buyer has or
+    had beside these says nothing of them: what other cases let go of, and what was sent back under them."""
+    if known.delivered_at is not None:
+        return ()
+    others = [one for one in cases if one.case_id != case.case_id]
+    elsewhere = known.still_returnable() + by_sku(line for one in others for line in _had_by_the_buyer(one))
+    return as_pieces(by_sku(case.lines) - (by_sku(known.arrived) - elsewhere))
+
+
+def _had_by_the_buyer(case: Case) -> tuple[SkuQuantity, ...]:
+    """What of a case arrived at the buyer: all that they asked to send back, and what they sent back after a late cancel."""
+    if case.refund is Refund.DENIED:
+        return ()
+    if case.kind is CaseKind.RETURN:
+        return case.lines
+    sent = case.kind is CaseKind.LATE_CANCEL and case.over and not case.no_word
+    return as_pieces(by_sku(case.lines) - by_sku(case.brought)) if sent else ()
+
+
 def came_back_as_agreed(case: Case, found: tuple[InspectedLine, ...]) -> tuple[SkuQuantity, ...]:
     """The asked pieces that are refunded: as new, damaged ones where that is not the buyer's doing, and where a wrong article
     was sent, that article in their place, whatever it is."""

@@ -25,6 +25,8 @@ class KnownOrder:
     delivered_at: datetime | None = None
     refunded: int = 0
     """What was given back of what was paid."""
+    owed_cash: int = 0
+    """What orders said that it owes of cash of which we have not heard yet."""
     excess: int = 0
     """What was captured beyond the price: paid twice, too much, or too late."""
     excess_refunded: int = 0
@@ -64,12 +66,6 @@ class KnownOrder:
         """Pieces by SKU that no case has claimed."""
         return by_sku(self.lines) - by_sku(self.claimed)
 
-    def unheard_of(self, pieces: tuple[SkuQuantity, ...]) -> tuple[SkuQuantity, ...]:
-        """Which of these no courier told to have arrived, while parcels are still under way."""
-        if self.delivered_at is not None:
-            return ()
-        return as_pieces(by_sku(pieces) - by_sku(self.arrived))
-
     def unclaimed(self, pieces: tuple[SkuQuantity, ...] = ()) -> tuple[SkuQuantity, ...]:
         """What no case has claimed, of these pieces or of everything, as lines."""
         left = self.still_returnable()
@@ -86,6 +82,11 @@ class KnownOrder:
         """The order when the buyer has a parcel that was thought to come back."""
         ended = self.delivered_at or (at if self.nothing_arrives or not self.brought_back else None)
         return replace(self, part_arrived=True, nothing_arrives=False, delivered_at=ended)
+
+    def all_ended(self, at: datetime) -> "KnownOrder":
+        """The order when the buyer has all that they will get."""
+        ended = self.delivered_at or (at if self.part_arrived else None)
+        return replace(self, nothing_arrives=not self.part_arrived, delivered_at=ended)
 
     def unclaim(self, pieces: tuple[SkuQuantity, ...]) -> "KnownOrder":
         """The order after a case has let go of these pieces: another may ask for them."""

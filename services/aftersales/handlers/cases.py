@@ -210,6 +210,7 @@ def close(case: Case, desk: AftersalesDesk) -> Case:
             kind=case.kind,
             refunded=Money(amount=case.refunded, currency=case.currency),
             order_ends=order_ends(case, known, desk.cases_of(known)),
+            cod_lost=case.cod_due if case.no_word and case.refund is not Refund.DENIED else 0,
         )
     )
     return case

@@ -2,7 +2,12 @@
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import CASE, Case, CaseState, Custody, noted
-from services.aftersales.domain.coming_back import brought_by_courier, brought_of, came_back_as_agreed
+from services.aftersales.domain.coming_back import (
+    brought_by_courier,
+    brought_of,
+    came_back_as_agreed,
+    unheard_of,
+)
 from services.aftersales.handlers.awaiting import ask_who_has, let_go, reject
 from services.aftersales.handlers.cases import (
     ReturnDue,
@@ -51,8 +56,9 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
         desk.cases.put(looked_at)
         if case.given_up:
             _came_too_late(case, good, desk)
+            _came_for_the_rest(case, case.lines, event, desk)
         elif case.custody is Custody.NOT_RETURNED:
-            _came_for_the_rest(case, event, desk)
+            _came_for_the_rest(case, case.brought, event, desk)
     elif brought_by_courier(case, known, desk.cases_of(known)):
         _brought(looked_at, state, good, desk)
     elif not good:
@@ -80,15 +86,19 @@ def _still_with_the_buyer(case: Case, event: ReturnInspected, desk: AftersalesDe
     let_go(case, as_pieces(by_sku(case.lines) & missing), desk)
 
 
-def _came_for_the_rest(case: Case, event: ReturnInspected, desk: AftersalesDesk) -> None:
-    """A first box comes under the number of a late cancel that was settled by time. What the courier was to bring is paid; what
+def _came_for_the_rest(
+    case: Case, own: tuple[SkuQuantity, ...], event: ReturnInspected, desk: AftersalesDesk
+) -> None:
+    """A first box comes under the number of a late cancel that time had ended. Of its `own` pieces is decided elsewhere; what
     else is in it, the buyer sent: it is awaited under another number, of which they may not have taken notice (A1)."""
     known = desk.orders[case.order_id]
     cases = desk.cases_of(known)
     rest = next((one for one in cases if one.rest_of == case.case_id), None)
     if rest is None or brought_by_courier(rest, known, cases):
         return
-    pieces = as_pieces(by_sku(came_back_as_agreed(rest, event.lines)) - by_sku(case.brought))
+    all_of_both = replace(rest, lines=rest.lines + own)
+    beyond = by_sku(came_back_as_agreed(all_of_both, event.lines)) - by_sku(own)
+    pieces = as_pieces(by_sku(rest.lines) & beyond)
     if pieces and rest.given_up:
         desk.cases.put(replace(rest, custody=Custody.INSPECTED))
         _came_too_late(rest, pieces, desk)
@@ -119,7 +129,7 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
     known = desk.orders[case.order_id]
     if brought_by_courier(case, known, desk.cases_of(known)):
         settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), (), desk)
-    elif case.kind is CaseKind.LATE_CANCEL and (unheard := known.unheard_of(case.lines)):
+    elif case.kind is CaseKind.LATE_CANCEL and (unheard := unheard_of(case, known, desk.cases_of(known))):
         # whoever cancels what its courier lost has nothing to send back: it is not the buyer's loss
         _ask_where_it_is(case, unheard, desk)
     else:
@@ -140,7 +150,7 @@ def settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: Afters
     """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
     known = desk.orders[case.order_id]
     brought, pieces = case.lines, case.lines
-    if case.kind is CaseKind.LATE_CANCEL and known.brought:
+    if case.kind is CaseKind.LATE_CANCEL and known.brought and not case.no_word:
         brought = brought_of(case, known, desk.cases_of(known))
         pieces = as_pieces(by_sku(case.lines) & (by_sku(found) | by_sku(brought)))
         case = replace(apart(case, pieces, desk), brought=brought)
@@ -150,6 +160,8 @@ def settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: Afters
     # cash of what it brings was not collected; if it was all the same, a person looks into it
     known = desk.orders[case.order_id]
     less = known.without(brought)
+    if case.no_word:
+        case = replace(case, cod_due=known.total - less.total)
     pay_more(less, known, desk)
     if case.kind is CaseKind.REFUSED_COD:
         close(case, desk)

@@ -5,7 +5,7 @@ from services.aftersales.domain.case import Case, Custody, noted
 from services.aftersales.handlers.awaiting import reject
 from services.aftersales.handlers.cases import moved
 from services.aftersales.handlers.coming_back import apart, settle_brought_back
-from shared.events.aftersales import CaseApproved, RejectReason
+from shared.events.aftersales import CaseApproved, CaseKind, RejectReason
 from shared.goods import as_pieces, by_sku
 from shared.replacing import replace
 from shared.values import SkuQuantity
@@ -17,6 +17,9 @@ def lost_on_its_way(case: Case, desk: AftersalesDesk) -> None:
     case = noted(moved(case, CaseApproved), desk.now, desk.actor, "approved: the buyer has not got it")
     lost = replace(case, custody=Custody.NOT_RETURNED, disputed=())
     settle_brought_back(lost, _in_dispute(case), desk)
+    known = desk.orders[case.order_id]
+    if not any(one.kind is CaseKind.LATE_CANCEL and not one.over for one in desk.cases_of(known)):
+        desk.orders.put(known.all_ended(desk.now) if case.no_word else known)
 
 
 def delivered_after_all(case: Case, detail: str, desk: AftersalesDesk) -> None:

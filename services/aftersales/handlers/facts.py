@@ -1,7 +1,5 @@
 """What orders and the warehouse say: what was bought and paid, what arrived, what came back (A1, A2)."""
 
-from datetime import datetime
-
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.known_order import KnownOrder, unplaced
 from services.aftersales.handlers.awaiting import await_goods, await_parcel, dispute, word_came
@@ -72,14 +70,14 @@ def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
     known = replace(before, paid=before.paid + event.cod_collected, part_arrived=True, arrived=arrived)
     if event.last:
         known = replace(known, delivered_at=event.delivered_at)
-    pay_more(known, before, desk)
-    word_came(known, desk)
+    _cash_came(known, before, desk)
+    word_came(desk.orders[event.order_id], desk)
 
 
 def cash(event: CodCollected, desk: AftersalesDesk) -> None:
     """What the courier tells of beside the delivery is paid too."""
     before = _known(event.order_id, desk)
-    pay_more(replace(before, paid=before.paid + event.amount), before, desk)
+    _cash_came(replace(before, paid=before.paid + event.amount), before, desk)
 
 
 def completed(event: OrderCompleted, desk: AftersalesDesk) -> None:
@@ -94,11 +92,24 @@ def owed(event: OrderCanceled | OrderExpired, desk: AftersalesDesk) -> None:
     known = desk.orders[event.order_id]
     # orders may not have heard yet of a refund that was asked for meanwhile: that one is not owed again
     amount = known.refundable(event.refund.amount)
-    if amount == 0:
-        return
-    reason = "order canceled" if isinstance(event, OrderCanceled) else "order expired"
-    case = open_case(known, CaseKind.REFUND_ONLY, reason, (), amount, desk)
-    authorize(case, desk, by_rule=True)
+    if known.cod:  # orders may have heard of cash before us
+        known = replace(known, owed_cash=event.refund.amount - amount)
+        desk.orders.put(known)
+    _give_back(known, amount, "order canceled" if isinstance(event, OrderCanceled) else "order expired", desk)
+
+
+def _give_back(known: KnownOrder, amount: int, reason: str, desk: AftersalesDesk) -> None:
+    if amount:
+        case = open_case(known, CaseKind.REFUND_ONLY, reason, (), amount, desk)
+        authorize(case, desk, by_rule=True)
+
+
+def _cash_came(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> None:
+    """More was paid: what that brings of pieces that came back before, and what was owed before we heard of it."""
+    pay_more(known, before, desk)
+    known = desk.orders[known.order_id]
+    amount = known.refundable(known.owed_cash)
+    _give_back(replace(known, owed_cash=known.owed_cash - amount), amount, "order canceled", desk)
 
 
 def late_cancel(event: CancelRefused, desk: AftersalesDesk) -> None:
@@ -123,15 +134,7 @@ def _keep_back(known: KnownOrder, kept: tuple[SkuQuantity, ...], desk: Aftersale
 def kept_back(event: FulfillmentCancelRefused, desk: AftersalesDesk) -> None:
     """What of a canceled order had not left stays in the warehouse: what left may have been all that reaches the buyer."""
     if event.kept_back and event.last:
-        desk.orders.put(_all_ended(_known(event.order_id, desk), desk.envelope.time))
-
-
-def _all_ended(known: KnownOrder, at: datetime) -> KnownOrder:
-    """The buyer has all that they will get."""
-    arrived = known.part_arrived
-    return replace(
-        known, nothing_arrives=not arrived, delivered_at=known.delivered_at or (at if arrived else None)
-    )
+        desk.orders.put(_known(event.order_id, desk).all_ended(desk.envelope.time))
 
 
 def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
@@ -139,7 +142,7 @@ def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     known = _known(event.order_id, desk).paid_in_full()
     known = replace(known, brought_back=True, brought=known.brought + event.lines)
     if event.last:
-        known = _all_ended(known, event.occurred_at)
+        known = known.all_ended(event.occurred_at)
     desk.orders.put(known)
     word_came(known, desk)
     why = event.detail or "brought back by the courier"

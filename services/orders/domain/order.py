@@ -149,13 +149,15 @@ class Order:
     """Cases that were rejected with the goods not sent back: the buyer has them, or they are on their way to the buyer."""
     disputed_cases: tuple[str, ...] = ()
     """Cases of parcels of which nobody knows yet whether the buyer has them after all."""
+    called_back: bool = False
+    """True once after-sales awaits what a cancel came too late for: with no case open, nothing is under way any more."""
     refunded: int = 0
     """What finance was asked to pay back of the price."""
     excess_refunded: int = 0
     """And of what was captured beyond it."""
     cod_collected: int = 0
     cod_waived: int = 0
-    """Cash that was to be collected with parcels that the courier brought back."""
+    """Cash that was to be collected with parcels that the courier brought back or lost."""
     said_paid: bool = False
     confirmation_asked: bool = False
     answer_by: datetime | None = None

@@ -171,7 +171,8 @@ def cod_collected(event: CodCollected, order: Order, desk: OrdersDesk) -> Order:
 def case_opened(event: CaseOpened, order: Order, desk: OrdersDesk) -> Order:
     """While a case is open the order does not complete by itself."""
     desk.timers.cancel(CompletionDue(order_id=order.order_id))
-    return replace(order, open_cases=(*order.open_cases, event.case_id))
+    called_back = order.called_back or event.kind is CaseKind.LATE_CANCEL
+    return replace(order, open_cases=(*order.open_cases, event.case_id), called_back=called_back)
 
 
 def case_waits(event: ApprovalRequested, order: Order, desk: OrdersDesk) -> Order:
@@ -200,7 +201,15 @@ def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
     kept = event.case_id in order.kept_cases and event.kind is CaseKind.LATE_CANCEL
     on_its_way_back = order.fulfillment is Fulfillment.RETURNING
     if event.kind in ENDED_BY_RETURN and event.order_ends and (on_its_way_back or not kept):
-        return end_canceled(order, event.kind.value, 0, desk)
+        # the warehouse may still be to say what a cancel kept back: that is owed too
+        owed = order.owed_back if order.has(Hold.CANCEL_PENDING) else 0
+        return end_canceled(order, event.kind.value, owed, desk)
+    if event.cod_lost:
+        order = replace(order, cod_waived=order.cod_waived + event.cod_lost)
+        order = cash.less_due(order, event.cod_lost, desk)
+    all_known = order.called_back and not order.open_cases and not order.closed
+    if all_known and order.part_arrived and order.delivered_at is None:
+        return _arrived(order, desk.envelope.time, desk)
     _await_completion(order, desk)
     return order
 
