@@ -49,6 +49,7 @@ PLANS: dict[type[Event], Plan] = {
     warehouse.ShipmentEndDisputed: Plan("end_disputed", "staff"),
     aftersales.ApprovalRequested: Plan("approval_requested", "staff"),
     aftersales.CaseOverdue: Plan("case_overdue", "staff"),
+    aftersales.PaidGoodsArrived: Plan("paid_goods_arrived", "staff"),
     orders.OrderEventParked: Plan("event_parked", "staff"),
     warehouse.WarehouseEventParked: Plan("event_parked", "staff"),
     aftersales.AftersalesEventParked: Plan("event_parked", "staff"),

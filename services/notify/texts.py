@@ -36,6 +36,7 @@ STAFF = (
     "end_disputed",
     "approval_requested",
     "case_overdue",
+    "paid_goods_arrived",
     "event_parked",
     "letter_failed",
 )

@@ -85,6 +85,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "other": ("其他", "other"),
         "came_back_late": ("商品逾期才退回", "the goods came back after their time was up"),
         "end_disputed": ("快递先报退回，后报送达，货物去向待核实", "its courier reported first a return, then a delivery"),
+        "receipt_disputed": ("买家已确认收货，快递却报退回", "the buyer confirmed the receipt, its courier brings it back"),
         "no_word": ("取消后商品未退回，也没有送达记录", "nobody told where the goods ended, and they did not come back"),
         "cash_collected": ("退回的包裹已代收货款", "cash was collected for a parcel that came back"),
     },

@@ -61,7 +61,7 @@ class WarehouseDesk(Desk):
             self._book(move)
         for sku in dict.fromkeys(move.sku for move in moves):
             self._forget_gone(sku)
-            self._say_whether_any_is_left(sku)
+            self.say_whether_any_is_left(sku)
 
     def lose(self, sku: str, quantity: int, order_id: str) -> None:
         """Pieces are not in the house although the books have them on a shelf: out of the books, as far as nobody has reserved
@@ -69,7 +69,7 @@ class WarehouseDesk(Desk):
         level = self.level(sku)
         self.levels.put(replace(level, gone=level.gone + quantity))
         self._forget_gone(sku, order_id)
-        self._say_whether_any_is_left(sku)
+        self.say_whether_any_is_left(sku)
 
     def _book(self, move: Move) -> None:
         self.levels.put(apply(self.level(move.sku), move))
@@ -85,13 +85,15 @@ class WarehouseDesk(Desk):
             self._book(self.entry(sku, MoveKind.GONE, n, place, order_id, "left in a canceled parcel"))
         self.levels.put(replace(self.level(sku), gone=level.gone - quantity))
 
-    def _say_whether_any_is_left(self, sku: str) -> None:
+    def say_whether_any_is_left(self, sku: str, *, offered: bool = False) -> None:
+        """Tell shops when a SKU runs out and when it is back (W2): what came free is first `offered` to those who wait."""
         level = self.level(sku)
         if level.available == 0 and not level.depleted:
             self.publish(StockDepleted(sku=sku))
-        elif level.available > 0 and level.depleted:
+            self.levels.put(replace(level, depleted=True))
+        elif level.available > 0 and level.depleted and (offered or not level.waiting):
             self.publish(StockReplenished(sku=sku, available=level.available))
-        self.levels.put(replace(level, depleted=level.available == 0))
+            self.levels.put(replace(level, depleted=False))
 
     def entry(
         self,

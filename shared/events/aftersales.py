@@ -47,6 +47,8 @@ class MoneyQuestion(StrEnum):
     CAME_BACK_LATE = "came_back_late"
     CASH_COLLECTED = "cash_collected"
     END_DISPUTED = "end_disputed"
+    RECEIPT_DISPUTED = "receipt_disputed"
+    """The buyer had confirmed the receipt of what its courier says that it brings back."""
     NO_WORD = "no_word"
     """Nobody told where the goods of a canceled order ended, and they did not come back in time."""
 
@@ -151,6 +153,17 @@ class CaseClosed(Event, type="aftersales.case_closed.v1", subject="order_id"):
     """Of a parcel that came back: False while others of the order are with the buyer or on their way."""
     cod_lost: Minor = 0
     """Cash that nobody will collect: of goods that their courier lost without a word."""
+
+
+class PaidGoodsArrived(Event, type="aftersales.paid_goods_arrived.v1", subject="order_id"):
+    """The buyer got goods after all whose price had been given back, as lost or otherwise; a person sees to it (A6)."""
+
+    order_id: Code
+    shipment_id: Code
+    delivered_at: Time
+    lines: tuple[SkuQuantity, ...] = Field(min_length=1)
+    refunded: Money
+    """What of the order's price was given back by then."""
 
 
 class AftersalesMessageRefused(MessageRefused, type="aftersales.message_refused.v1", subject="refused"):

@@ -218,13 +218,15 @@ async def test_a_parcel_with_a_case_of_its_own_says_nothing_of_the_one_that_a_la
 @pytest.mark.requirement("A1")
 @pytest.mark.parametrize("cod", [False, True])
 async def test_what_a_buyer_asks_to_send_back_but_never_had_is_awaited_of_the_courier(cod: bool) -> None:
-    """One of three pieces was delivered; the buyer asks to send back two, and the parcel with the others turns round."""
+    """One of three pieces was delivered; the buyer asks to send back two, and the parcel with the others turns round. As they
+    had confirmed the receipt, a person says that they have not got it."""
     shop = Shop()
     await shop.placed(lines(("TEA", 3, 5000)), cod=cod)
     await shop.delivered(cod_collected=5000 if cod else 0, last=False)
     await shop.completed()
     await shop.asks(TEA=2)
     await shop.returned(TEA=2)
+    await shop.bench.ask(ApproveCase(case_id=shop.case(2).case_id), actor=SUPERVISOR)
     await shop.came_in_part(1, 1)
     await shop.bench.pass_time(30 * DAY)
     assert sum(shop.refunds) == (5000 if cod else 15000)
@@ -242,6 +244,7 @@ async def test_the_same_when_what_the_buyer_sent_is_not_as_agreed() -> None:
     await shop.completed()
     await shop.asks(TEA=2)
     await shop.returned(TEA=2)
+    await shop.bench.ask(ApproveCase(case_id=shop.case(2).case_id), actor=SUPERVISOR)
     await shop.came_back(shop.case(1).case_id, Condition.DAMAGED, TEA=1)
     await shop.bench.pass_time(30 * DAY)
     assert sum(shop.refunds) == 10000

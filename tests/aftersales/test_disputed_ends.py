@@ -331,3 +331,23 @@ async def test_what_a_person_grants_is_paid_also_when_another_piece_was_taken_fo
     await shop.bench.pass_time(60 * DAY)
     assert shop.refunds == [5000, 5000]
     assert (await shop.asks(TEA=2)).refusal is None
+
+
+@pytest.mark.requirement("A3")
+@pytest.mark.parametrize("steps", [["completed", "returned"], ["returned", "completed"]])
+async def test_what_the_buyer_confirmed_to_have_is_not_paid_by_time(steps: list[str]) -> None:
+    """A courier's slip is believed no more than its buyer; whichever is heard first."""
+    shop = await disputed(*steps)
+    await shop.bench.pass_time(60 * DAY)
+    assert shop.refunds == []
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert asked.reason == MoneyQuestion.RECEIPT_DISPUTED
+    await decides(shop, paid=False)
+    assert shop.refunds == []
+
+
+@pytest.mark.requirement("A2")
+async def test_what_the_buyer_confirmed_to_have_and_comes_back_is_paid() -> None:
+    shop = await disputed("completed", "returned")
+    await shop.came_back(shop.case().case_id)
+    assert shop.refunds == [10000]

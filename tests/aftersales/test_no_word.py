@@ -2,17 +2,18 @@
 
 import pytest
 
-from services.aftersales.handlers.asked import ApproveCase, RejectCase
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from shared.events.aftersales import (
     ApprovalRequested,
     CaseClosed,
     CaseRejected,
     MoneyQuestion,
+    PaidGoodsArrived,
     RejectReason,
     ReturnAuthorized,
 )
-from tests.aftersales.desk import DAY, Shop
-from tests.harness import SUPERVISOR
+from tests.aftersales.desk import DAY, Shop, goods
+from tests.harness import AGENT, SUPERVISOR
 
 
 async def silent(*, cod: bool = False) -> Shop:
@@ -163,3 +164,34 @@ async def test_when_the_last_parcel_is_known_to_be_lost_the_time_for_returns_beg
     await shop.bench.ask(ApproveCase(case_id=shop.case(2).case_id), actor=SUPERVISOR)
     await shop.bench.pass_time(16 * DAY)
     assert "rejected" in (await shop.asks(TEA=1)).answer
+
+
+@pytest.mark.requirement("A6")
+async def test_what_was_paid_as_lost_and_then_arrives_is_told() -> None:
+    shop = await silent()
+    await shop.bench.ask(ApproveCase(case_id=shop.case().case_id), actor=SUPERVISOR)
+    await shop.delivered(TEA=2)
+    (told,) = shop.bench.said_of(PaidGoodsArrived)
+    assert (told.lines, told.refunded.amount) == (goods(TEA=2), 10000)
+
+
+@pytest.mark.requirement("A6")
+@pytest.mark.parametrize("amount", [10000, 9999])
+async def test_so_is_a_parcel_whose_whole_price_an_agent_had_given_back(amount: int) -> None:
+    shop = Shop()
+    await shop.placed()
+    refund = OpenRefund(order_id=shop.order_id, amount=amount, reason="it is lost")
+    await shop.bench.ask(refund, actor=AGENT)
+    await shop.bench.ask(ApproveCase(case_id=shop.case().case_id), actor=SUPERVISOR)
+    await shop.delivered(TEA=2)
+    assert len(shop.bench.said_of(PaidGoodsArrived)) == (amount == 10000), "a part of it is a courtesy"
+
+
+@pytest.mark.requirement("A6")
+async def test_goods_that_are_back_when_their_courier_tells_of_the_delivery_are_told_of_to_nobody() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.cancel_refused()
+    await shop.came_back(shop.case().case_id)
+    await shop.delivered(TEA=2)
+    assert not shop.bench.said_of(PaidGoodsArrived)

@@ -6,9 +6,11 @@ import pytest
 
 from services.aftersales.handlers.asked import ApproveCase, OpenReturn, RejectCase
 from shared.events.aftersales import CaseKind, ReturnAuthorized, ReturnReason
+from shared.events.inbox import ReturnAsked
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected
+from shared.values import SkuQuantity
 from tests.aftersales.desk import Shop, goods
-from tests.builders import lines
+from tests.builders import SOURCE, lines
 from tests.harness import AGENT, SUPERVISOR
 
 
@@ -89,3 +91,25 @@ async def test_an_agent_who_notes_that_a_piece_is_missing_does_not_grant_its_pri
     own = await shop.bench.ask(ApproveCase(case_id=shop.case().case_id), actor=AGENT)
     assert own.refusal is not None
     assert shop.refunds == []
+
+
+@pytest.mark.requirement("A2")
+async def test_a_piece_in_whose_place_something_else_came_can_be_sent_back_after_all(shop: Shop) -> None:
+    await shop.asks(TEA=2)
+    await found(shop, ("TEA", 1, Condition.AS_NEW), ("MUG", 1, Condition.WRONG_ITEM))
+    assert shop.refunds == [5000]
+    assert (await shop.asks(TEA=1)).answer["state"] == "waiting_buyer"
+    assert (await shop.asks(TEA=1)).refusal is not None, "the other came back"
+
+
+@pytest.mark.requirement("A2")
+async def test_what_the_buyer_writes_to_their_return_stands_in_its_history(shop: Shop) -> None:
+    asked = ReturnAsked(
+        source=SOURCE,
+        external_number=shop.number,
+        lines=(SkuQuantity(sku="TEA", quantity=1),),
+        reason=ReturnReason.OTHER,
+        comment="the lid does not close",
+    )
+    await shop.bench.outside(asked)
+    assert any("the lid does not close" in line for line in shop.case().history)

@@ -167,6 +167,14 @@ def case_overdue() -> aftersales.CaseOverdue:
     )
 
 
+def paid_goods_arrived() -> aftersales.PaidGoodsArrived:
+    """Its parcel came after it had been paid back as lost."""
+    lines = (SkuQuantity(sku="TEA", quantity=2), SkuQuantity(sku="CUP", quantity=1))
+    return aftersales.PaidGoodsArrived(
+        order_id=ORDER, shipment_id="SF1", delivered_at=LATER, lines=lines, refunded=MONEY
+    )
+
+
 def letter_failed(**parts: Any) -> MessageFailed:
     """A letter that must reach its buyer did not."""
     known: dict[str, Any] = {
@@ -193,6 +201,7 @@ def for_staff() -> dict[str, Event]:
         "end_disputed": end_disputed(),
         "approval_requested": approval_requested(),
         "case_overdue": case_overdue(),
+        "paid_goods_arrived": paid_goods_arrived(),
         "event_parked": parked(),
         "letter_failed": letter_failed(),
     }

@@ -138,6 +138,17 @@ async def test_the_same_goods_bought_twice_shortly_after_are_held(bench: Bench[O
     assert held == [False, True, False]
 
 
+@pytest.mark.requirement("O5")
+async def test_an_order_that_comes_late_does_not_hide_the_one_that_was_placed_last(
+    bench: Bench[OrdersDesk],
+) -> None:
+    await bench.outside(submitted("T-2", buyer_id="b", placed_at=START + timedelta(hours=5)))
+    await bench.outside(submitted("T-1", buyer_id="b"))
+    await bench.outside(submitted("T-3", buyer_id="b", placed_at=START + timedelta(hours=5, minutes=5)))
+    held = [Hold.DUPLICATE_SUSPECTED in order(bench, n).standing() for n in ("T-1", "T-2", "T-3")]
+    assert held == [False, False, True]
+
+
 # --- payment ---------------------------------------------------------------------------------------------------
 
 

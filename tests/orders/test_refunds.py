@@ -127,9 +127,23 @@ async def test_an_order_whose_whole_price_was_given_back_waits_for_a_person(worl
     await give_back(world, 10000)
     await world.bench.outside(confirmed())
     assert not world.bench.said_of(OrderReleased)
-    assert world.order.standing() == [Hold.CUSTOMER_REQUEST]
-    await lift(world, Hold.CUSTOMER_REQUEST)
+    assert world.order.standing() == [Hold.AWAITING_AUDIT]
+    await lift(world, Hold.AWAITING_AUDIT)
     assert len(world.bench.said_of(OrderReleased)) == 1, "a present, if somebody says so"
+
+
+@pytest.mark.requirement("O3")
+@pytest.mark.parametrize("then", [5000, 10000])
+async def test_a_part_payment_that_was_given_back_whole_releases_nothing_by_itself(
+    world: World, then: int
+) -> None:
+    """Half of the price would be in hand, or what was paid anew would be called too much: a person looks."""
+    await world.bench.outside(submitted(address_confirmed=True))
+    await world.bench.outside(paid(payment_id="first", amount=5000))
+    await give_back(world, 5000)
+    await world.bench.outside(paid(payment_id="second", amount=then))
+    assert not world.bench.said_of(OrderReleased)
+    assert Hold.AWAITING_AUDIT in world.order.standing()
 
 
 @pytest.mark.requirement("O7")
@@ -141,7 +155,7 @@ async def test_an_order_given_back_whole_while_in_the_warehouse_is_stopped_when_
     await give_back(world, 10000)
     assert world.order.standing() == []
     await world.bench.hear(refused())
-    assert set(world.order.standing()) == {Hold.UNREACHABLE_ADDRESS, Hold.CUSTOMER_REQUEST}
+    assert set(world.order.standing()) == {Hold.UNREACHABLE_ADDRESS, Hold.AWAITING_AUDIT}
 
 
 async def test_a_refund_after_the_end_holds_nothing(world: World) -> None:

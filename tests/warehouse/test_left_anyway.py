@@ -141,3 +141,16 @@ async def test_a_device_whose_clock_is_behind_takes_no_canceled_parcel_out_of_th
     assert await floor.code(inbox.HandOverScanned, tracking_number=number, scanned_at=behind) == "old_scan"
     assert left(floor) == []
     assert floor.level().on_hand == 5
+
+
+@pytest.mark.requirement("W12")
+async def test_nor_does_one_that_packed_it_with_that_clock(floor: Floor) -> None:
+    """Nobody has a label before we gave it: a parcel is packed at our time."""
+    behind = floor.now - timedelta(days=30)
+    await floor.pick()
+    await floor.count(TEA=2)
+    packed = await floor.scan(inbox.PackScanned, order_id="o-1", weight_grams=500, scanned_at=behind)
+    number = packed.answer["tracking_number"]
+    hour_later = behind + timedelta(hours=1)
+    code = await floor.code(inbox.HandOverScanned, tracking_number=number, scanned_at=hour_later)
+    assert code == "old_scan"

@@ -4,7 +4,12 @@ import pytest
 
 from shared.events import inbox
 from shared.events.orders import CancelRequested
-from shared.events.warehouse import FulfillmentAllocated, FulfillmentBackordered
+from shared.events.warehouse import (
+    FulfillmentAllocated,
+    FulfillmentBackordered,
+    StockDepleted,
+    StockReplenished,
+)
 from tests.warehouse.floor import CHECKER, Floor
 
 
@@ -133,3 +138,16 @@ async def test_a_canceled_order_leaves_the_queue_that_it_was_in(floor: Floor) ->
     await floor.cancel("o-1")
     assert floor.bench.store.rows("backorders") == []
     floor.adds_up()
+
+
+@pytest.mark.requirement("W2")
+async def test_shops_hear_that_goods_are_back_once_those_who_wait_have_theirs(floor: Floor) -> None:
+    await floor.stock(quantity=2)
+    for order in ("first", "waits"):
+        await floor.release(order)
+    await floor.stock(quantity=2)
+    assert len(floor.bench.said_of(StockDepleted)) == 1, "they were never told that any are back"
+    assert not floor.bench.said_of(StockReplenished)
+    await floor.release("wants-more", ("TEA", 3))
+    await floor.stock(quantity=2)
+    assert [e.available for e in floor.bench.said_of(StockReplenished)] == [2], "too few for who waits"

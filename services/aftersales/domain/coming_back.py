@@ -33,6 +33,16 @@ def unheard_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQua
     return as_pieces(by_sku(case.lines) - (by_sku(known.arrived) - elsewhere))
 
 
+def paid_as_lost(
+    pieces: tuple[SkuQuantity, ...], known: KnownOrder, cases: list[Case]
+) -> tuple[SkuQuantity, ...]:
+    """Which of these pieces, that have arrived now, were given up for lost; all that are not back, where no money is left."""
+    lost = by_sku(line for one in cases if one.over and one.no_word for line in one.lines)
+    if not known.cod and known.paid and not known.refundable(known.paid):
+        lost += by_sku(known.lines) - by_sku(known.settled)
+    return as_pieces(by_sku(pieces) & lost)
+
+
 def _had_by_the_buyer(case: Case) -> tuple[SkuQuantity, ...]:
     """What of a case arrived at the buyer: all that they asked to send back, and what they sent back after a late cancel."""
     if case.refund is Refund.DENIED:

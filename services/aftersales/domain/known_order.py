@@ -53,6 +53,8 @@ class KnownOrder:
     """Open cases of such parcels."""
     part_arrived: bool = False
     """True once a parcel reached the buyer."""
+    confirmed: bool = False
+    """True once the buyer, or somebody who knows it, confirmed that they have the goods."""
     arrived: tuple[SkuQuantity, ...] = ()
     """What is in the parcels that did, as far as events said so."""
     nothing_arrives: bool = False

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import Case, CaseState, may_approve
+from services.aftersales.domain.case import Case, CaseState, may_approve, noted
 from services.aftersales.domain.coming_back import with_the_buyer
 from services.aftersales.domain.known_order import KnownOrder, within_window
 from services.aftersales.handlers.awaiting import reject
@@ -50,16 +50,20 @@ class RejectCase(Command):
 def asked(event: ReturnAsked, desk: AftersalesDesk) -> dict[str, str]:
     """The buyer asks to send goods back."""
     known = desk.orders.get(id_of(event.source, event.external_number))
-    return _return(known, event.lines, event.reason, desk)
+    return _return(known, event.lines, event.reason, event.comment, desk)
 
 
 def opened(command: OpenReturn, desk: AftersalesDesk) -> dict[str, str]:
     """An agent asks for the buyer."""
-    return _return(desk.orders.get(command.order_id), command.lines, command.reason, desk)
+    return _return(desk.orders.get(command.order_id), command.lines, command.reason, command.comment, desk)
 
 
 def _return(
-    known: KnownOrder | None, lines: tuple[SkuQuantity, ...], reason: ReturnReason, desk: AftersalesDesk
+    known: KnownOrder | None,
+    lines: tuple[SkuQuantity, ...],
+    reason: ReturnReason,
+    comment: str,
+    desk: AftersalesDesk,
 ) -> dict[str, str]:
     if known is None or not known.placed:
         raise Refused("unknown_order", "there is no such order", field="external_number", status=404)
@@ -79,6 +83,9 @@ def _return(
     # what never came cannot be sent back: its price is asked for, and whether it was missing, a person judges
     kind = CaseKind.REFUND_ONLY if missing else CaseKind.RETURN
     case = open_case(known, kind, reason.value, lines, amount, desk)
+    if comment:
+        case = noted(case, desk.now, desk.actor, comment)
+        desk.cases.put(case)
     if known.delivered_at and not within_window(known, desk.now, desk.policy.return_window):
         why = f"asked more than {desk.policy.return_window.days} days after delivery"
         case = reject(case, RejectReason.OUTSIDE_WINDOW, why, desk)
@@ -103,6 +110,8 @@ def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
         raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
     excess = known.excess_left(desk.cases_of(known))
     most = known.paid - known.refunded + excess
+    if most <= 0:
+        raise Refused("amount", "nothing that was paid is left to refund", field="amount")
     if not 0 < command.amount <= most:
         raise Refused("amount", f"between 1 and {most} minor units can be refunded", field="amount")
     excess = min(excess, command.amount)

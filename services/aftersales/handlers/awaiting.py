@@ -68,8 +68,8 @@ def dispute(
     desk: AftersalesDesk,
     shipment_id: str | None = None,
 ) -> None:
-    """A courier says that it delivered what it was to bring back: the case that awaits it is settled by no time any more, and
-    where none does yet, the next one will not be."""
+    """What a courier is to bring back it says that it delivered, or the buyer had confirmed that they have it: the case that
+    awaits it is settled by no time any more, and where none does yet, the next one will not be."""
     cases = desk.cases_of(known)
     awaited = [
         case
@@ -89,7 +89,7 @@ def dispute(
     if not (known.cod or known.refundable(known.worth(case.lines))):
         return  # all is paid back already
     told = replace(case, disputed=case.disputed + contents, cod_due=case.cod_due + cod_due)
-    told = noted(told, desk.now, desk.actor, "its courier says now that it was delivered")
+    told = noted(told, desk.now, desk.actor, "the buyer is said to have it")
     box_is_open = case.state is CaseState.WAITING_WAREHOUSE  # what is in it decides
     if case.disputed or box_is_open:
         desk.cases.put(told)
@@ -98,13 +98,13 @@ def dispute(
 
 
 def ask_who_has(case: Case, desk: AftersalesDesk, earlier: Case | None = None) -> None:
-    """Have a person say whether the shop pays for goods of which their courier said both ends, or none (A3). Should they come
-    before that, they are looked at like any others."""
+    """Have a person say whether the shop pays for goods of which both ends were said, or none (A3). Should they come before
+    that, they are looked at like any others."""
+    confirmed = desk.orders[case.order_id].confirmed
+    disputed = MoneyQuestion.RECEIPT_DISPUTED if confirmed else MoneyQuestion.END_DISPUTED
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
     desk.cases.put(moved(case, ApprovalRequested))
-    ask_for_approval(
-        case, desk, MoneyQuestion.NO_WORD if case.no_word else MoneyQuestion.END_DISPUTED, earlier
-    )
+    ask_for_approval(case, desk, MoneyQuestion.NO_WORD if case.no_word else disputed, earlier)
 
 
 def word_came(known: KnownOrder, desk: AftersalesDesk) -> None:

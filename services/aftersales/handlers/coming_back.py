@@ -67,7 +67,7 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
         settle(apart(replace(looked_at, state=state), good, desk), good, desk)
     else:
         settled = settle(replace(looked_at, state=state), good, desk)
-        _still_with_the_buyer(settled, event, desk)
+        _still_with_the_buyer(settled, good, event, desk)
 
 
 def _brought(case: Case, settled: CaseState, good: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
@@ -80,10 +80,13 @@ def _brought(case: Case, settled: CaseState, good: tuple[SkuQuantity, ...], desk
         ask_who_has(noted(case, desk.now, desk.actor, "nothing of it was in the box"), desk)
 
 
-def _still_with_the_buyer(case: Case, event: ReturnInspected, desk: AftersalesDesk) -> None:
-    """What of a return was not in the parcel can be asked for again (A2)."""
-    missing = by_sku(line for line in event.lines if line.condition is Condition.MISSING)
-    let_go(case, as_pieces(by_sku(case.lines) & missing), desk)
+def _still_with_the_buyer(
+    case: Case, good: tuple[SkuQuantity, ...], event: ReturnInspected, desk: AftersalesDesk
+) -> None:
+    """What of a return was not in the parcel, or had something else in its place, can be asked for again (A2)."""
+    itself = (Condition.AS_NEW, Condition.DAMAGED)
+    came = by_sku(line for line in event.lines if line.condition in itself)
+    let_go(case, as_pieces(by_sku(case.lines) - (by_sku(good) | came)), desk)
 
 
 def _came_for_the_rest(

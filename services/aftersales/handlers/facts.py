@@ -1,10 +1,11 @@
 """What orders and the warehouse say: what was bought and paid, what arrived, what came back (A1, A2)."""
 
 from services.aftersales.desk import AftersalesDesk
+from services.aftersales.domain.coming_back import BY_COURIER, paid_as_lost
 from services.aftersales.domain.known_order import KnownOrder, unplaced
 from services.aftersales.handlers.awaiting import await_goods, await_parcel, dispute, word_came
 from services.aftersales.handlers.cases import authorize, open_case, pay_more
-from shared.events.aftersales import CaseKind
+from shared.events.aftersales import CaseKind, PaidGoodsArrived
 from shared.events.orders import (
     CancelRefused,
     OrderCanceled,
@@ -23,7 +24,7 @@ from shared.events.warehouse import (
     TrackingStatus,
 )
 from shared.replacing import replace
-from shared.values import PaymentMethod, SkuQuantity
+from shared.values import Money, PaymentMethod, SkuQuantity
 
 
 def _known(order_id: str, desk: AftersalesDesk) -> KnownOrder:
@@ -66,6 +67,17 @@ def odd_payment(event: PaymentAnomalyFound, desk: AftersalesDesk) -> None:
 def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
     """The buyer has a parcel: what the courier collected is paid, and with the last parcel the return window begins."""
     before = _known(event.order_id, desk).paid_in_full()
+    if lost := paid_as_lost(event.lines, before, desk.cases_of(before)):
+        refunded = Money(amount=before.refunded, currency=before.currency)
+        desk.publish(
+            PaidGoodsArrived(
+                order_id=event.order_id,
+                shipment_id=event.shipment_id,
+                delivered_at=event.delivered_at,
+                lines=lost,
+                refunded=refunded,
+            )
+        )
     arrived = before.arrived + event.lines
     known = replace(before, paid=before.paid + event.cod_collected, part_arrived=True, arrived=arrived)
     if event.last:
@@ -83,8 +95,12 @@ def cash(event: CodCollected, desk: AftersalesDesk) -> None:
 def completed(event: OrderCompleted, desk: AftersalesDesk) -> None:
     """The buyer has the goods, also where the courier never said so: the return window begins (A2)."""
     known = desk.orders[event.order_id].paid_in_full()
-    if known.delivered_at is None:
-        desk.orders.put(replace(known, delivered_at=desk.envelope.time))
+    confirmed = known.confirmed or event.confirmed_by_buyer
+    known = replace(known, confirmed=confirmed, delivered_at=known.delivered_at or desk.envelope.time)
+    desk.orders.put(known)
+    for case in desk.cases_of(known) if confirmed else ():
+        if case.kind in BY_COURIER:
+            dispute(known, case.lines, 0, desk, case.shipment_id)
 
 
 def owed(event: OrderCanceled | OrderExpired, desk: AftersalesDesk) -> None:
@@ -148,6 +164,8 @@ def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     why = event.detail or "brought back by the courier"
     if known.placed:
         await_parcel(known, event.lines, why, desk, shipment_id=event.shipment_id)
+        if known.confirmed:
+            dispute(desk.orders[event.order_id], event.lines, event.cod_due, desk, event.shipment_id)
     else:
         desk.orders.put(replace(known, returned_early=why))
 

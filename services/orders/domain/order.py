@@ -202,8 +202,8 @@ class Order:
 
     @property
     def given_back(self) -> bool:
-        """True when the buyer paid in full and has got all of it back."""
-        return not self.is_cod and 0 < self.total <= self.paid <= self.refunded
+        """True when the buyer has got back all that they had paid, in full or in part."""
+        return not self.is_cod and 0 < self.paid <= self.refunded
 
     @property
     def awaits_payment(self) -> bool:

@@ -118,6 +118,8 @@ def _receipt(order: Order, reason: str, desk: OrdersDesk) -> dict[str, str]:
         raise Refused("order_closed", f"the order is {order.status}; there is nothing to receive")
     comes_back = order.fulfillment is Fulfillment.RETURNING and order.open_cases
     if order.fulfillment not in (Fulfillment.SHIPPED, Fulfillment.DELIVERED) and not comes_back:
+        if order.fulfillment is Fulfillment.RETURNING:
+            raise Refused("not_delivered", "the courier says that it brings the goods back")
         whole = "a part of the order" if order.part_arrived else "the order"
         raise Refused("not_shipped", f"{whole} has not left the warehouse yet")
     if order.open_cases:

@@ -220,10 +220,10 @@ def refund_requested(event: RefundRequested, order: Order, desk: OrdersDesk) -> 
 
 
 def _no_present(order: Order, desk: OrdersDesk) -> Order:
-    """Nothing leaves for nothing: whether a buyer who got the whole price back gets the goods too, a person says (O7)."""
+    """Nothing leaves for nothing: whether a buyer who got all their money back gets the goods too, a person says (O7)."""
     if order.given_back and not order.released and not order.closed:
         return stop(
-            order, Hold.CUSTOMER_REQUEST, "all that was paid was given back: cancel it, or lift this", desk
+            order, Hold.AWAITING_AUDIT, "all that was paid was given back: cancel it, or lift this", desk
         )
     return order
 

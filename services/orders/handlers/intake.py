@@ -105,7 +105,8 @@ def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
         number = before.order_id if earlier is None else earlier.external_number
         reason = f"same buyer and goods as order {number} shortly before"
         order = stop(order, Hold.DUPLICATE_SUSPECTED, reason, desk)
-    desk.recent_buys.put(RecentBuy(key, order.order_id, order.placed_at))
+    if before is None or order.placed_at >= before.placed_at:  # one from before may come late
+        desk.recent_buys.put(RecentBuy(key, order.order_id, order.placed_at))
     return order
 
 

@@ -51,7 +51,7 @@ class Level:
     on_hand: int = 0
     allocated: int = 0
     depleted: bool = False
-    """True from the moment nothing is available until something is again (W2)."""
+    """True from the moment nothing is available until something is again that nobody waits for (W2)."""
     locations: dict[str, int] = field(default_factory=dict)
     waiting: int = 0
     """Orders that wait for the SKU."""

@@ -156,6 +156,8 @@ def reallocate(timer: Reallocate, desk: WarehouseDesk) -> None:
         desk.levels.put(replace(level, offering=again))
     if again:
         desk.timers.set(timer, desk.now)
+    else:
+        desk.say_whether_any_is_left(timer.sku, offered=True)
     # who was served stood there too, before others that may have it now
     for sku in sorted(elsewhere - {timer.sku}):
         if desk.level(sku).available:

@@ -1,5 +1,7 @@
 """Packing with courier choice and label, and the hand-over: a parcel leaves once, never for a canceled order (W5, W6, W7)."""
 
+from datetime import datetime
+
 from services.warehouse.desk import Wants, WarehouseDesk, order_and_stock
 from services.warehouse.domain.courier import Courier
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState, Pick
@@ -46,7 +48,7 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
         raise Refused("no_numbers_left", detail)
     number = courier.number(_next(courier, desk))
     desk.number_ranges.put(NumberRange(courier.code, _next(courier, desk) + 1))
-    shipment = _parcel(work, event, lines, courier, number, packer)
+    shipment = _parcel(work, event, lines, courier, number, packer, desk.now)
     picks = tuple(Pick(line.sku, STAGING, line.quantity) for line in lines)
     work = replace(work, packed=(*work.packed, *picks), shipments=(*work.shipments, shipment.shipment_id))
     desk.shipments.put(shipment)
@@ -107,7 +109,9 @@ def _parcel(
     courier: Courier,
     number: str,
     packer: str,
+    now: datetime,
 ) -> Shipment:
+    """The parcel. Packed when we gave it its number: nobody had a label before, whatever the scanner's clock says."""
     area = courier.area(work.personal.address) if work.personal else None
     days = area.transit_days if area and area.transit_days is not None else courier.transit_days
     return Shipment(
@@ -118,7 +122,7 @@ def _parcel(
         tracking_number=number,
         weight_grams=event.weight_grams,
         packer=packer,
-        packed_at=event.scanned_at,
+        packed_at=now,
         lines=lines,
         cod_due=work.cod_due_with(lines),
         transit_days=days,
