@@ -79,6 +79,9 @@ def _found(look: Look) -> Iterator[_Found]:
             what = f"{counted(channel['waiting'], 'letter')} not sent to {name} after a failed try ({channel['last_error']})"
             do = f"bring back what {name} sends to; they are tried again by themselves"
             yield what, do, CHANNEL, channel["tries"] >= TRIES_TO_WAIT
+        if channel["untaken"]:
+            what = f"{counted(channel['untaken'], 'letter')} to {name} due for a while, and nobody takes them"
+            yield what, "its log says what keeps them, at `sender waits`", CHANNEL
         if channel["unserved"]:
             what = f"{counted(channel['unserved'], 'letter')} for {name}, which notify's settings do not name"
             yield what, "name it there again: they wait for it, and leave then by themselves", CHANNEL
@@ -136,6 +139,8 @@ def _backlog(look: Look) -> Iterator[_Found]:
     assert look.progress is not None
     outbox, age = look.progress["outbox"], look.progress["outbox_oldest_seconds"]
     behind = {topic: n for topic, n in (look.lag or {}).items() if n}
+    if look.lag is None and look.ready:
+        yield "Kafka does not say how much is not applied", "see whether each partition has a leader", KAFKA
     if outbox:
         what = f"{counted(outbox, 'event')} {'waits' if outbox == 1 else 'wait'} to be sent, the oldest since {age:.0f} s"
         if not look.ready:

@@ -142,9 +142,15 @@ def _moved(
 ) -> bool:
     sent = not now["outbox"] or now["outbox_next"] != before["outbox_next"]
     handled = not now["timers_due"] or now["timers_oldest_seconds"] < before["timers_oldest_seconds"]
-    less = any(n < waited.get(topic, 0) for topic, n in waits.items())  # also by another replica
-    applied = not any(waits.values()) or now["applied"] != before["applied"] or less
-    return sent and handled and applied
+    return sent and handled and all(_read(topic, before, waited, now, n) for topic, n in waits.items() if n)
+
+
+def _read(
+    topic: str, before: dict[str, Any], waited: dict[str, int], now: dict[str, Any], waits: int
+) -> bool:
+    """Whether what waits of a topic becomes less, by whichever replica, or some of it was applied by this one."""
+    mine = [place for place in now["applied"] if place.rpartition("/")[0] == topic]
+    return waits < waited.get(topic, 0) or any(now["applied"][p] != before["applied"].get(p) for p in mine)
 
 
 async def ask_database(look: Look, url: str, deep: bool) -> None:

@@ -4,14 +4,12 @@ said of it, beside the services' own books.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from typing import Any
 
-import orjson
-
+from deploy.simulate.logs import LAG, said
 from deploy.simulate.story import Story
 from deploy.simulate.world import World
-from services.aftersales.domain.case import Case
+from services.aftersales.domain.case import Case, Refund
 from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason, ReturnReason
 from shared.events.warehouse import Condition
 from shared.goods import by_sku
@@ -19,8 +17,6 @@ from shared.values import OrderLine, PaymentMethod
 
 ROUNDED = 2
 """Shares of one price may differ by so much."""
-LAG = timedelta(days=2)
-"""So long a service may be behind the others, and a box open."""
 
 TELLING = frozenset({
     "payment_recorded", "payment_anomaly_found", "order_canceled", "order_expired", "shipment_shipped", "shipment_delivered",
@@ -32,15 +28,14 @@ OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.W
 
 def accounts(world: World) -> Iterator[tuple[str, str]]:
     """O3, A2: in the end nobody is owed what no person was asked about, and nobody got what they are not owed"""
-    said: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    told: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for name in ("orders", "warehouse", "aftersales"):
-        for entry in world.node(name).store.event_log:
-            if (what := entry.type.split(".")[1]) in TELLING:
-                told = orjson.loads(entry.data) | {"said_at": entry.time}
-                said[entry.stream.removeprefix("order/")][what].append(told)
+        for entry, what, data in said(world, name):
+            if what in TELLING:
+                told[entry.stream.removeprefix("order/")][what].append(data | {"said_at": entry.time})
     cases = {case.case_id: case for case in world.node("aftersales").store.rows("cases")}
     for order_id, people in world.people.items():
-        account = Account(people.story, said[order_id], cases)
+        account = Account(people.story, told[order_id], cases)
         cod = people.story.submission.payment_method is PaymentMethod.COD
         sums = account.cod() if cod else account.prepaid()
         for found in (*account.captured(), *account.unasked(), *account.unheard(), *sums):
@@ -64,8 +59,12 @@ class Account:
         unheard = {
             one["case_id"] for one in said["approval_requested"] if one["reason"] == MoneyQuestion.NO_WORD
         }
-        self.given_up = [by_sku(cases[case].lines) for case in by_person if case in unheard]
-        """What a person agreed to pay for because nobody told where it ended."""
+        self.given_up = [
+            (by_sku(cases[one["case_id"]].lines), one["said_at"])
+            for one in said["case_approved"]
+            if not one["by_rule"] and one["case_id"] in unheard
+        ]
+        """What a person agreed to pay for because nobody had told where it ended, and when."""
 
     def captured(self) -> Iterator[str]:
         """What of the payments neither counts nor is called too much, and what was given back of too much."""
@@ -83,8 +82,13 @@ class Account:
                 case = self.cases[closed["case_id"]]
                 long_before = closed["said_at"] - dispute["said_at"] > LAG
                 of_it = case.shipment_id == dispute["shipment_id"] and case.case_id not in self.asked
-                if of_it and long_before and case.refunded:
+                if of_it and long_before and case.refunded and not self.came(case.case_id):
                     yield f"{case.case_id} paid for {case.shipment_id}, and nobody was asked who has it"
+
+    def came(self, case_id: str) -> bool:
+        """Whether anything of a case was in its box."""
+        boxes = [one["lines"] for one in self.said["return_inspected"] if one["case_id"] == case_id]
+        return any(line["condition"] != Condition.MISSING for lines in boxes for line in lines)
 
     def unheard(self) -> Iterator[str]:
         """Canceled goods that were given up by time, although nobody had ever said that anything reached the buyer."""
@@ -143,11 +147,15 @@ class Account:
         ended = self.said["order_canceled"] or self.said["order_expired"]
         if ended and not self.said["shipment_shipped"]:
             return by_sku(self.lines)
+        turned = [(_pieces(one), one["said_at"]) for one in self.turned_round(as_told=as_told)]
         found: Counter[str] = Counter()
-        for one in self.turned_round(as_told=as_told):
-            found.update({line["sku"]: line["quantity"] for line in one["lines"]})
-        for lost in self.given_up:  # its courier may tell later that it turned round
-            found |= lost
+        for pieces, _ in turned:
+            found += pieces
+        for lost, at in self.given_up:
+            for pieces, told_at in turned:
+                if told_at > at:  # it was no other than these
+                    lost = lost - pieces
+            found += lost
         for one in self.said["fulfillment_cancel_refused"]:
             found.update({line["sku"]: line["quantity"] for line in one["kept_back"]})
         return found
@@ -169,17 +177,31 @@ class Account:
             found += granted
         given_up = (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL)
         late = {one["case_id"] for one in self.said["case_rejected"] if one["reason"] in given_up}
-        for case in {one["case_id"] for one in self.said["return_inspected"]} - late:
-            kind, reason = self.about[case]
-            good = {Condition.AS_NEW}
-            if kind != "return" or reason in OUR_FAULT:
-                good.add(Condition.DAMAGED)
-            if reason == ReturnReason.WRONG_ITEM:
-                good.add(Condition.WRONG_ITEM)
-            for (sku, condition), n in self.story.sent_back.get(case, Counter()).items():
-                if condition in good:
-                    found[sku] += n
+        for case in {one["case_id"] for one in self.said["return_inspected"]}:
+            box = self.as_agreed(case)
+            found += self.for_the_rest(case, box) if case in late else box
         return found
+
+    def as_agreed(self, case: str) -> Counter[str]:
+        """What the buyer sent back under a case, of that what is good for it."""
+        kind, reason = self.about[case]
+        good = {Condition.AS_NEW}
+        if kind != "return" or reason in OUR_FAULT:
+            good.add(Condition.DAMAGED)
+        if reason == ReturnReason.WRONG_ITEM:
+            good.add(Condition.WRONG_ITEM)
+        found: Counter[str] = Counter()
+        for (sku, condition), n in self.story.sent_back.get(case, Counter()).items():
+            if condition in good:
+                found[sku] += n
+        return found
+
+    def for_the_rest(self, case: str, box: Counter[str]) -> Counter[str]:
+        """What of a box that came under a case that was given up is awaited under the one that it was split into."""
+        rests = [
+            one for one in self.cases.values() if one.rest_of == case and one.refund is not Refund.DENIED
+        ]
+        return (box - by_sku(self.cases[case].lines)) & by_sku(line for one in rests for line in one.lines)
 
     def refunds(self) -> tuple[int, int]:
         """What was given back of the price: for goods or an order that ended, and beside that, as a person agreed to."""
@@ -188,6 +210,10 @@ class Account:
             an_amount = not self.granted.get(one["case_id"], True)
             sums[an_amount] += one["amount"]["amount"] - one["excess"]
         return sums[0], sums[1]
+
+
+def _pieces(event: Any) -> Counter[str]:
+    return Counter({line["sku"]: line["quantity"] for line in event["lines"]})
 
 
 def _dearest_first(lines: Iterable[OrderLine]) -> dict[str, list[int]]:

@@ -15,6 +15,9 @@ from shared.events.orders import Hold, Overdue
 from shared.goods import by_sku
 from shared.runtime.messages import Command
 
+WHO_HAS = (MoneyQuestion.END_DISPUTED, MoneyQuestion.RECEIPT_DISPUTED, MoneyQuestion.NO_WORD)
+"""Questions that a case raises long after it was opened."""
+
 
 class Agents:
     """They help, decide, place and lift holds, and give money back."""
@@ -59,6 +62,11 @@ class Agents:
 
     def _on_hold_placed(self, data: Any) -> None:
         dice = self.story.dice
+        if dice.random() < (
+            0.5 if data["hold"] == Hold.CANCEL_PENDING else 0.1
+        ):  # whoever may lift it or not
+            lift = LiftHold(order_id=self.story.order_id, hold=Hold(data["hold"]), reason="let it go")
+            self._later(dice.uniform(0, 0.02 if lift.hold is Hold.CANCEL_PENDING else 2), "orders", lift)
         match data["hold"]:
             case Hold.UNREACHABLE_ADDRESS:
                 better = inbox.AddressAnswered(
@@ -99,7 +107,7 @@ class Agents:
         self._decide(data["case_id"])
 
     def _on_approval_requested(self, data: Any) -> None:
-        if data["reason"] in (MoneyQuestion.END_DISPUTED, MoneyQuestion.NO_WORD):  # long after it was opened
+        if data["reason"] in WHO_HAS:
             self._decide(data["case_id"])
 
     def _decide(self, case_id: str) -> None:

@@ -103,6 +103,11 @@ class Buyers:
                 self.story.dice.uniform(1, 9) * MINUTES, lambda: self.story.send(answer, SHOP, "address")
             )
 
+    def _on_label_created(self, data: Any) -> None:
+        if self.story.dice.random() < 0.05:  # too early
+            receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=self.story.number)
+            self.story.after(self.story.dice.uniform(0, 5) * HOURS, lambda: self.story.tell(receipt, SHOP))
+
     def _on_shipment_delivered(self, data: Any) -> None:
         dice = self.story.dice
         if dice.random() < 0.3:

@@ -34,6 +34,10 @@ class Edges(Protocol):
         """Hand in an event, by Kafka or HTTP, until it is acknowledged."""
         ...
 
+    def reuse(self, event: Event, actor: Actor, message_id: str) -> None:
+        """Hand in another event under an id that was used, over Kafka."""
+        ...
+
     def ask(self, service: str, command: Command, actor: Actor, key: str) -> None:
         """Ask a service over HTTP, until it answers."""
         ...

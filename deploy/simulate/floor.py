@@ -33,7 +33,10 @@ class Floor:
 
     def _on_fulfillment_backordered(self, data: Any) -> None:
         short = {missing["sku"]: missing["quantity"] for missing in data["missing"]}
-        self.story.after(self.story.dice.uniform(1, 30) * HOURS, lambda: self._restock(short))
+        hours = (
+            self.story.dice.uniform(1, 30) if self.story.dice.random() < 0.7 else 8 * 24
+        )  # others may bring it, or cancel
+        self.story.after(hours * HOURS, lambda: self._restock(short))
 
     def _restock(self, short: dict[str, int]) -> None:
         """Bring what an order waits for; look again later, for others may have come before it."""
@@ -235,5 +238,7 @@ class Floor:
         if back is None or back.state is DockState.EXPECTED:
             self.story.scan(inbox.ReturnReceivedScanned, PICKER, case_id=case_id)
         else:
-            self.story.scan(inbox.ReturnInspectedScanned, CHECKER, case_id=case_id, lines=tuple(found))
-        self.story.after(2 * HOURS, lambda: self._unpack(case_id, found))
+            for _ in range(2 if self.story.dice.random() < 0.1 else 1):  # two people, or one who is not sure
+                self.story.scan(inbox.ReturnInspectedScanned, CHECKER, case_id=case_id, lines=tuple(found))
+        slow = back is None or (back.state is DockState.EXPECTED and self.story.dice.random() < 0.1)
+        self.story.after(6 * DAYS if slow else 2 * HOURS, lambda: self._unpack(case_id, found))

@@ -8,8 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from deploy.simulate.accounts import accounts
-from deploy.simulate.trade import Found, ends, money, parcels, stock
+from deploy.simulate.logs import Found
+from deploy.simulate.promises import decided, escalated, overdue_cases, received, released
+from deploy.simulate.shelves import goods, idle, listed, served, tracked
+from deploy.simulate.told import addressed, answered, letters, origins, parked_told, timeline
+from deploy.simulate.trade import ends, money, parcels, stock
 from deploy.simulate.world import MOST_ROUNDS, World
 
 
@@ -34,7 +40,7 @@ def quiet(world: World) -> Found:
     """X2: everything drains by itself"""
     if world.rounds >= MOST_ROUNDS:
         yield "the town", "it never comes to rest"
-    for key in world.unanswered:
+    for key in world.receipts.unanswered:
         yield key, "it never got an answer over HTTP"
     for node in world.nodes:
         if node.store.outbox:
@@ -90,7 +96,7 @@ def accepted_kept(world: World) -> Found:
     effects = {
         name: Counter(a.message for a in store.ledgers.get("applied", [])) for name, store in stores.items()
     }
-    for key, service in world.accepted.items():
+    for key, service in world.receipts.accepted.items():
         seen = stores[service].tables.get("inbox", {}).get(key)
         if seen is None:
             yield key, f"{service} does not know it"
@@ -165,6 +171,20 @@ def messages(world: World) -> Found:
         yield stray, "a message was handed over that nobody planned"
 
 
+def storable(world: World) -> Found:
+    """X2: what is held in memory here is what a database would give back"""
+    for node in world.nodes:
+        for shelf in node.service.desk().shelves:
+            for row in node.store.rows(shelf.map.name):
+                record = dict(zip(shelf.map.stored_columns, shelf.map.dump(row), strict=True))
+                if "doc" in record:
+                    record["doc"] = orjson.loads(record["doc"])
+                if (again := shelf.map.load(record)) != row:
+                    yield shelf.map.key(row), f"{node.name}: {shelf.map.name}: {row} is read as {again}"
+
+
 RULES: tuple[Callable[[World], Any], ...] = (
     quiet, applied_once, nothing_lost, accepted_kept, numbered, in_order, stock, parcels, money, accounts, ends, messages,
+    storable, answered, parked_told, letters, timeline, addressed, origins, released, received, escalated, decided,
+    overdue_cases, served, idle, listed, goods, tracked,
 )  # fmt: skip

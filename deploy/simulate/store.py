@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from deploy.simulate.steps import step
 from services.notify.tables import MESSAGES, MessageState
-from shared.runtime.bookkeeping import CURSORS, PARKED, LaneState, Parked
+from shared.runtime.bookkeeping import CURSORS, PARKED, LaneState, Parked, ParkedState
 from shared.runtime.chain import Entry
 from shared.runtime.memory import MemoryStore, MemoryTransaction
 from shared.runtime.store import Ask, Changes, DueTimer, Found, Unavailable
@@ -36,6 +36,8 @@ class SimStore(MemoryStore):
         """Messages that notify is still to send, and when."""
         self.written: Counter[int] = Counter()
         """Position → how often it was put into the outbox again."""
+        self.stopped: Counter[str] = Counter()
+        """Message → how often it stopped its lane."""
         self.set: Counter[str] = Counter()
         """Timer and time → how often it was set to it."""
         self._due: list[tuple[datetime, str]] = []
@@ -91,7 +93,10 @@ class SimStore(MemoryStore):
             else:
                 self.waiting_lanes[row.lane] = row.state
         elif table == PARKED.name:
-            self.queues.setdefault(row.queue, {})[row.parked_key] = row
+            before = self.queues.setdefault(row.queue, {}).get(row.parked_key)
+            if row.state is ParkedState.FAILED and (before is None or before.state is not ParkedState.FAILED):
+                self.stopped[row.parked_key] += 1
+            self.queues[row.queue][row.parked_key] = row
         elif table == MESSAGES.name:
             if row.state is MessageState.PLANNED:
                 self.planned[row.message_id] = row.due

@@ -71,6 +71,14 @@ class Story:
     def send(self, event: Event, actor: Actor, name: str) -> None:
         """Hand in an event under a name of its own."""
         self.edges.send(event, actor, f"{self.number}-{name}")
+        if (
+            isinstance(event, CancelAsked) and self.dice.random() < 0.1
+        ):  # by mistake another one under the same
+            other = event.model_copy(update={"reason": "the other one"})
+            self.after(
+                self.dice.uniform(0, 2) * DAYS,
+                lambda: self.edges.reuse(other, actor, f"{self.number}-{name}"),
+            )
 
     def scan(self, scan: type[Event], actor: Actor, **parts: Any) -> None:
         """Scan, now if `parts` does not say when."""
@@ -103,7 +111,8 @@ class Story:
                 line=n,
                 sku=sku,
                 quantity=dice.randint(1, 3),
-                unit_price=0 if dice.random() < 0.03 else dice.randint(90, 9000),
+                unit_price=(0 if dice.random() < 0.03 else dice.randint(90, 9000))
+                * (1 if int(self.number[2:]) % 9 else 20),
             )
             for n, sku in enumerate(skus, 1)
         )

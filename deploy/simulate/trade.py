@@ -1,17 +1,13 @@
 """What must hold of goods, parcels, money and orders when all is quiet; see `invariants.py`."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from datetime import datetime
 
-import orjson
-
+from deploy.simulate.logs import Found, said
 from deploy.simulate.world import World
 from shared.values import DeliveryMethod
 
 CLOSED = ("completed", "canceled", "expired")
-
-Found = Iterator[tuple[str, str]]
 
 
 def stock(world: World) -> Found:
@@ -58,9 +54,8 @@ def parcels(world: World) -> Found:
     gone: set[str] = set()
     canceled: set[str] = set()
     at_counter: dict[str, str] = {}
-    for entry in world.node("warehouse").store.event_log:
-        data = orjson.loads(entry.data)
-        match entry.type.split(".")[1]:
+    for entry, what, data in said(world, "warehouse"):
+        match what:
             case "fulfillment_checked" if data["picker"] == data["checker"]:
                 yield entry.stream, f"{data['picker']} picked and checked"
             case "fulfillment_canceled":
@@ -118,25 +113,23 @@ def parcels(world: World) -> Found:
 def money(world: World) -> Found:
     """O3: money counts once, and whoever is owed it gets it back once"""
     asked: Counter[str] = Counter()
-    for entry in world.node("aftersales").store.event_log:
-        if entry.type == "aftersales.refund_requested.v1":
-            data = orjson.loads(entry.data)
+    for _, what, data in said(world, "aftersales"):
+        if what == "refund_requested":
             asked[data["order_id"]] += data["amount"]["amount"]
     cash: Counter[str] = Counter()
-    for entry in world.node("warehouse").store.event_log:
-        data = orjson.loads(entry.data)
-        if entry.type == "warehouse.shipment_delivered.v1":
+    for _, what, data in said(world, "warehouse"):
+        if what == "shipment_delivered":
             cash[data["order_id"]] += data["cod_collected"]
-        elif entry.type == "warehouse.cod_collected.v1":
+        elif what == "cod_collected":
             cash[data["order_id"]] += data["amount"]
     told: Counter[str] = Counter()
     for shipment in world.node("warehouse").store.rows("shipments"):
         told[shipment.order_id] += shipment.cod_collected
-        said = world.people[shipment.order_id].couriers.cash.get(shipment.shipment_id, 0)
-        if shipment.courier != "pickup" and shipment.cod_collected != said:
+        reported = world.people[shipment.order_id].couriers.cash.get(shipment.shipment_id, 0)
+        if shipment.courier != "pickup" and shipment.cod_collected != reported:
             yield (
                 shipment.shipment_id,
-                f"its courier told of {said} in cash, the warehouse knows {shipment.cod_collected}",
+                f"its courier told of {reported} in cash, the warehouse knows {shipment.cod_collected}",
             )
     for order in world.node("orders").store.rows("orders"):
         odd = sum(p.amount for p in order.payments if p.payment_id.startswith("cod:"))

@@ -15,6 +15,7 @@ from deploy.simulate.kafka import Group, Topics
 from deploy.simulate.ledger import recorded
 from deploy.simulate.mail import Mail, Sender
 from deploy.simulate.people import People
+from deploy.simulate.receipts import Receipts
 from deploy.simulate.store import SimStore
 from services.aftersales.handlers import service as aftersales
 from services.notify.handlers import service as notify
@@ -75,8 +76,9 @@ class World:
         self.trace: list[str] | None = [] if traced else None
         self.chaos = Chaos(self, kinds, shaken)
         self.mail = Mail(self)
-        self.accepted: dict[str, str] = {}
-        """Source and id of everything that was acknowledged at the edges → the service that did."""
+        self.receipts = Receipts()
+        self.read: dict[str, list[Any]] = {}
+        """What services said, once somebody has read it; see `logs.py`."""
         self.nodes = [
             self._node(service)
             for service in (orders(), warehouse_handlers.service(COURIERS), aftersales(), notify())
@@ -84,8 +86,6 @@ class World:
         self.hosts = [host for node in self.nodes for host in node.hosts]
         self.people = {one.story.order_id: one for n in orders_ for one in [People(self, seed, n)]}
         self.rounds = 0
-        self.unanswered: list[str] = []
-        """Requests over HTTP that were given up."""
         self.lost_topics: set[str] = set()
         self._sent: dict[str, list[tuple[bytes, list[tuple[str, bytes]], bytes]]] = {
             t: [] for t in INBOX_TOPICS
@@ -229,28 +229,32 @@ class World:
         """See `Edges`."""
         inbox = event.wire_type.rsplit(".", 2)[0]
         node = next(n for n in self.nodes if inbox in n.service.inboxes)
-        body = event.model_dump_json().encode()
-        headers = {
-            "ce_specversion": "1.0",
-            "ce_id": message_id,
-            "ce_source": actor.name,
-            "ce_type": event.wire_type,
-            "actor": actor.name,
-        }
+        headers, body = _on_the_wire(event, actor, message_id)
         if self.trace is not None:
             self.note(actor.name, f"{message_id}: {event.wire_type} {body.decode()[:SHOWN]}")
         if self.rng.random() < 0.3:
             self._request(node, lambda: outside(headers, body, actor, inboxes=node.service.inboxes))
             return
-        record = (event.stream.encode(), [(k, v.encode()) for k, v in headers.items()], body)
-        self.accepted[f"{actor.name} {message_id}"] = node.name
+        key = f"{actor.name} {message_id}"
+        self.receipts.accepted[key] = node.name
+        self.receipts.over_kafka.add(key)
         for _ in range(2 if self.chaos.happens("twice", 0.03) else 1):
-            self._sent[inbox].append(record)
-            self.topics.append(inbox, *record)
+            self._append(inbox, event, headers, body)
+
+    def reuse(self, event: Event, actor: Actor, message_id: str) -> None:
+        """See `Edges`."""
+        self.receipts.reused.add(f"{actor.name} {message_id}")
+        self._append(event.wire_type.rsplit(".", 2)[0], event, *_on_the_wire(event, actor, message_id))
+
+    def _append(self, inbox: str, event: Event, headers: dict[str, str], body: bytes) -> None:
+        record = (event.stream.encode(), [(k, v.encode()) for k, v in headers.items()], body)
+        self._sent[inbox].append(record)
+        self.topics.append(inbox, *record)
 
     def ask(self, service: str, command: Command, actor: Actor, key: str) -> None:
         """See `Edges`."""
         node = next(n for n in self.nodes if n.name == service)
+        self.receipts.asked[key] = command
         if self.trace is not None:
             self.note(actor.name, f"{key}: asks {service} {command!r}")
         self._request(node, lambda: asked(command, actor, self.now(), key=key))
@@ -260,15 +264,17 @@ class World:
         incoming = make()
         key = f"{incoming.envelope.source} {incoming.envelope.id}"
         if tries > MOST_TRIES:
-            self.unanswered.append(key)
+            self.receipts.unanswered.append(key)
             return
 
         def answered(outcome: Outcome | None) -> None:
+            if outcome is not None:
+                self.receipts.answered(key, outcome)
             lost = outcome is None or self.chaos.happens("http", 0.02)
             if lost or outcome is None or outcome.status is Status.FAILED:
                 self.later(timedelta(minutes=1), lambda: self._request(node, make, tries + 1))
                 return
-            self.accepted[key] = node.name
+            self.receipts.accepted[key] = node.name
             self.note("answer", f"{key}: {outcome.status} {outcome.refusal or ''}")
 
         alive = [h for h in node.hosts if h.alive]
@@ -277,3 +283,15 @@ class World:
             return
         for host in self.rng.sample(alive, 2 if len(alive) > 1 and self.chaos.happens("twice", 0.03) else 1):
             host.requests.append(Ticket(incoming, answered))
+
+
+def _on_the_wire(event: Event, actor: Actor, message_id: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of an event from outside."""
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": message_id,
+        "ce_source": actor.name,
+        "ce_type": event.wire_type,
+        "actor": actor.name,
+    }
+    return headers, event.model_dump_json().encode()

@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
 from deploy.simulate.plant import Plant
 from services.aftersales.domain.known_order import KnownOrder
-from services.aftersales.handlers import coming_back, facts
+from services.aftersales.handlers import asked, coming_back, facts
+from services.notify import handlers as letters
+from services.notify import routing
 from services.orders.domain.order import Order
+from services.orders.handlers import closing
 from services.orders.handlers import facts as orders
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import Fulfillment
+from services.warehouse.domain.stock import joined
 from services.warehouse.handlers import allocation, picking, tracking
 from shared.events.aftersales import RejectReason
-from shared.events.warehouse import FulfillmentCanceled
+from shared.events.warehouse import FulfillmentCanceled, ShipmentShipped
 
 
 def _check_by_anyone(event: Any, desk: Any) -> Any:
@@ -73,6 +78,24 @@ def _refunds_of_all(self: KnownOrder, amount: int) -> int:
     return max(min(amount, self.paid + self.excess - self.refunded), 0)
 
 
+def _received_whenever(event: Any, desk: Any) -> dict[str, str]:
+    order = closing.complete(desk.named(event), "the buyer has the goods", desk, by_buyer=True)
+    return {"status": order.status}
+
+
+def _newest_first(level: Any, since: datetime) -> Any:
+    return joined(level, since), _FAR - (since - _FAR)
+
+
+_FAR = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def _shipped_unsaid(event: Any) -> Any:
+    return None if isinstance(event, ShipmentShipped) else _PLAN_FOR(event)
+
+
+_PLAN_FOR = routing.plan_for
+
 WRONG_RULES: dict[str, Plant] = {
     "check-by-picker": Plant("whoever picked may check", _handlers("warehouse", CheckStartScanned=_check_by_anyone)),
     "check-by-former-picker": Plant("who picked a part before the order was taken back may check", _handlers(
@@ -85,6 +108,12 @@ WRONG_RULES: dict[str, Plant] = {
         (Fulfillment, "fetched_by_buyer", False),)),
     "cash-dropped": Plant("cash that is told of later is dropped", (
         (tracking, "_collected", lambda shipment, cash, at, desk: shipment),)),
+    "received-too-early": Plant("a receipt is taken for goods that have not left", _handlers(
+        "orders", ReceiptConfirmed=_received_whenever)),
+    "own-request": Plant("whoever asked for money grants it", (
+        (asked, "may_approve", lambda case, actor, stake, limit: None),)),
+    "letter-forgotten": Plant("buyers are not told that their parcel left", ((letters, "plan_for", _shipped_unsaid),)),
+    "newest-first": Plant("who came last for a short SKU is served first", ((allocation, "queue", _newest_first),)),
     "stock-kept": Plant("a canceled order keeps its stock", ((allocation, "give_back", _keeps_stock),)),
     "canceled-though-gone": Plant("an order is called canceled after its parcel left", _handlers(
         "warehouse", CancelRequested=_canceled_although_gone)),
@@ -95,7 +124,7 @@ WRONG_RULES: dict[str, Plant] = {
     "disputed-by-time": Plant("a parcel that its courier then said to be delivered is paid by time", _handlers(
         "aftersales", ShipmentEndDisputed=lambda event, desk: None)),
     "lost-given-up": Plant("a buyer who canceled what its courier lost is refused by time", (
-        (KnownOrder, "unheard_of", lambda self, pieces: ()),)),
+        (coming_back, "unheard_of", lambda case, known, cases: ()),)),
     "something-else-ends-order": Plant("an order ends as canceled when something else was sent back", _handlers(
         "orders", CaseRejected=orders.told(_rejected_for_what_came))),
     "late-cash-kept": Plant("cash that is told of after its goods came back is kept", (

@@ -11,7 +11,7 @@ from deploy.simulate.plant import Plant
 from deploy.simulate.steps import step
 from deploy.simulate.store import SimStore, SimTransaction
 from services.notify.sending import LEASE, Claim
-from shared.runtime import attempt
+from shared.runtime import attempt, bookkeeper
 from shared.runtime.attempt import Attempt
 from shared.runtime.bookkeeping import LaneState
 from shared.runtime.desk import Desk
@@ -196,6 +196,8 @@ WRONG_STEPS: dict[str, Plant] = {
     "gaps-jumped": Plant("a gap in a stream is not waited for", ((Attempt, "_known_or_waits", _gaps_are_jumped),)),
     "parked-not-blocking": Plant("a parked message does not hold up its stream", (
         (Attempt, "_known_or_waits", _parked_does_not_block),)),
+    "refused-unsaid": Plant("whoever sent over Kafka what a rule refuses is not told", (
+        (bookkeeper, "tell_refused", lambda *told: None),)),
     "half-done": Plant("what a failed handler changed is kept", ((Desk, "discard", _nothing_is_discarded),)),
     "chain-anew": Plant("links do not follow one another", ((attempt, "entries_of", _every_chain_begins_anew),)),
     "no-lock": Plant("stock is allocated without lock and without version", (

@@ -1,6 +1,7 @@
 """What could not be sent, by channel: for the doctor, and as gauges."""
 
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 from prometheus_client import Gauge
@@ -20,6 +21,11 @@ _TRIED = select(
     func.max(messages.c.tries).label("tries"),
     func.max(_last_error).label("last_error"),
 ).where(messages.c.state == MessageState.PLANNED, messages.c.tries > 0, _last_error != "")
+UNTAKEN_AFTER = timedelta(minutes=15)
+"""A letter that is due is taken within seconds, and one that failed is given a new time: one due for so long has no taker."""
+_UNTAKEN = select(messages.c.channel, func.count().label("untaken")).where(
+    messages.c.state == MessageState.PLANNED
+)
 _GIVEN_UP = select(messages.c.channel, func.count().label("given_up")).where(
     messages.c.state == MessageState.FAILED
 )
@@ -27,12 +33,13 @@ _GIVEN_UP = select(messages.c.channel, func.count().label("given_up")).where(
 
 async def troubles(runtime: Runtime) -> list[dict[str, Any]]:
     """Of each channel with any: messages that wait after a failed try, the most tries, an error; how many wait for a channel
-    that the settings do not name; and how many were given up."""
+    that the settings do not name; how many are due and not taken; and how many were given up."""
     served = messages.c.channel.in_(channels_of(runtime.service.desk().routing))
+    untaken = _UNTAKEN.where(messages.c.due < runtime.clock.now() - UNTAKEN_AFTER)
     found: dict[str, dict[str, Any]] = {}
-    for query in (_PLANNED.where(~served), _TRIED.where(served), _GIVEN_UP):
+    for query in (_PLANNED.where(~served), _TRIED.where(served), untaken.where(served), _GIVEN_UP):
         for record in await runtime.read(query.group_by(messages.c.channel)):
-            empty = {"waiting": 0, "tries": 0, "last_error": "", "unserved": 0, "given_up": 0}
+            empty = {"waiting": 0, "tries": 0, "last_error": "", "unserved": 0, "untaken": 0, "given_up": 0}
             found.setdefault(record["channel"], empty).update(record)
     return [found[channel] for channel in sorted(found)]
 
@@ -52,6 +59,7 @@ class TroubleGauges:
         self._unserved = Gauge(
             "unserved_messages", "Letters for a channel that the settings do not name.", ["channel"], **more
         )
+        self._untaken = Gauge("untaken_messages", "Letters that nobody takes to send.", ["channel"], **more)
         self._given_up = Gauge("given_up_messages", "Letters given up.", ["channel"], **more)
 
     async def run(self) -> None:
@@ -59,10 +67,11 @@ class TroubleGauges:
         while not self.runtime.stopping.is_set():
             with contextlib.suppress(Exception):  # read again soon
                 found = await troubles(self.runtime)
-                for gauge in (self._waiting, self._unserved, self._given_up):
+                for gauge in (self._waiting, self._unserved, self._untaken, self._given_up):
                     gauge.clear()
                 for one in found:
                     self._waiting.labels(one["channel"]).set(one["waiting"])
                     self._unserved.labels(one["channel"]).set(one["unserved"])
+                    self._untaken.labels(one["channel"]).set(one["untaken"])
                     self._given_up.labels(one["channel"]).set(one["given_up"])
             await self.runtime.stopping.within(SAMPLE_SECONDS)

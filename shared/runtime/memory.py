@@ -107,6 +107,8 @@ class MemoryTransaction:
                 del store.tables[rows.name][key]
         for rows, added in changes.added:
             store.ledgers.setdefault(rows.name, []).extend(added)
+        # PostgreSQL does all of it in one statement, in no order
+        assert not {t.timer_id for t in changes.timers_set} & {*changes.timers_canceled}
         for timer_id in changes.timers_canceled:
             store.timers.pop(timer_id, None)
         store.timers |= {t.timer_id: t for t in changes.timers_set}

@@ -69,6 +69,8 @@ async def check(databases: Mapping[str, str], accepted: Accepted, witness: Witne
         await _goods(connections["warehouse"], accepted, found)
         await _topics(connections, witness, found)
         await _messages(connections["notify"], found)
+        await _told(connections, found)
+        await _refunds(connections, accepted, found)
     finally:
         for connection in connections.values():
             await connection.close()
@@ -158,8 +160,52 @@ async def _topics(connections: Connections, witness: Witness, found: Findings) -
                 found.lost.append(f"log of {service}: {r['stream']} ends at {r['n']}, {read} was sent")
 
 
+TOLD = (
+    ("orders", "address_confirmation_requested", "address_confirmation"),
+    ("orders", "order_canceled", "canceled"),
+    ("warehouse", "shipment_shipped", "shipped"),
+    ("warehouse", "shipment_delivered", "delivered"),
+    ("aftersales", "refund_requested", "refund_requested"),
+)
+"""What buyers of the load are told: who says it, the event, and the template. None of them fetches their parcel."""
+
+
+async def _told(connections: Connections, found: Findings) -> None:
+    """Whatever concerns a buyer was told to them."""
+    rows = await connections["notify"].fetch(
+        "SELECT event_id, template FROM messages WHERE audience = 'buyer'"
+    )
+    planned = {(r["event_id"], r["template"]) for r in rows}
+    for service, event, template in TOLD:
+        said = await connections[service].fetch(
+            "SELECT stream, sequence FROM event_log WHERE type = $1", f"{service}.{event}.v1"
+        )
+        events = (f"/handover/{service} {r['stream']}/{r['sequence']}" for r in said)
+        found.lost += [f"notify: nobody was told of {e}" for e in events if (e, template) not in planned]
+
+
+async def _refunds(connections: Connections, accepted: Accepted, found: Findings) -> None:
+    """Whoever canceled got back, once, what had been taken for the order by then; nobody else got anything."""
+    rows = await connections["aftersales"].fetch(
+        """SELECT stream, sum((data::jsonb->'amount'->>'amount')::bigint) AS n FROM event_log
+           WHERE type = 'aftersales.refund_requested.v1' GROUP BY stream"""
+    )
+    refunded = {r["stream"].removeprefix("order/"): int(r["n"]) for r in rows}
+    rows = await connections["orders"].fetch(
+        """SELECT stream, sum((data::jsonb->'amount'->>'amount')::bigint) AS n FROM event_log
+           WHERE type = 'orders.payment_recorded.v1' GROUP BY stream"""
+    )
+    booked = {r["stream"].removeprefix("order/"): int(r["n"]) for r in rows}
+    for order_id, script in accepted.orders.items():
+        owed = booked.get(order_id, 0) if script.story is Story.CANCELED_EARLY else 0
+        back = refunded.get(order_id, 0)
+        if back != owed:
+            into = found.lost if back < owed else found.doubled
+            into.append(f"aftersales: {back} of {owed} were paid back for {script.number}")
+
+
 async def _messages(notify: Any, found: Findings) -> None:
-    """One message per event, recipient and template, told once; every order that left was told to its buyer."""
+    """One message per event, recipient and template, said once to be sent."""
     rows = await notify.fetch(
         "SELECT event_id, audience, template FROM messages GROUP BY 1, 2, 3 HAVING count(*) > 1"
     )

@@ -123,11 +123,12 @@ async def test_back_off_grows_the_same_way_each_time_and_ends(home: House) -> No
         (message,) = [m for m in await home.messages() if m.template == "shipped"]
         if len(waits) == 1:
             stuck = {"channel": "file", "waiting": 1, "tries": 2, "last_error": "away"}
-            assert await troubles(home.runtime) == [stuck | {"unserved": 0, "given_up": 0}]
+            assert await troubles(home.runtime) == [stuck | {"unserved": 0, "untaken": 0, "given_up": 0}]
         waits.append((message.due - home.clock.now()).total_seconds())
         home.clock.move_to(max(message.due, home.clock.now()))
     assert message.state is MessageState.FAILED
-    assert [(t["waiting"], t["given_up"]) for t in await troubles(home.runtime)] == [(0, 1)]
+    of_file = next(one for one in await troubles(home.runtime) if one["channel"] == "file")
+    assert (of_file["waiting"], of_file["given_up"]) == (0, 1)
     assert sum(waits[:-1]) > 12 * 3600, "a mail server may be away for a night"
     assert waits[:4] == [5, 10, 20, 40]
     assert waits[:-1] == sorted(waits[:-1])
@@ -163,6 +164,17 @@ async def test_who_opted_out_gets_only_what_concerns_contract_and_money(home: Ho
     assert {"order_canceled", "refund_requested", "case_rejected", "address_confirmation_requested"} <= kinds
 
 
+@pytest.mark.requirement("N2")
+async def test_letters_that_nobody_takes_are_seen(home: House) -> None:
+    await home.hear(placed(), canceled())
+    assert await troubles(home.runtime) == [], "they are due now"
+    home.clock.move_to(home.clock.now() + timedelta(minutes=16))
+    assert {one["channel"]: one["untaken"] for one in await troubles(home.runtime)} == {
+        "file": 1,
+        "webhook:erp": 2,
+    }
+
+
 @pytest.mark.requirement("N6")
 async def test_what_waits_for_a_channel_that_the_settings_lost_is_seen_and_leaves_when_they_name_it_again(
     home: House,
@@ -175,6 +187,7 @@ async def test_what_waits_for_a_channel_that_the_settings_lost_is_seen_and_leave
         "tries": 0,
         "last_error": "",
         "unserved": 2,
+        "untaken": 0,
         "given_up": 0,
     }
     assert await troubles(renamed.runtime) == [lost], "files are written all the same"

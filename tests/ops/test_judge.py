@@ -8,7 +8,7 @@ import pytest
 
 from deploy.doctor import judge as runbooks
 from deploy.doctor.judge import Finding, judge
-from deploy.doctor.look import Look, ask
+from deploy.doctor.look import Look, _moved, ask
 from shared.runtime.verify import Break
 
 pytestmark = pytest.mark.requirement("X6")
@@ -33,6 +33,12 @@ def seen(**parts: Any) -> Look:
 
 def unready(part: str, reason: str) -> Look:
     return seen(checks=dict.fromkeys(PARTS, "ok") | {part: reason})
+
+
+def channel(name: str, **parts: Any) -> Look:
+    """One channel of notify, well but for what is said here."""
+    counts = {"waiting": 0, "tries": 0, "last_error": "", "unserved": 0, "untaken": 0, "given_up": 0}
+    return seen(channels=[{"channel": name} | counts | parts])
 
 
 def only(look: Look) -> Finding:
@@ -69,10 +75,10 @@ def test_all_that_is_well_is_not_worth_a_word():
          runbooks.GAP),
         (seen(failed=[{"key": "k", "type": "orders.order_paid.v1", "stream": "order/a", "reason": "KeyError"}]),
          runbooks.PARKED),
-        (seen(channels=[{"channel": "email", "waiting": 4, "tries": 9, "last_error": "refused", "unserved": 0, "given_up": 0}]),
-         runbooks.CHANNEL),
-        (seen(channels=[{"channel": "webhook:erp", "waiting": 0, "tries": 0, "last_error": "", "unserved": 3, "given_up": 0}]),
-         runbooks.CHANNEL),
+        (seen(lag=None), runbooks.KAFKA),
+        (channel("email", waiting=4, tries=9, last_error="refused"), runbooks.CHANNEL),
+        (channel("webhook:erp", unserved=3), runbooks.CHANNEL),
+        (channel("email", untaken=2), runbooks.CHANNEL),
     ],
 )  # fmt: skip
 def test_each_trouble_names_its_runbook_and_wakes_somebody(look: Look, runbook: str):
@@ -87,23 +93,8 @@ def test_each_trouble_names_its_runbook_and_wakes_somebody(look: Look, runbook: 
     [
         seen(progress={"outbox": 3, "outbox_oldest_seconds": 1}),
         seen(lag={"orders": 8}),
-        seen(
-            channels=[
-                {
-                    "channel": "email",
-                    "waiting": 1,
-                    "tries": 1,
-                    "last_error": "refused",
-                    "unserved": 0,
-                    "given_up": 0,
-                }
-            ]
-        ),
-        seen(
-            channels=[
-                {"channel": "email", "waiting": 0, "tries": 0, "last_error": "", "unserved": 0, "given_up": 2}
-            ]
-        ),
+        channel("email", waiting=1, tries=1, last_error="refused"),
+        channel("email", given_up=2),
     ],
 )
 def test_what_mends_itself_is_said_and_wakes_nobody(look: Look):
@@ -129,6 +120,24 @@ def test_what_waits_behind_a_service_that_is_not_well_needs_no_line_that_wakes()
     first, second = judge([look])
     assert (first.runbook, first.needs_somebody) == (runbooks.POSTGRES, True)
     assert (second.runbook, second.needs_somebody) == (runbooks.BEHIND, False)
+
+
+@pytest.mark.parametrize(
+    ("lag", "applied", "moves"),
+    [
+        ({"orders": 3, "scans.inbox": 9}, {"orders/0": 5, "scans.inbox/0": 8}, False),
+        ({"orders": 3, "scans.inbox": 9}, {"orders/0": 6, "scans.inbox/0": 8}, True),
+        ({"orders": 2, "scans.inbox": 9}, {"orders/0": 5, "scans.inbox/0": 8}, True),
+        ({"orders": 0, "scans.inbox": 9}, {"orders/0": 5, "scans.inbox/0": 8}, True),
+    ],
+    ids=["orders stands", "it applied some", "another replica did", "nothing waits there"],
+)
+def test_a_topic_that_stands_is_not_excused_by_another_that_goes_on(
+    lag: dict[str, int], applied: dict[str, int], moves: bool
+):
+    at_rest = {"outbox": 0, "timers_due": 0}
+    before = at_rest | {"applied": {"orders/0": 5, "scans.inbox/0": 2}}
+    assert _moved(before, {"orders": 3, "scans.inbox": 9}, at_rest | {"applied": applied}, lag) is moves
 
 
 @pytest.mark.parametrize("abruptly", [False, True])

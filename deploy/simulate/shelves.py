@@ -1,0 +1,139 @@
+"""What is promised of goods: in turn, to whoever waits, and none from nowhere; see `invariants.py`."""
+
+from collections import Counter, defaultdict
+from datetime import datetime
+
+from deploy.simulate.logs import LAG, Found, said
+from deploy.simulate.world import World
+
+
+def served(world: World) -> Found:
+    """W2: first come, first served: nobody gets what an order that came before would have done with"""
+    came: dict[str, int] = {}
+    waits: dict[str, dict[str, int]] = defaultdict(dict)
+
+    def leaves(order: str) -> None:
+        for row in waits.values():
+            row.pop(order, None)
+
+    for position, (entry, what, data) in enumerate(said(world, "warehouse")):
+        order = entry.stream
+        match what:
+            case "fulfillment_backordered":
+                came.setdefault(order, position)
+                people = world.people[order.removeprefix("order/")]
+                wants = Counter[str]()
+                for line in people.story.submission.lines:
+                    wants[line.sku] += line.quantity
+                if len(wants) == 1:
+                    waits[next(iter(wants))][order] = wants.total()
+            case "fulfillment_allocated":
+                came.setdefault(order, position)
+                leaves(order)
+                for line in data["lines"]:
+                    for other, n in waits[line["sku"]].items():
+                        if n <= line["quantity"] and came[other] < came[order]:
+                            yield (
+                                order,
+                                f"got {line['quantity']} of {line['sku']}, and {other} waited longer for {n}",
+                            )
+            case "fulfillment_canceled" | "fulfillment_cancel_refused" | "fulfillment_refused":
+                leaves(order)
+                came.pop(order, None)
+
+
+def idle(world: World) -> Found:
+    """W2: nobody waits for days for what is there"""
+    free: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
+    have: Counter[str] = Counter()
+    for move in world.node("warehouse").store.ledgers.get("moves", []):
+        have[move.sku] += move.on_hand - move.allocated
+        free[move.sku].append((move.at, have[move.sku]))
+    waits: dict[str, datetime] = {}
+    for entry, what, _ in said(world, "warehouse"):
+        if what == "fulfillment_backordered":
+            waits.setdefault(entry.stream, entry.time)
+        elif what in ("fulfillment_allocated", "fulfillment_canceled") and entry.stream in waits:
+            since = waits.pop(entry.stream)
+            wants: Counter[str] = Counter()
+            for line in world.people[entry.stream.removeprefix("order/")].story.submission.lines:
+                wants[line.sku] += line.quantity
+            there = [since]
+            for sku, n in wants.items():
+                enough = None
+                for at, left in free[sku]:
+                    if at >= entry.time:
+                        break
+                    enough = (enough or at) if left >= n else None
+                there.append(enough or entry.time)
+            if entry.time - max(there) > LAG:
+                yield entry.stream, f"waited until {entry.time}, and all was there from {max(there)} on"
+
+
+def listed(world: World) -> Found:
+    """W2: shops know what is to be had"""
+    gone: dict[str, bool] = {}
+    for _, what, data in said(world, "warehouse"):
+        if what in ("stock_depleted", "stock_replenished"):
+            if gone.get(data["sku"], False) == (what == "stock_depleted"):
+                yield data["sku"], f"{what} was said of what shops knew so already"
+            gone[data["sku"]] = what == "stock_depleted"
+    for level in world.node("warehouse").store.rows("levels"):
+        if gone.get(level.sku, False) != (level.available == 0):
+            yield (
+                level.sku,
+                f"{level.available} are free, and shops take it for {'gone' if gone.get(level.sku) else 'there'}",
+            )
+
+
+def goods(world: World) -> Found:
+    """W1, W8: what is in the house is what came, less what left and what was thrown away"""
+    there: Counter[str] = Counter()
+    thrown: Counter[str] = Counter()
+    spoiled: Counter[str] = Counter()
+    boxes: Counter[str] = Counter()
+    parcels = {one.shipment_id: one for one in world.node("warehouse").store.rows("shipments")}
+    for _, what, data in said(world, "warehouse"):
+        match what:
+            case "stock_received":
+                there[data["sku"]] += data["quantity"]
+            case "stock_scrapped":
+                thrown[data["sku"]] += data["quantity"]
+            case "shipment_shipped" | "canceled_shipment_left":
+                for line in parcels[data["shipment_id"]].lines:
+                    there[line.sku] -= line.quantity
+            case "return_inspected":
+                boxes[data["case_id"]] += 1
+                if boxes[data["case_id"]] > 1:
+                    yield data["case_id"], "its box was inspected twice"
+                for line in data["lines"]:
+                    if line["condition"] != "missing":
+                        there[line["sku"]] += line["quantity"]
+                    if line["condition"] in ("damaged", "wrong_item"):
+                        spoiled[line["sku"]] += line["quantity"]
+    for level in world.node("warehouse").store.rows("levels"):
+        if level.on_hand - level.gone != there[level.sku] - thrown[level.sku]:
+            yield (
+                level.sku,
+                f"{level.on_hand} in the books, {there[level.sku] - thrown[level.sku]} in the house",
+            )
+        if thrown[level.sku] < spoiled[level.sku]:
+            yield level.sku, f"{spoiled[level.sku]} came back unfit, {thrown[level.sku]} were thrown away"
+
+
+def tracked(world: World) -> Found:
+    """W11: where a parcel ended first stands, whatever is told later"""
+    ended: dict[str, str] = {}
+    for entry, what, data in said(world, "warehouse"):
+        if what == "tracking_updated":
+            stands = ended.get(data["shipment_id"], data["status"])
+            if data["status"] != stands:
+                yield entry.stream, f"{data['shipment_id']} was {stands}, and is {data['status']} now"
+            if data["status"] in ("delivered", "return_to_sender"):
+                ended[data["shipment_id"]] = data["status"]
+    for shipment in world.node("warehouse").store.rows("shipments"):
+        if ended.get(shipment.shipment_id, shipment.tracking_status) != shipment.tracking_status:
+            yield (
+                shipment.shipment_id,
+                f"told as {ended[shipment.shipment_id]}, is {shipment.tracking_status}",
+            )
