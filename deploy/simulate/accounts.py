@@ -163,7 +163,8 @@ class Account:
     @property
     def asked_who_has(self) -> bool:
         """True when a person was asked before a parcel was paid for that its courier had delivered after all."""
-        return any(one["reason"] == MoneyQuestion.END_DISPUTED for one in self.said["approval_requested"])
+        who = (MoneyQuestion.END_DISPUTED, MoneyQuestion.RECEIPT_DISPUTED)
+        return any(one["reason"] in who for one in self.said["approval_requested"])
 
     def turned_round(self, *, as_told: bool = False) -> list[Any]:
         """Parcels that did so."""
@@ -176,7 +177,8 @@ class Account:
         for granted in self.granted.values():
             found += granted
         given_up = (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL)
-        late = {one["case_id"] for one in self.said["case_rejected"] if one["reason"] in given_up}
+        rejected = self.said["case_rejected"]
+        late = {one["case_id"] for one in rejected if one["reason"] in given_up or one["arrived"]}
         for case in {one["case_id"] for one in self.said["return_inspected"]}:
             box = self.as_agreed(case)
             found += self.for_the_rest(case, box) if case in late else box

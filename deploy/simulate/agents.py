@@ -120,13 +120,14 @@ class Agents:
                 if case is None or case.state != "awaiting_approval":
                     return
                 still_out = by_sku(case.disputed) & self.story.turned
-                in_a_box = case.disputed and not (
-                    still_out or self.story.after_all
-                )  # at the dock, as it seems
+                arrived = self.story.after_all & (
+                    {case.shipment_id} if case.shipment_id else self.story.after_all
+                )
+                in_a_box = case.disputed and not (still_out or arrived)  # at the dock, as it seems
                 if in_a_box and not again:
                     self.story.after(2 * DAYS, decide(who, again=True))
                     return
-                lost = still_out and not self.story.after_all
+                lost = still_out and not arrived
                 agreed = lost if case.disputed else dice.random() < 0.85
                 grant = ApproveCase(case_id=case_id)
                 refuse = RejectCase(case_id=case_id, reason="not agreed")

@@ -108,6 +108,11 @@ class Buyers:
             receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=self.story.number)
             self.story.after(self.story.dice.uniform(0, 5) * HOURS, lambda: self.story.tell(receipt, SHOP))
 
+    def _on_shipment_shipped(self, data: Any) -> None:
+        if self.story.dice.random() < 0.04:  # before its courier says where it is, and whatever that will be
+            receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=self.story.number)
+            self.story.after(self.story.dice.uniform(0, 3) * DAYS, lambda: self.story.tell(receipt, SHOP))
+
     def _on_shipment_delivered(self, data: Any) -> None:
         dice = self.story.dice
         if dice.random() < 0.3:

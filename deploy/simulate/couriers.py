@@ -64,9 +64,11 @@ class Couriers:
             )
             return
         way = self.story.dice.random()
-        end = (
-            "return_to_sender" if way < 0.08 else "in_transit" if way < 0.1 else "delivered"
-        )  # or it is lost
+        back, lost = (0.2, 0.35) if len(self.labels) > 1 else (0.08, 0.1)  # several parcels go several ways
+        end = "return_to_sender" if way < back else "in_transit" if way < lost else "delivered"
+        if end == "in_transit" and self.story.dice.random() < 0.3:  # found again, when all had given it up
+            weeks = self.story.dice.uniform(2, 6) * 7 * DAYS
+            self.story.after(weeks, lambda: self._report(data, "delivered"))
         if end == "return_to_sender" and not self.contradicted and self.story.dice.random() < 0.3:
             self._contradicts(data)
             return

@@ -9,18 +9,18 @@ from deploy.simulate.world import World
 
 def served(world: World) -> Found:
     """W2: first come, first served: nobody gets what an order that came before would have done with"""
-    came: dict[str, int] = {}
+    came: dict[str, datetime] = {}  # those of one turn came together
     waits: dict[str, dict[str, int]] = defaultdict(dict)
 
     def leaves(order: str) -> None:
         for row in waits.values():
             row.pop(order, None)
 
-    for position, (entry, what, data) in enumerate(said(world, "warehouse")):
+    for entry, what, data in said(world, "warehouse"):
         order = entry.stream
         match what:
             case "fulfillment_backordered":
-                came.setdefault(order, position)
+                came.setdefault(order, entry.time)
                 people = world.people[order.removeprefix("order/")]
                 wants = Counter[str]()
                 for line in people.story.submission.lines:
@@ -28,7 +28,7 @@ def served(world: World) -> Found:
                 if len(wants) == 1:
                     waits[next(iter(wants))][order] = wants.total()
             case "fulfillment_allocated":
-                came.setdefault(order, position)
+                came.setdefault(order, entry.time)
                 leaves(order)
                 for line in data["lines"]:
                     for other, n in waits[line["sku"]].items():

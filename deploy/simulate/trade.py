@@ -179,6 +179,7 @@ def ends(world: World) -> Found:
     # paid or canceled before its courier said that it had delivered what it was to bring back
     paid_before = {one for one, people in world.people.items() if people.story.after_all} - disputed
     paid_before |= {one for one in canceled.keys() & contradicted if canceled[one] < contradicted[one]}
+    paid_before |= _first(world, "aftersales.paid_goods_arrived.v1").keys()
     for order_id, people in world.people.items():
         order = world.row("orders", "orders", order_id)
         work = world.row("warehouse", "fulfillments", order_id)

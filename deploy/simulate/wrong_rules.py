@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.simulate.plant import Plant
 from services.aftersales.domain.known_order import KnownOrder
-from services.aftersales.handlers import asked, coming_back, facts
+from services.aftersales.handlers import asked, coming_back, disputes, facts
 from services.notify import handlers as letters
 from services.notify import routing
 from services.orders.domain.order import Order
@@ -16,7 +16,6 @@ from services.orders.handlers import closing
 from services.orders.handlers import facts as orders
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import Fulfillment
-from services.warehouse.domain.stock import joined
 from services.warehouse.handlers import allocation, picking, tracking
 from shared.events.aftersales import RejectReason
 from shared.events.warehouse import FulfillmentCanceled, ShipmentShipped
@@ -83,11 +82,15 @@ def _received_whenever(event: Any, desk: Any) -> dict[str, str]:
     return {"status": order.status}
 
 
-def _newest_first(level: Any, since: datetime) -> Any:
-    return joined(level, since), _FAR - (since - _FAR)
+def _newest_first(level: Any, since: datetime) -> datetime:
+    return _FAR - (since - _FAR)
 
 
 _FAR = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def _lost_as_if_brought(case: Any, found: Any, desk: Any) -> None:
+    coming_back.settle_brought_back(replace(case, no_word=False), found, desk)
 
 
 def _shipped_unsaid(event: Any) -> Any:
@@ -113,7 +116,7 @@ WRONG_RULES: dict[str, Plant] = {
     "own-request": Plant("whoever asked for money grants it", (
         (asked, "may_approve", lambda case, actor, stake, limit: None),)),
     "letter-forgotten": Plant("buyers are not told that their parcel left", ((letters, "plan_for", _shipped_unsaid),)),
-    "newest-first": Plant("who came last for a short SKU is served first", ((allocation, "queue", _newest_first),)),
+    "newest-first": Plant("who came last for a short SKU is served first", ((allocation, "place_in", _newest_first),)),
     "stock-kept": Plant("a canceled order keeps its stock", ((allocation, "give_back", _keeps_stock),)),
     "canceled-though-gone": Plant("an order is called canceled after its parcel left", _handlers(
         "warehouse", CancelRequested=_canceled_although_gone)),
@@ -125,6 +128,8 @@ WRONG_RULES: dict[str, Plant] = {
         "aftersales", ShipmentEndDisputed=lambda event, desk: None)),
     "lost-given-up": Plant("a buyer who canceled what its courier lost is refused by time", (
         (coming_back, "unheard_of", lambda case, known, cases: ()),)),
+    "lost-beside-brought": Plant("a parcel declared lost beside one that turned round is paid with nothing", (
+        (disputes, "settle_brought_back", _lost_as_if_brought),)),
     "something-else-ends-order": Plant("an order ends as canceled when something else was sent back", _handlers(
         "orders", CaseRejected=orders.told(_rejected_for_what_came))),
     "late-cash-kept": Plant("cash that is told of after its goods came back is kept", (

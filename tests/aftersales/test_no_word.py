@@ -195,3 +195,11 @@ async def test_goods_that_are_back_when_their_courier_tells_of_the_delivery_are_
     await shop.came_back(shop.case().case_id)
     await shop.delivered(TEA=2)
     assert not shop.bench.said_of(PaidGoodsArrived)
+
+
+@pytest.mark.requirement("A6")
+async def test_what_a_person_knew_to_have_arrived_is_no_news_when_its_courier_says_so() -> None:
+    shop = await silent()
+    await shop.bench.ask(RejectCase(case_id=shop.case().case_id, reason="they have it"), actor=SUPERVISOR)
+    await shop.delivered(TEA=2)
+    assert not shop.bench.said_of(PaidGoodsArrived)

@@ -151,3 +151,13 @@ async def test_shops_hear_that_goods_are_back_once_those_who_wait_have_theirs(fl
     await floor.release("wants-more", ("TEA", 3))
     await floor.stock(quantity=2)
     assert [e.available for e in floor.bench.said_of(StockReplenished)] == [2], "too few for who waits"
+
+
+@pytest.mark.requirement("W2")
+async def test_an_order_has_one_place_in_all_queues_behind_all_who_stood_in_any(floor: Floor) -> None:
+    """So it overtakes nobody where it leaves one, for all is there, and comes back."""
+    await floor.bench.hear(floor.order("z-first"), floor.order("a-second", ("TEA", 1), ("CUP", 1)))
+    rows = floor.bench.store.rows("backorders")
+    (first,) = {row.since for row in rows if row.order_id == "z-first"}
+    (second,) = {row.since for row in rows if row.order_id == "a-second"}
+    assert first < second

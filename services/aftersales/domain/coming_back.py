@@ -37,7 +37,8 @@ def paid_as_lost(
     pieces: tuple[SkuQuantity, ...], known: KnownOrder, cases: list[Case]
 ) -> tuple[SkuQuantity, ...]:
     """Which of these pieces, that have arrived now, were given up for lost; all that are not back, where no money is left."""
-    lost = by_sku(line for one in cases if one.over and one.no_word for line in one.lines)
+    given_up = [one for one in cases if one.over and one.no_word and one.refund is not Refund.DENIED]
+    lost = by_sku(line for one in given_up for line in one.lines)
     if not known.cod and known.paid and not known.refundable(known.paid):
         lost += by_sku(known.lines) - by_sku(known.settled)
     return as_pieces(by_sku(pieces) & lost)

@@ -126,11 +126,9 @@ def missing(wanted: Mapping[str, int], free: Mapping[str, int]) -> tuple[SkuQuan
     )
 
 
-def queue(level: Level, since: datetime) -> tuple[Level, datetime]:
-    """One more order waits: the level after, and its place in the queue, behind all who came before it (W2)."""
-    if level.last_queued is not None:
-        since = max(since, level.last_queued + timedelta(microseconds=1))
-    return joined(level, since), since
+def place_in(level: Level, since: datetime) -> datetime:
+    """The place of one more order in the queue of a SKU, behind all who came before it (W2)."""
+    return max(since, level.last_queued + timedelta(microseconds=1)) if level.last_queued else since
 
 
 def joined(level: Level, since: datetime) -> Level:

@@ -9,7 +9,16 @@ from services.warehouse.domain.fulfillment import (
     take_off,
 )
 from services.warehouse.domain.shipment import SHIPMENT, ShipmentState
-from services.warehouse.domain.stock import Move, MoveKind, Reserved, Short, joined, missing, queue, reserve
+from services.warehouse.domain.stock import (
+    Move,
+    MoveKind,
+    Reserved,
+    Short,
+    joined,
+    missing,
+    place_in,
+    reserve,
+)
 from services.warehouse.handlers.leaving import all_ended
 from services.warehouse.tables import Backorder
 from shared.events.orders import CancelRequested, OrderCanceled, OrderReleased
@@ -87,10 +96,12 @@ def wait(
     after = FULFILLMENT.next(work.state, FulfillmentBackordered)
     assert after is not None
     desk.fulfillments.put(replace(work, state=after))
-    for sku in (piece.sku for piece in short):
-        level, since = queue(desk.level(sku), work.released_at)
-        desk.levels.put(level)
-        since = work.released_at if first else since
+    levels = [desk.level(piece.sku) for piece in short]
+    # one place for all queues: an order that leaves one and comes back overtakes nobody there
+    since = work.released_at if first else max(place_in(level, work.released_at) for level in levels)
+    for level in levels:
+        sku = level.sku
+        desk.levels.put(joined(level, since))
         desk.backorders.put(Backorder(f"{work.order_id}/{sku}", sku, work.order_id, since))
     desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=short, expected_at=None))
 
