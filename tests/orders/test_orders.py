@@ -332,6 +332,23 @@ async def test_an_order_is_released_only_when_no_hold_stands(bench: Bench[Orders
     ]
 
 
+@pytest.mark.requirement("O7")
+@pytest.mark.parametrize("hold", [Hold.CANCEL_PENDING, Hold.ADDRESS_UNCONFIRMED, Hold.COD_UNCONFIRMED])
+async def test_what_a_fact_lifts_nobody_lifts_by_hand(bench: Bench[OrdersDesk], hold: Hold) -> None:
+    """With the cancel's hold gone, the warehouse's word that all is put back would end an order that somebody let go on."""
+    cod = hold is Hold.COD_UNCONFIRMED
+    method = PaymentMethod.COD if cod else PaymentMethod.PREPAID
+    await bench.outside(submitted(payment_method=method, address_confirmed=hold is Hold.CANCEL_PENDING))
+    if not cod:
+        await bench.outside(paid())
+    if hold is Hold.CANCEL_PENDING:
+        await bench.outside(cancel())
+    outcome = await bench.ask(LiftHold(order_id=oid(), hold=hold, reason="let it go"), actor=SUPERVISOR)
+    assert outcome.refusal is not None
+    assert outcome.refusal.code == "hold_not_by_hand"
+    assert hold in order(bench).standing()
+
+
 # --- cancel ----------------------------------------------------------------------------------------------------
 
 

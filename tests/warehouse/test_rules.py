@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.warehouse.domain.stock import STAGING
 from services.warehouse.handlers.stock import RegisterSku
 from shared.events import inbox
 from shared.events.warehouse import (
@@ -248,6 +249,17 @@ async def test_a_parcel_too_heavy_for_one_courier_goes_with_the_next_and_numbers
         numbers.append(await floor.packed(await floor.release(f"o-{i}"), weight_grams=grams))
     assert [floor.parcel_row(n).courier for n in numbers] == ["sf", "sf", "ems"]
     assert len(set(numbers)) == 3
+
+
+@pytest.mark.requirement("W1")
+async def test_what_a_cancel_gives_back_goes_to_the_shelf_that_it_was_taken_from(floor: Floor) -> None:
+    await floor.stock(quantity=1, location="A-1")
+    await floor.stock(quantity=4, location="B-2")
+    await floor.release("o-1", ("TEA", 3))
+    await floor.pick()
+    assert floor.level().locations == {"A-1": 1, "B-2": 1, STAGING: 3}
+    await floor.cancel()
+    assert floor.level().locations == {"A-1": 1, "B-2": 4}
 
 
 @pytest.mark.requirement("W7")

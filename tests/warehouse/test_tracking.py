@@ -13,6 +13,7 @@ from shared.events.warehouse import (
     ShipmentDelivered,
     ShipmentEndDisputed,
     ShipmentReturned,
+    ShipmentShipped,
     TrackingStatus,
     WarehouseMessageRefused,
 )
@@ -32,6 +33,17 @@ async def test_a_parcel_that_its_courier_has_cannot_be_canceled(floor: Floor) ->
     await floor.track(number, "in_transit")
     await floor.cancel()
     assert floor.bench.said_of(FulfillmentCanceled) == []
+
+
+@pytest.mark.requirement("W11")
+async def test_trouble_that_a_courier_tells_of_does_not_prove_that_it_has_the_parcel(floor: Floor) -> None:
+    """It may be one of paper: an address that is not clear, a label that was not read."""
+    await floor.stock()
+    number = await floor.packed(await floor.release())
+    await floor.track(number, "exception")
+    await floor.cancel()
+    assert len(floor.bench.said_of(FulfillmentCanceled)) == 1
+    assert not floor.bench.said_of(ShipmentShipped)
 
 
 @pytest.mark.requirement("W11")

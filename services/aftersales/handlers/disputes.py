@@ -18,8 +18,9 @@ def lost_on_its_way(case: Case, desk: AftersalesDesk) -> None:
     lost = replace(case, custody=Custody.NOT_RETURNED, disputed=())
     settle_brought_back(lost, _in_dispute(case), desk)
     known = desk.orders[case.order_id]
-    if not any(one.kind is CaseKind.LATE_CANCEL and not one.over for one in desk.cases_of(known)):
-        desk.orders.put(known.all_ended(desk.now) if case.no_word else known)
+    awaited = any(one.kind is CaseKind.LATE_CANCEL and not one.over for one in desk.cases_of(known))
+    if case.no_word and not awaited:
+        desk.orders.put(known.all_ended(desk.now))
 
 
 def delivered_after_all(case: Case, detail: str, desk: AftersalesDesk) -> None:
