@@ -22,6 +22,7 @@ TELLING = frozenset({
     "payment_recorded", "payment_anomaly_found", "order_canceled", "order_expired", "shipment_shipped", "shipment_delivered",
     "shipment_returned", "cod_collected", "fulfillment_cancel_refused", "return_inspected", "case_opened", "case_approved",
     "case_rejected", "approval_requested", "refund_requested", "shipment_end_disputed", "case_closed",
+    "paid_goods_arrived",
 })  # fmt: skip
 OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
 
@@ -115,12 +116,13 @@ class Account:
 
     def cod(self) -> Iterator[str]:
         """What does not add up, the same with cash: it is not due for what never reached the buyer."""
-        lost, back = self.never_had(), self.gave_back()
+        again = self.found_again()
+        lost, back = self.never_had() - again, self.gave_back()
         cash = sum(one["cod_collected"] for one in self.said["shipment_delivered"])
         cash += sum(one["amount"] for one in self.said["cod_collected"])
         due, worth = self.in_cash(lost, back)
         as_told = not self.asked_who_has
-        most = self.in_cash(self.never_had(as_told=as_told), back, as_told=as_told)[1]
+        most = self.in_cash(self.never_had(as_told=as_told) - again, back, as_told=as_told)[1]
         refunded, given = self.refunds()
         not_due = max(cash - due, 0)  # it may go back with the price
         if refunded > min(max(worth, most) + not_due, cash) + ROUNDED:
@@ -160,11 +162,20 @@ class Account:
             found.update({line["sku"]: line["quantity"] for line in one["kept_back"]})
         return found
 
+    def found_again(self) -> Counter[str]:
+        """What was given up for lost and arrived after that; with cash on delivery it was paid for then."""
+        found: Counter[str] = Counter()
+        for one in self.said["paid_goods_arrived"]:
+            found += _pieces(one)
+        return found
+
     @property
     def asked_who_has(self) -> bool:
-        """True when a person was asked before a parcel was paid for that its courier had delivered after all."""
+        """True when a person was asked before anything was paid for that its courier had delivered after all."""
         who = (MoneyQuestion.END_DISPUTED, MoneyQuestion.RECEIPT_DISPUTED)
-        return any(one["reason"] in who for one in self.said["approval_requested"])
+        asked = [one["said_at"] for one in self.said["approval_requested"] if one["reason"] in who]
+        paid = [one["said_at"] for one in self.said["refund_requested"]]
+        return bool(asked) and not any(at < min(asked) for at in paid)
 
     def turned_round(self, *, as_told: bool = False) -> list[Any]:
         """Parcels that did so."""
@@ -200,9 +211,8 @@ class Account:
 
     def for_the_rest(self, case: str, box: Counter[str]) -> Counter[str]:
         """What of a box that came under a case that was given up is awaited under the one that it was split into."""
-        rests = [
-            one for one in self.cases.values() if one.rest_of == case and one.refund is not Refund.DENIED
-        ]
+        awaited = [one for one in self.cases.values() if one.rest_of == case and not one.no_word]
+        rests = [one for one in awaited if one.refund is not Refund.DENIED]
         return (box - by_sku(self.cases[case].lines)) & by_sku(line for one in rests for line in one.lines)
 
     def refunds(self) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any
 
-from deploy.simulate.logs import LAG, Found, said
+from deploy.simulate.logs import LAG, Found, said, stopped
 from deploy.simulate.world import World
 from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers.asked import OpenRefund, OpenReturn
@@ -145,12 +145,13 @@ def overdue_cases(world: World) -> Found:
     """A7: a case with which nobody goes on is told, once for each time"""
     lasting = Policy().case_overdue_after + LAG
     told, must, may = Counter[str](), Counter[str](), Counter[str]()
+    late_news = stopped(world, "aftersales")
     came: dict[str, datetime] = {}
     looked_at: list[tuple[str, datetime]] = []
     for entry, what, data in said(world, "warehouse"):
         if what == "return_received":
             came[data["case_id"]] = entry.time
-        elif what == "return_inspected":
+        elif what == "return_inspected" and entry.stream not in late_news:
             looked_at.append((data["case_id"], entry.time))
     asked: dict[str, datetime] = {}
     over: dict[str, datetime] = {}

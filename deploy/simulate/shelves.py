@@ -3,8 +3,9 @@
 from collections import Counter, defaultdict
 from datetime import datetime
 
-from deploy.simulate.logs import LAG, Found, said
+from deploy.simulate.logs import LAG, Found, said, stopped
 from deploy.simulate.world import World
+from services.warehouse.handlers.allocation import Reallocate
 
 
 def served(world: World) -> Found:
@@ -50,6 +51,8 @@ def idle(world: World) -> Found:
         have[move.sku] += move.on_hand - move.allocated
         free[move.sku].append((move.at, have[move.sku]))
     waits: dict[str, datetime] = {}
+    if Reallocate.timer_name in stopped(world, "warehouse"):
+        return  # nobody was offered anything until that was mended
     for entry, what, _ in said(world, "warehouse"):
         if what == "fulfillment_backordered":
             waits.setdefault(entry.stream, entry.time)
