@@ -52,7 +52,7 @@ class Account:
         self.about = {one["case_id"]: (one["kind"], one["reason"]) for one in said["case_opened"]}
         self.asked = {one["case_id"] for one in said["approval_requested"]}
         """Cases about which a person was asked."""
-        by_person = [one["case_id"] for one in said["case_approved"] if not one["by_rule"]]
+        by_person = {one["case_id"]: one["said_at"] for one in said["case_approved"] if not one["by_rule"]}
         self.granted = {
             case: by_sku(cases[case].lines) for case in by_person if self.about[case][0] == "refund_only"
         }
@@ -60,11 +60,7 @@ class Account:
         unheard = {
             one["case_id"] for one in said["approval_requested"] if one["reason"] == MoneyQuestion.NO_WORD
         }
-        self.given_up = [
-            (by_sku(cases[one["case_id"]].lines), one["said_at"])
-            for one in said["case_approved"]
-            if not one["by_rule"] and one["case_id"] in unheard
-        ]
+        self.given_up = [(by_sku(cases[case].lines), at) for case, at in by_person.items() if case in unheard]
         """What a person agreed to pay for because nobody had told where it ended, and when."""
 
     def captured(self) -> Iterator[str]:
@@ -150,9 +146,7 @@ class Account:
         if ended and not self.said["shipment_shipped"]:
             return by_sku(self.lines)
         turned = [(_pieces(one), one["said_at"]) for one in self.turned_round(as_told=as_told)]
-        found: Counter[str] = Counter()
-        for pieces, _ in turned:
-            found += pieces
+        found = sum((pieces for pieces, _ in turned), Counter[str]())
         for lost, at in self.given_up:
             for pieces, told_at in turned:
                 if told_at > at:  # it was no other than these
@@ -164,10 +158,7 @@ class Account:
 
     def found_again(self) -> Counter[str]:
         """What was given up for lost and arrived after that; with cash on delivery it was paid for then."""
-        found: Counter[str] = Counter()
-        for one in self.said["paid_goods_arrived"]:
-            found += _pieces(one)
-        return found
+        return sum(map(_pieces, self.said["paid_goods_arrived"]), Counter[str]())
 
     @property
     def asked_who_has(self) -> bool:
@@ -211,9 +202,9 @@ class Account:
 
     def for_the_rest(self, case: str, box: Counter[str]) -> Counter[str]:
         """What of a box that came under a case that was given up is awaited under the one that it was split into."""
-        awaited = [one for one in self.cases.values() if one.rest_of == case and not one.no_word]
-        rests = [one for one in awaited if one.refund is not Refund.DENIED]
-        return (box - by_sku(self.cases[case].lines)) & by_sku(line for one in rests for line in one.lines)
+        rests = (one for one in self.cases.values() if one.rest_of == case)
+        awaited = (one for one in rests if not one.no_word and one.refund is not Refund.DENIED)
+        return (box - by_sku(self.cases[case].lines)) & by_sku(line for one in awaited for line in one.lines)
 
     def refunds(self) -> tuple[int, int]:
         """What was given back of the price: for goods or an order that ended, and beside that, as a person agreed to."""

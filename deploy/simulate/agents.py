@@ -62,11 +62,10 @@ class Agents:
 
     def _on_hold_placed(self, data: Any) -> None:
         dice = self.story.dice
-        if dice.random() < (
-            0.5 if data["hold"] == Hold.CANCEL_PENDING else 0.1
-        ):  # whoever may lift it or not
+        chance, hours = (0.5, 0.02) if data["hold"] == Hold.CANCEL_PENDING else (0.1, 2)
+        if dice.random() < chance:  # whether it may be lifted or not
             lift = LiftHold(order_id=self.story.order_id, hold=Hold(data["hold"]), reason="let it go")
-            self._later(dice.uniform(0, 0.02 if lift.hold is Hold.CANCEL_PENDING else 2), "orders", lift)
+            self._later(dice.uniform(0, hours), "orders", lift)
         match data["hold"]:
             case Hold.UNREACHABLE_ADDRESS:
                 better = inbox.AddressAnswered(
@@ -120,9 +119,8 @@ class Agents:
                 if case is None or case.state != "awaiting_approval":
                     return
                 still_out = by_sku(case.disputed) & self.story.turned
-                arrived = self.story.after_all & (
-                    {case.shipment_id} if case.shipment_id else self.story.after_all
-                )
+                after_all = self.story.after_all
+                arrived = case.shipment_id in after_all if case.shipment_id else bool(after_all)
                 in_a_box = case.disputed and not (still_out or arrived)  # at the dock, as it seems
                 if in_a_box and not again:
                     self.story.after(2 * DAYS, decide(who, again=True))

@@ -1,6 +1,7 @@
 """Buyers, their shops and payment providers."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from deploy.simulate.edges import AGENT, PAYMENTS, SHOP
@@ -105,22 +106,24 @@ class Buyers:
 
     def _on_label_created(self, data: Any) -> None:
         if self.story.dice.random() < 0.05:  # too early
-            receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=self.story.number)
-            self.story.after(self.story.dice.uniform(0, 5) * HOURS, lambda: self.story.tell(receipt, SHOP))
+            self._confirms(self.story.dice.uniform(0, 5) * HOURS)
 
     def _on_shipment_shipped(self, data: Any) -> None:
         if self.story.dice.random() < 0.04:  # before its courier says where it is, and whatever that will be
-            receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=self.story.number)
-            self.story.after(self.story.dice.uniform(0, 3) * DAYS, lambda: self.story.tell(receipt, SHOP))
+            self._confirms(self.story.dice.uniform(0, 3) * DAYS)
 
     def _on_shipment_delivered(self, data: Any) -> None:
         dice = self.story.dice
         if dice.random() < 0.3:
-            receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=self.story.number)
-            self.story.after(dice.uniform(0, 4) * DAYS, lambda: self.story.tell(receipt, SHOP))
+            self._confirms(dice.uniform(0, 4) * DAYS)
         if dice.random() < 0.3:
             for _ in range(dice.randint(1, 3)):
                 self.story.after(dice.uniform(0, 9 if dice.random() < 0.85 else 17) * DAYS, self._return)
+
+    def _confirms(self, delay: timedelta) -> None:
+        """The shop hands in that the buyer has the goods."""
+        receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=self.story.number)
+        self.story.after(delay, lambda: self.story.tell(receipt, SHOP))
 
     def _on_case_rejected(self, data: Any) -> None:
         if data["reason"] == RejectReason.DELIVERED_AFTER_ALL:

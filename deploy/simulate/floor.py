@@ -33,10 +33,10 @@ class Floor:
 
     def _on_fulfillment_backordered(self, data: Any) -> None:
         short = {missing["sku"]: missing["quantity"] for missing in data["missing"]}
-        hours = (
-            self.story.dice.uniform(1, 30) if self.story.dice.random() < 0.7 else 8 * 24
-        )  # others may bring it, or cancel
-        self.story.after(hours * HOURS, lambda: self._restock(short))
+        dice = self.story.dice
+        # or so late that others bring it, or the buyer cancels
+        delay = dice.uniform(1, 30) * HOURS if dice.random() < 0.7 else 8 * DAYS
+        self.story.after(delay, lambda: self._restock(short))
 
     def _restock(self, short: dict[str, int]) -> None:
         """Bring what an order waits for; look again later, for others may have come before it."""

@@ -11,6 +11,9 @@ from services.aftersales.handlers.asked import OpenRefund, OpenReturn
 from services.orders.handlers.release import LiftHold
 from shared.values import Role
 
+LIFTED_BY_AN_ANSWER = ("address_unconfirmed", "cod_unconfirmed", "unreachable_address")
+"""Holds that the buyer's word about address and cash lifts."""
+
 
 def released(world: World) -> Found:
     """O7: an order goes to the warehouse when it is paid, and nothing stands against it"""
@@ -36,30 +39,31 @@ def released(world: World) -> Found:
 
 
 def received(world: World) -> Found:
-    """O16: nobody has received what has not left, and nothing is completed by time while a case is open"""
-    left = dict[str, datetime]()
-    for entry, what, data in said(world, "warehouse"):
-        if what == "shipment_shipped" and data["last"]:
-            left[entry.stream] = entry.time
-        elif what == "fulfillment_cancel_refused" and data["kept_back"]:
-            left.setdefault(entry.stream, entry.time)
+    """O16: nobody has received what has not left"""
+    left = _left(world)
     for entry, what, _ in said(world, "orders"):
         if what == "order_completed" and not (entry.stream in left and left[entry.stream] <= entry.time):
             yield entry.stream, f"completed at {entry.time}, and its goods left at {left.get(entry.stream)}"
 
 
+def _left(world: World) -> dict[str, datetime]:
+    """When all of an order that was to leave had left."""
+    return {
+        entry.stream: entry.time
+        for entry, what, data in said(world, "warehouse")
+        if (what == "shipment_shipped" and data["last"])
+        or (what == "fulfillment_cancel_refused" and data["kept_back"])
+    }
+
+
 def escalated(world: World) -> Found:
     """O6, O11: a deadline that is missed is told, once"""
-    shipped: dict[str, datetime] = {}
-    for e, what, data in said(world, "warehouse"):
-        all_left = what == "shipment_shipped" and data["last"]
-        if all_left or (what == "fulfillment_cancel_refused" and data["kept_back"]):
-            shipped.setdefault(e.stream, e.time)
+    shipped = _left(world)
     began: dict[str, datetime] = {}
     ended: dict[str, datetime] = {}
     placed: dict[str, Any] = {}
     told: dict[str, Counter[str]] = defaultdict(Counter)
-    asked: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
+    asked: dict[str, list[datetime]] = defaultdict(list)
     answered_at: dict[str, list[datetime]] = defaultdict(list)
     for entry, what, data in said(world, "orders"):
         match what:
@@ -74,12 +78,8 @@ def escalated(world: World) -> Found:
             case "order_completed" | "order_canceled" | "order_expired":
                 ended[entry.stream] = entry.time
             case "address_confirmation_requested":
-                asked[entry.stream].append((entry.time, datetime.fromisoformat(data["answer_by"])))
-            case "hold_lifted" if data["hold"] in (
-                "address_unconfirmed",
-                "cod_unconfirmed",
-                "unreachable_address",
-            ):
+                asked[entry.stream].append(datetime.fromisoformat(data["answer_by"]))
+            case "hold_lifted" if data["hold"] in LIFTED_BY_AN_ANSWER:
                 answered_at[entry.stream].append(entry.time)
     for stream, data in placed.items():
         for overdue in ("ship_by", "deliver_by"):
@@ -95,13 +95,8 @@ def escalated(world: World) -> Found:
             over = min([t for t in (shipped.get(stream), ended.get(stream)) if t] or [world.now()])
             if late < over and not told[stream]["ship_by"]:
                 yield stream, "its dispatch was overdue for days, and nobody was told"
-        must = sum(
-            1
-            for _, by in asked[stream]
-            if not any(
-                t <= by + LAG for t in [*answered_at[stream], *([ended[stream]] if stream in ended else [])]
-            )
-        )
+        done = answered_at[stream] + ([ended[stream]] if stream in ended else [])
+        must = sum(all(at > by + LAG for at in done) for by in asked[stream])
         if told[stream]["address_confirmation"] < must:
             yield stream, "its address was not confirmed for days, and nobody was told"
 

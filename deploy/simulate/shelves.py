@@ -6,6 +6,7 @@ from datetime import datetime
 from deploy.simulate.logs import LAG, Found, said, stopped
 from deploy.simulate.world import World
 from services.warehouse.handlers.allocation import Reallocate
+from shared.goods import by_sku
 
 
 def served(world: World) -> Found:
@@ -22,10 +23,7 @@ def served(world: World) -> Found:
         match what:
             case "fulfillment_backordered":
                 came.setdefault(order, entry.time)
-                people = world.people[order.removeprefix("order/")]
-                wants = Counter[str]()
-                for line in people.story.submission.lines:
-                    wants[line.sku] += line.quantity
+                wants = _wants(world, order)
                 if len(wants) == 1:
                     waits[next(iter(wants))][order] = wants.total()
             case "fulfillment_allocated":
@@ -43,6 +41,10 @@ def served(world: World) -> Found:
                 came.pop(order, None)
 
 
+def _wants(world: World, stream: str) -> Counter[str]:
+    return by_sku(world.people[stream.removeprefix("order/")].story.submission.lines)
+
+
 def idle(world: World) -> Found:
     """W2: nobody waits for days for what is there"""
     free: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
@@ -58,11 +60,8 @@ def idle(world: World) -> Found:
             waits.setdefault(entry.stream, entry.time)
         elif what in ("fulfillment_allocated", "fulfillment_canceled") and entry.stream in waits:
             since = waits.pop(entry.stream)
-            wants: Counter[str] = Counter()
-            for line in world.people[entry.stream.removeprefix("order/")].story.submission.lines:
-                wants[line.sku] += line.quantity
             there = [since]
-            for sku, n in wants.items():
+            for sku, n in _wants(world, entry.stream).items():
                 enough = None
                 for at, left in free[sku]:
                     if at >= entry.time:
@@ -82,11 +81,8 @@ def listed(world: World) -> Found:
                 yield data["sku"], f"{what} was said of what shops knew so already"
             gone[data["sku"]] = what == "stock_depleted"
     for level in world.node("warehouse").store.rows("levels"):
-        if gone.get(level.sku, False) != (level.available == 0):
-            yield (
-                level.sku,
-                f"{level.available} are free, and shops take it for {'gone' if gone.get(level.sku) else 'there'}",
-            )
+        if (told_gone := gone.get(level.sku, False)) != (level.available == 0):
+            yield level.sku, f"{level.available} are free, told to be gone: {told_gone}"
 
 
 def goods(world: World) -> Found:

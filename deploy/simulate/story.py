@@ -46,7 +46,9 @@ class Story:
         self.order_id = order_of(number)
         self.looks = 0
         self.scans = 0
-        self.submission = self._submission()
+        self.submission = self._submission(
+            1 if number % 9 else 20
+        )  # some need more authority than an agent's
         self.captured: dict[str, Money] = {}
         """What was taken from the buyer, by payment."""
         self.has: Counter[str] = Counter()
@@ -71,14 +73,6 @@ class Story:
     def send(self, event: Event, actor: Actor, name: str) -> None:
         """Hand in an event under a name of its own."""
         self.edges.send(event, actor, f"{self.number}-{name}")
-        if (
-            isinstance(event, CancelAsked) and self.dice.random() < 0.1
-        ):  # by mistake another one under the same
-            other = event.model_copy(update={"reason": "the other one"})
-            self.after(
-                self.dice.uniform(0, 2) * DAYS,
-                lambda: self.edges.reuse(other, actor, f"{self.number}-{name}"),
-            )
 
     def scan(self, scan: type[Event], actor: Actor, **parts: Any) -> None:
         """Scan, now if `parts` does not say when."""
@@ -100,8 +94,12 @@ class Story:
         """The buyer wants out."""
         cancel = CancelAsked(source=SOURCE, external_number=self.number, reason="changed my mind")
         self.send(cancel, SHOP, name)
+        if self.dice.random() < 0.1:  # by mistake another one under the same
+            other = cancel.model_copy(update={"reason": "the other one"})
+            delay = self.dice.uniform(0, 2) * DAYS
+            self.after(delay, lambda: self.edges.reuse(other, SHOP, f"{self.number}-{name}"))
 
-    def _submission(self) -> OrderSubmitted:
+    def _submission(self, dearness: int) -> OrderSubmitted:
         dice = self.dice
         skus = dice.sample(SKUS[: 3 if dice.random() < 0.5 else len(SKUS)], dice.randint(1, 3))
         if dice.random() < 0.15:  # one article at two prices
@@ -111,8 +109,7 @@ class Story:
                 line=n,
                 sku=sku,
                 quantity=dice.randint(1, 3),
-                unit_price=(0 if dice.random() < 0.03 else dice.randint(90, 9000))
-                * (1 if int(self.number[2:]) % 9 else 20),
+                unit_price=dearness * (0 if dice.random() < 0.03 else dice.randint(90, 9000)),
             )
             for n, sku in enumerate(skus, 1)
         )

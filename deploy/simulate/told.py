@@ -42,7 +42,7 @@ def parked_told(world: World) -> Found:
     """X2: whatever stops a stream is told to staff, once"""
     for node in world.nodes:
         told = Counter(
-            data["parked_id"] for _, what, data in said(world, node.name) if what.endswith("event_parked")
+            data["parked_id"] for _, what, data in said(world, node.name) if what == "event_parked"
         )
         for key in told.keys() | node.store.stopped.keys():
             if told[key] != node.store.stopped[key]:

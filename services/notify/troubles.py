@@ -5,16 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 from prometheus_client import Gauge
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from services.notify.routing import Routing
 from services.notify.tables import MessageState, messages
 from shared.runtime.running import SAMPLE_SECONDS, Runtime
 
 _last_error = messages.c.doc["last_error"].astext
-_PLANNED = select(messages.c.channel, func.count().label("unserved")).where(
-    messages.c.state == MessageState.PLANNED
-)
 _TRIED = select(
     messages.c.channel,
     func.count().label("waiting"),
@@ -23,21 +20,22 @@ _TRIED = select(
 ).where(messages.c.state == MessageState.PLANNED, messages.c.tries > 0, _last_error != "")
 UNTAKEN_AFTER = timedelta(minutes=15)
 """A letter that is due is taken within seconds, and one that failed is given a new time: one due for so long has no taker."""
-_UNTAKEN = select(messages.c.channel, func.count().label("untaken")).where(
-    messages.c.state == MessageState.PLANNED
-)
-_GIVEN_UP = select(messages.c.channel, func.count().label("given_up")).where(
-    messages.c.state == MessageState.FAILED
-)
+
+
+def _count(name: str, state: MessageState) -> Select[Any]:
+    return select(messages.c.channel, func.count().label(name)).where(messages.c.state == state)
 
 
 async def troubles(runtime: Runtime) -> list[dict[str, Any]]:
     """Of each channel with any: messages that wait after a failed try, the most tries, an error; how many wait for a channel
     that the settings do not name; how many are due and not taken; and how many were given up."""
     served = messages.c.channel.in_(channels_of(runtime.service.desk().routing))
-    untaken = _UNTAKEN.where(messages.c.due < runtime.clock.now() - UNTAKEN_AFTER)
+    unserved = _count("unserved", MessageState.PLANNED).where(~served)
+    long_due = messages.c.due < runtime.clock.now() - UNTAKEN_AFTER
+    untaken = _count("untaken", MessageState.PLANNED).where(served, long_due)
+    given_up = _count("given_up", MessageState.FAILED)
     found: dict[str, dict[str, Any]] = {}
-    for query in (_PLANNED.where(~served), _TRIED.where(served), untaken.where(served), _GIVEN_UP):
+    for query in (unserved, _TRIED.where(served), untaken, given_up):
         for record in await runtime.read(query.group_by(messages.c.channel)):
             empty = {"waiting": 0, "tries": 0, "last_error": "", "unserved": 0, "untaken": 0, "given_up": 0}
             found.setdefault(record["channel"], empty).update(record)

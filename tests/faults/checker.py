@@ -186,22 +186,24 @@ async def _told(connections: Connections, found: Findings) -> None:
 
 async def _refunds(connections: Connections, accepted: Accepted, found: Findings) -> None:
     """Whoever canceled got back, once, what had been taken for the order by then; nobody else got anything."""
-    rows = await connections["aftersales"].fetch(
-        """SELECT stream, sum((data::jsonb->'amount'->>'amount')::bigint) AS n FROM event_log
-           WHERE type = 'aftersales.refund_requested.v1' GROUP BY stream"""
-    )
-    refunded = {r["stream"].removeprefix("order/"): int(r["n"]) for r in rows}
-    rows = await connections["orders"].fetch(
-        """SELECT stream, sum((data::jsonb->'amount'->>'amount')::bigint) AS n FROM event_log
-           WHERE type = 'orders.payment_recorded.v1' GROUP BY stream"""
-    )
-    booked = {r["stream"].removeprefix("order/"): int(r["n"]) for r in rows}
+    refunded = await _amounts(connections["aftersales"], "aftersales.refund_requested.v1")
+    booked = await _amounts(connections["orders"], "orders.payment_recorded.v1")
     for order_id, script in accepted.orders.items():
         owed = booked.get(order_id, 0) if script.story is Story.CANCELED_EARLY else 0
         back = refunded.get(order_id, 0)
         if back != owed:
             into = found.lost if back < owed else found.doubled
             into.append(f"aftersales: {back} of {owed} were paid back for {script.number}")
+
+
+async def _amounts(service: Any, event: str) -> dict[str, int]:
+    """What all events of a type say together, by order."""
+    rows = await service.fetch(
+        """SELECT stream, sum((data::jsonb->'amount'->>'amount')::bigint) AS n FROM event_log
+           WHERE type = $1 GROUP BY stream""",
+        event,
+    )
+    return {r["stream"].removeprefix("order/"): int(r["n"]) for r in rows}
 
 
 async def _messages(notify: Any, found: Findings) -> None:

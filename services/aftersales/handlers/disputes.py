@@ -1,4 +1,4 @@
-"""A person says who has the goods of a parcel of which its courier said both ends (A1, A3)."""
+"""A person says who has the goods of a parcel of which both ends were said, or none (A1, A3)."""
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import Case, Custody, noted

@@ -100,9 +100,8 @@ def wait(
     # one place for all queues: an order that leaves one and comes back overtakes nobody there
     since = work.released_at if first else max(place_in(level, work.released_at) for level in levels)
     for level in levels:
-        sku = level.sku
         desk.levels.put(joined(level, since))
-        desk.backorders.put(Backorder(f"{work.order_id}/{sku}", sku, work.order_id, since))
+        desk.backorders.put(Backorder(f"{work.order_id}/{level.sku}", level.sku, work.order_id, since))
     desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=short, expected_at=None))
 
 
