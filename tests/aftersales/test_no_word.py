@@ -13,6 +13,7 @@ from shared.events.aftersales import (
     ReturnAuthorized,
 )
 from tests.aftersales.desk import DAY, Shop, goods
+from tests.builders import lines
 from tests.harness import AGENT, SUPERVISOR
 
 
@@ -152,6 +153,20 @@ async def test_the_piece_that_the_buyer_had_says_nothing_of_the_one_that_was_los
     await shop.bench.pass_time(14 * DAY)
     asked = shop.bench.said_of(ApprovalRequested)
     assert [(e.case_id, e.reason) for e in asked] == [(shop.case(2).case_id, MoneyQuestion.NO_WORD)]
+
+
+@pytest.mark.requirement("A6")
+async def test_a_piece_that_was_not_in_its_box_is_with_the_buyer_once() -> None:
+    """One of three was lost; of the two that arrived, one was asked about twice: under the return and under the cancel."""
+    shop = Shop()
+    await shop.placed(lines(("TEA", 3, 5000), ("CUP", 1, 1000)))
+    await shop.delivered(last=False, TEA=2, CUP=1)
+    await shop.asks(TEA=1, CUP=1)
+    await shop.cancel_refused()
+    await shop.came_back(shop.case(1).case_id, CUP=1)
+    await shop.bench.pass_time(14 * DAY)
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert (asked.reason, asked.amount.amount) == (MoneyQuestion.NO_WORD, 5000)
 
 
 @pytest.mark.requirement("A2")

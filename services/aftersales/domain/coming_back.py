@@ -29,7 +29,8 @@ def unheard_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQua
     if known.delivered_at is not None:
         return ()
     others = [one for one in cases if one.case_id != case.case_id]
-    elsewhere = known.still_returnable() + by_sku(line for one in others for line in _had_by_the_buyer(one))
+    never_had = by_sku(line for one in others for line in _not_from_the_buyer(one))
+    elsewhere = by_sku(known.lines) - by_sku(case.lines) - never_had
     return as_pieces(by_sku(case.lines) - (by_sku(known.arrived) - elsewhere))
 
 
@@ -44,14 +45,13 @@ def paid_as_lost(
     return as_pieces(by_sku(pieces) & lost)
 
 
-def _had_by_the_buyer(case: Case) -> tuple[SkuQuantity, ...]:
-    """What of a case arrived at the buyer: all that they asked to send back, and what they sent back after a late cancel."""
-    if case.refund is Refund.DENIED:
+def _not_from_the_buyer(case: Case) -> tuple[SkuQuantity, ...]:
+    """What of a case never reached the buyer, as far as is known: all but what they asked to send back, and what they sent back
+    after a late cancel."""
+    if case.refund is Refund.DENIED or case.kind is CaseKind.RETURN:
         return ()
-    if case.kind is CaseKind.RETURN:
-        return case.lines
     sent = case.kind is CaseKind.LATE_CANCEL and case.over and not case.no_word
-    return as_pieces(by_sku(case.lines) - by_sku(case.brought)) if sent else ()
+    return case.brought if sent else case.lines
 
 
 def came_back_as_agreed(case: Case, found: tuple[InspectedLine, ...]) -> tuple[SkuQuantity, ...]:
