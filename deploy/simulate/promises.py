@@ -118,7 +118,7 @@ def decided(world: World) -> Found:
                 if opened.get(data["case_id"]) == entry.actor_name:
                     yield entry.stream, f"{entry.actor_name} granted their own {data['case_id']}"
                 stake = given[entry.stream] + amounts[data["case_id"]]
-                if _ordinary(world, entry) and stake > Policy().agent_limit:
+                if _ordinary(world, entry) and stake > Policy().agent_limit["CNY"]:
                     yield entry.stream, f"{entry.actor_name} granted {data['case_id']}: {stake} are at stake"
             case "case_approved":
                 if data["case_id"] in amounts and data["case_id"] in opened:

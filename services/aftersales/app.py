@@ -1,5 +1,6 @@
 """The after-sales process: settings in, running service out."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers import service
 from shared.runtime.app import serve
 from shared.runtime.settings import Settings
+from shared.values import Currency, Minor
 
 
 class AftersalesSettings(Settings):
@@ -17,15 +19,15 @@ class AftersalesSettings(Settings):
     return_window: timedelta = Field(
         Policy().return_window, description="So long after delivery a return can be asked for (A2)."
     )
-    authorized_up_to: int = Field(
+    authorized_up_to: Mapping[Currency, Minor] = Field(
         Policy().authorized_up_to,
-        ge=0,
-        description="Returns need no person while the order's refunds and open cases are at most so much, in minor units (A2).",
+        description="Returns need no person while the order's refunds and open cases are at most so much, by currency in minor "
+        'units, like `{"CNY": 50000, "JPY": 10000}`; in a currency that is not named each needs one (A2).',
     )
-    agent_limit: int = Field(
+    agent_limit: Mapping[Currency, Minor] = Field(
         Policy().agent_limit,
-        ge=0,
-        description="Above this amount of an order's refunds and open cases, in minor units, the back office approves (A3).",
+        description="Above this amount of an order's refunds and open cases, by currency in minor units, the back office "
+        "approves; in a currency that is not named it approves all (A3).",
     )
     return_within: timedelta = Field(
         Policy().return_within, description="So long the buyer has to send authorized goods back (A2)."

@@ -1,9 +1,10 @@
 """Settings come from the environment (`HANDOVER_…`); a wrong or missing one ends the start with a sentence."""
 
+import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from types import NoneType
@@ -199,7 +200,7 @@ def _type(annotation: Any) -> str:
         return " or ".join(f"`{a}`" for a in arguments)
     if NoneType in get_args(annotation):
         return " or ".join(_type(a) for a in arguments)
-    if get_origin(annotation) in (list, tuple, dict, set, frozenset):
+    if get_origin(annotation) in (list, tuple, Mapping, set, frozenset):
         return "JSON"
     return _TYPES.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
@@ -211,4 +212,4 @@ def _default(field: FieldInfo) -> str:
     default = to_jsonable_python(field.get_default(call_default_factory=True, validated_data={}))
     if default is None or default == "":
         return "none"
-    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"

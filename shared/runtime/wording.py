@@ -29,6 +29,7 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "int_parsing": lambda limit: "must be a whole number",
     "int_from_float": lambda limit: "must be a whole number",
     "time_delta_parsing": lambda limit: "must be an ISO 8601 duration, such as PT30M or P3D",
+    "dict_type": lambda limit: "must be a JSON object",
     "enum": lambda limit: f"must be {limit['expected']}",
     "literal_error": lambda limit: f"must be {limit['expected']}",
 }

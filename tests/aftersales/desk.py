@@ -41,6 +41,7 @@ class Shop:
         total: int | None = None,
         cod: bool = False,
         paid: bool = True,
+        currency: str = "CNY",
     ) -> None:
         """An order: 2 × TEA at 50.00 unless said otherwise; paid unless it is COD."""
         items = items or lines(("TEA", 2, 5000))
@@ -48,7 +49,7 @@ class Shop:
         await self.bench.hear(
             orders.OrderPlaced(
                 order_id=self.order_id, source=SOURCE, external_number=self.number, placed_at=START, buyer_id="b",
-                lines=items, currency="CNY", total=owed,
+                lines=items, currency=currency, total=owed,
                 payment_method=PaymentMethod.COD if cod else PaymentMethod.PREPAID,
                 delivery_method=DeliveryMethod.COURIER, ship_by=START + DAY, deliver_by=START + 3 * DAY,
                 locale=Locale.EN, agent=None, remark="", personal=PERSONAL,

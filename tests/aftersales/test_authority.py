@@ -3,12 +3,13 @@
 import pytest
 
 from services.aftersales.domain.case import CASE, CaseState
+from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, OpenReturn, RejectCase
 from shared.events.aftersales import ApprovalRequested, RejectReason, ReturnReason
 from shared.runtime.messages import Outcome
 from shared.values import Actor, ActorKind, Role
 from tests.aftersales.desk import DAY, Shop, goods
-from tests.builders import lines
+from tests.builders import lines, oid
 from tests.harness import AGENT, SUPERVISOR
 
 COLLEAGUE = Actor(kind=ActorKind.OPERATOR, name="agent.lin")
@@ -76,6 +77,24 @@ async def test_what_is_asked_for_in_parts_is_above_the_limit_as_the_whole_is(sho
     await shop.bench.ask(ApproveCase(case_id=parts[0]), actor=SUPERVISOR)
     refunded = await shop.bench.ask(ApproveCase(case_id=parts[1]), actor=COLLEAGUE)
     assert code(refunded) == ("no_authority", 403), "what was refunded counts as what is asked for"
+
+
+@pytest.mark.requirement("A3")
+async def test_a_limit_is_in_a_currency_and_where_none_is_named_no_agent_and_no_rule_grants_anything() -> (
+    None
+):
+    shop = Shop(Policy(agent_limit={"CNY": 100_000, "JPY": 1_000}))
+    for number, currency in enumerate(("JPY", "USD")):
+        shop.number = f"T-{currency}"
+        shop.order_id = oid(shop.number)
+        await shop.placed(lines(("TEA", 2, 1_000)), currency=currency)
+        await shop.delivered()
+        assert (await shop.asks(TEA=1)).answer["state"] == "awaiting_approval"
+        by_agent = await shop.bench.ask(ApproveCase(case_id=shop.case().case_id), actor=COLLEAGUE)
+        assert (by_agent.refusal is None) == (currency == "JPY")
+        assert shop.bench.said_of(ApprovalRequested)[number].needs == (
+            Role.ORDINARY if currency == "JPY" else Role.BACK_OFFICE
+        )
 
 
 @pytest.mark.requirement("A3")

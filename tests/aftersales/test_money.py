@@ -97,7 +97,7 @@ def test_refunds_never_exceed_what_was_paid(
     prices: tuple[int, int], fee: int, cod: bool, steps: list[tuple[Any, ...]]
 ) -> None:
     async def story() -> None:
-        shop = Shop(Policy(authorized_up_to=60_000))
+        shop = Shop(Policy(authorized_up_to={"CNY": 60_000}))
         items = lines(("TEA", 2, prices[0]), ("CUP", 1, prices[1]))
         total = 2 * prices[0] + prices[1] + fee
         await shop.placed(items, total=total, cod=cod)

@@ -1,6 +1,7 @@
 """Settings: from the environment, checked at the start, explained in sentences."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from deploy.docs.system import ROOT, settings_of
 from deploy.settings import CommandSettings, MigrateSettings, ProvisionSettings
 from shared.runtime.auth import new_key_pair
 from shared.runtime.settings import PREFIX, Settings, load, misspelled, settings_page
+from shared.values import Currency
 
 
 class ShopSettings(Settings):
@@ -17,6 +19,7 @@ class ShopSettings(Settings):
 
     closes_after: timedelta = Field(timedelta(minutes=30), description="Closed so long after.")
     carriers: list[str] = Field([], description="Carriers | in order.")
+    limits: Mapping[Currency, int] = Field({"CNY": 5}, description="By currency.")
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +105,8 @@ def test_each_missing_one_gets_a_sentence(
         ("CLOCK", "s3cret", "'wall' or 'driven'"),
         ("CLOCK_START", "2026-01-01T00:00:00", "it must have timezone info"),
         ("CARRIERS", "s3cret", "it must be JSON"),
+        ("LIMITS", "1000", "it must be a JSON object"),
+        ("LIMITS", '{"s3cret": 1}', "it must be three capital letters (ISO 4217)"),
     ],
 )
 @pytest.mark.requirement("X6")
@@ -142,6 +147,7 @@ def test_the_page_lists_every_setting_once_with_type_default_and_services():
     assert "| true or false | `true` |" in rows["HANDOVER_KAFKA_IDEMPOTENT"]
     assert "| ISO 8601 duration | `PT30M` | Closed so long after. | shop |" in rows["HANDOVER_CLOSES_AFTER"]
     assert "| `wall` or `driven` | `wall` |" in rows["HANDOVER_CLOCK"]
+    assert '| JSON | `{"CNY": 5}` | By currency. |' in rows["HANDOVER_LIMITS"]
     assert "| time with its offset |" in rows["HANDOVER_CLOCK_START"]
     assert rows["HANDOVER_OTLP_ENDPOINT"].endswith("| all |")
     assert r"Carriers \| in order." in rows["HANDOVER_CARRIERS"]

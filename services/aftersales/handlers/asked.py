@@ -7,7 +7,7 @@ from services.aftersales.domain.case import Case, CaseState, may_approve, noted
 from services.aftersales.domain.coming_back import with_the_buyer
 from services.aftersales.domain.known_order import KnownOrder, within_window
 from services.aftersales.handlers.awaiting import reject
-from services.aftersales.handlers.cases import ask_for_approval, authorize, open_case, stake_of
+from services.aftersales.handlers.cases import agent_limit, ask_for_approval, authorize, open_case, stake_of
 from services.aftersales.handlers.disputes import delivered_after_all, lost_on_its_way
 from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of
@@ -90,7 +90,7 @@ def _return(
         why = f"asked more than {desk.policy.return_window.days} days after delivery"
         case = reject(case, RejectReason.OUTSIDE_WINDOW, why, desk)
         return {"case_id": case.case_id, "state": case.state, "rejected": why}
-    if not missing and stake_of(case, desk) <= desk.policy.authorized_up_to:
+    if not missing and stake_of(case, desk) <= desk.policy.authorized_up_to.get(case.currency, -1):
         case = authorize(case, desk, by_rule=True)
     else:
         ask_for_approval(case, desk)
@@ -146,6 +146,6 @@ def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
 def _decidable(case: Case, desk: AftersalesDesk) -> Case:
     if case.state is not CaseState.AWAITING_APPROVAL:
         raise Refused("not_awaiting_approval", f"the case is {case.state}")
-    if why := may_approve(case, desk.actor, stake_of(case, desk), desk.policy.agent_limit):
+    if why := may_approve(case, desk.actor, stake_of(case, desk), agent_limit(case, desk)):
         raise Refused("no_authority", why, status=403)
     return case

@@ -94,6 +94,11 @@ def stake_of(case: Case, desk: AftersalesDesk) -> int:
     return at_stake(known, desk.cases_of(known))
 
 
+def agent_limit(case: Case, desk: AftersalesDesk) -> int:
+    """What an agent may let an order have, in its currency; nothing where the shop named no limit (A3)."""
+    return desk.policy.agent_limit.get(case.currency, 0)
+
+
 def ask_for_approval(
     case: Case, desk: AftersalesDesk, question: MoneyQuestion | None = None, earlier: Case | None = None
 ) -> None:
@@ -105,7 +110,7 @@ def ask_for_approval(
             case_id=case.case_id,
             kind=case.kind,
             amount=Money(amount=case.amount, currency=case.currency),
-            needs=needed(stake_of(case, desk), desk.policy.agent_limit),
+            needs=needed(stake_of(case, desk), agent_limit(case, desk)),
             reason=question or case.reason,
             earlier_case=earlier.case_id if earlier else None,
         )
