@@ -86,6 +86,8 @@ def router(runtime: Runtime) -> APIRouter:
                 raise Refused("invalid", "a number needs its source", field="source", status=422)
             found = await queries.find(runtime.read, id_of(source, number))
             return [shown(found, asked.actor)] if found else []
+        if source is not None:
+            raise Refused("invalid", "a source needs the number of its order", field="number", status=422)
         last = None
         if after is not None and (last := await queries.find(runtime.read, after)) is None:
             raise Refused(

@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 from shared.runtime.commands import answer_of
 from shared.runtime.messages import Command, Refused, Status
 from shared.runtime.telemetry import traceparent
+from shared.runtime.wording import plain
 from shared.values import Actor, ActorKind, Role
 
 if TYPE_CHECKING:
@@ -60,9 +61,20 @@ def allow(
         if key is not None and not _KEY.fullmatch(key):
             detail = "an Idempotency-Key has 1 to 200 visible ASCII characters"
             raise Refused("invalid", detail, field="idempotency-key", status=422)
+        _refuse_strange_parameters(request)
         return Asked(runtime, actor, key, traceparent(request.headers.get("traceparent")), response)
 
     return asked
+
+
+def _refuse_strange_parameters(request: Request) -> None:
+    """A filter whose name is misspelled would be no filter at all."""
+    known = [param.alias for param in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            detail = f"{plain(name)} is no parameter of this address; {takes}"
+            raise Refused("invalid", detail, field=plain(name), status=422)
 
 
 Anyone = Annotated[Asked, Depends(allow())]

@@ -206,6 +206,7 @@ async def test_an_order_is_found_by_its_number(shop: Shop) -> None:
     [
         ("/nobody", 404), ("/nobody/timeline", 404), ("?number=T-1", 422), ("?status=lost", 422), ("?hold=lost", 422),
         ("?limit=0", 422), ("?limit=501", 422), ("?after=nobody", 422), ("/a%00b", 422), ("?source=a%00b&number=T-1", 422),
+        ("?source=shop", 422), ("?stauts=held", 422), ("/nobody/timeline?limit=5", 422), ("?status=placed&%00=1", 422),
     ],
 )  # fmt: skip
 async def test_a_wrong_question_is_answered_as_one(shop: Shop, path: str, status: int) -> None:

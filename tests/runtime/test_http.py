@@ -259,6 +259,19 @@ async def test_parked_messages_are_for_administrators_and_a_list_has_no_bodies(s
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "takes"),
+    [("/ops/parked?sate=failed", "it takes state, limit"), ("/ops/lag?topic=x", "it takes none")],
+)
+async def test_a_filter_whose_name_is_misspelled_is_refused_and_not_ignored(
+    stand: Stand, path: str, takes: str
+):
+    async with stand.client(**bearer(Role.ADMINISTRATOR)) as http:
+        answer = await http.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert answer.json()["detail"].endswith(f"is no parameter of this address; {takes}")
+
+
 @pytest.mark.requirement("X2")
 async def test_skipping_and_mending_go_through_the_turn_with_a_reason(stand: Stand):
     row = parked()
