@@ -89,9 +89,16 @@ class Account:
 
     def unheard(self) -> Iterator[str]:
         """Canceled goods that were given up by time, although nobody had ever said that anything reached the buyer."""
+        known = [one["said_at"] for one in self.said["shipment_delivered"]]
+        # a person may know it where no courier said so in the end
+        known += [
+            one["said_at"]
+            for one in self.said["case_rejected"]
+            if one["arrived"] or one["reason"] == RejectReason.DELIVERED_AFTER_ALL
+        ]
         for rejected in self.said["case_rejected"]:
             late_cancel = self.about[rejected["case_id"]][0] == CaseKind.LATE_CANCEL
-            arrived = any(one["said_at"] <= rejected["said_at"] for one in self.said["shipment_delivered"])
+            arrived = any(at <= rejected["said_at"] for at in known)
             if late_cancel and rejected["reason"] == RejectReason.NOT_RETURNED and not arrived:
                 yield f"{rejected['case_id']} was given up, and nobody was asked who has its goods"
 
@@ -118,7 +125,9 @@ class Account:
         cash += sum(one["amount"] for one in self.said["cod_collected"])
         due, worth = self.in_cash(lost, back)
         as_told = not self.asked_who_has
-        most = self.in_cash(self.never_had(as_told=as_told) - again, back, as_told=as_told)[1]
+        gone = self.never_had(as_told=as_told)
+        # what was paid as lost stays out of the books when it arrives: what comes back may be all that is left in them
+        most = max(self.in_cash(part, back, as_told=as_told)[1] for part in (gone - again, gone))
         refunded, given = self.refunds()
         not_due = max(cash - due, 0)  # it may go back with the price
         if refunded > min(max(worth, most) + not_due, cash) + ROUNDED:

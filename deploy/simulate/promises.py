@@ -1,5 +1,6 @@
 """What is promised of orders and cases: when they go on, who may decide, and who hears that nobody did; see `invariants.py`."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any
@@ -136,9 +137,15 @@ def _ordinary(world: World, entry: Any) -> bool:
     return world.actors[entry.actor_name].role is Role.ORDINARY
 
 
+def _between(times: list[datetime], first: datetime, last: datetime) -> bool:
+    """Whether one of these lies there: where nothing else goes on, a service may be away for days."""
+    return bisect_right(times, first) < bisect_left(times, last)
+
+
 def overdue_cases(world: World) -> Found:
     """A7: a case with which nobody goes on is told, once for each time"""
-    lasting = Policy().case_overdue_after + LAG
+    patience = Policy().case_overdue_after
+    awake = sorted(entry.time for entry, *_ in said(world, "aftersales"))
     told, must, may = Counter[str](), Counter[str](), Counter[str]()
     late_news = stopped(world, "aftersales")
     came: dict[str, datetime] = {}
@@ -159,7 +166,7 @@ def overdue_cases(world: World) -> Found:
                 case_id = data["case_id"]
                 since, box = asked.pop(case_id, entry.time), came.get(case_id, entry.time)
                 until = min(entry.time, box) if box >= since else entry.time  # a box decides too
-                must[case_id] += until - since > lasting
+                must[case_id] += until - since > patience + LAG and _between(awake, since + patience, until)
                 if what == "case_closed":
                     over.setdefault(case_id, entry.time)
             case "case_overdue":
@@ -167,7 +174,8 @@ def overdue_cases(world: World) -> Found:
     may.update(came.keys())
     for case_id, at in looked_at:
         late = over.get(case_id, at) < at  # its time was over before the box came
-        must[case_id] += at - came[case_id] > lasting and not late
+        lasted = at - came[case_id] > patience + LAG and _between(awake, came[case_id] + patience, at)
+        must[case_id] += lasted and not late
     for case_id in told | must:
         if not must[case_id] <= told[case_id] <= may[case_id]:
             yield (
