@@ -63,9 +63,9 @@ Name = Annotated[
     str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_printable)
 ]
 Reason = Annotated[
-    str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True), AfterValidator(_printable)
+    str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True), AfterValidator(_printable)
 ]
-"""Why a person does what is kept for the record."""
+"""Why a person does what is kept for the record (O12): never empty, and short where two characters say it, as 丢件 does."""
 
 Currency = Annotated[str, StringConstraints(pattern=CURRENCY)]
 """ISO 4217 code, upper case."""

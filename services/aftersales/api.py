@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from services.aftersales import queries
 from services.aftersales.domain.case import Case, CaseState
@@ -13,10 +13,10 @@ from shared.events.aftersales import CaseKind, ReturnReason
 from shared.runtime.access import Anyone
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Code, Minor, SkuQuantity, Text
+from shared.values import Code, Minor, Reason, SkuQuantity, Text, Value
 
 
-class NewReturn(BaseModel):
+class NewReturn(Value):
     """A return that an agent opens for a buyer."""
 
     kind: Literal["return"]
@@ -26,19 +26,19 @@ class NewReturn(BaseModel):
     comment: Text = ""
 
 
-class NewRefund(BaseModel):
+class NewRefund(Value):
     """A refund without goods that an agent asks for."""
 
     kind: Literal["refund_only"]
     order_id: Code
     amount: Minor
-    reason: Text
+    reason: Reason
 
 
-class Because(BaseModel):
+class Because(Value):
     """Why."""
 
-    reason: Text
+    reason: Reason
 
 
 def shown(case: Case) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The after-sales process: settings in, running service out."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from pydantic import Field
 
@@ -9,14 +8,14 @@ from services.aftersales import api
 from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers import service
 from shared.runtime.app import serve
-from shared.runtime.settings import Settings
+from shared.runtime.settings import Settings, Span
 from shared.values import Currency, Minor
 
 
 class AftersalesSettings(Settings):
     """Settings of the after-sales service."""
 
-    return_window: timedelta = Field(
+    return_window: Span = Field(
         Policy().return_window, description="So long after delivery a return can be asked for (A2)."
     )
     authorized_up_to: Mapping[Currency, Minor] = Field(
@@ -29,10 +28,10 @@ class AftersalesSettings(Settings):
         description="Above this amount of an order's refunds and open cases, by currency in minor units, the back office "
         "approves; in a currency that is not named it approves all (A3).",
     )
-    return_within: timedelta = Field(
+    return_within: Span = Field(
         Policy().return_within, description="So long the buyer has to send authorized goods back (A2)."
     )
-    case_overdue_after: timedelta = Field(
+    case_overdue_after: Span = Field(
         Policy().case_overdue_after,
         description="So long a case waits for an approval, or its goods for their inspection, before staff hear of it (A7).",
     )

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
 from sqlalchemy import select
 
 from services.notify.handlers import SetOptOut
@@ -12,7 +11,7 @@ from services.notify.tables import MESSAGES, MessageState, messages
 from services.notify.troubles import troubles
 from shared.runtime.access import Anyone, BackOffice
 from shared.runtime.running import Runtime
-from shared.values import Code, Flag
+from shared.values import Code, Flag, Value
 
 SHOWN = (
     "message_id",
@@ -29,7 +28,7 @@ SHOWN = (
 )
 
 
-class Wish(BaseModel):
+class Wish(Value):
     """What a buyer wants."""
 
     buyer_id: Code

@@ -20,7 +20,7 @@ from shared.runtime.app import serve
 from shared.runtime.running import Runtime
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings
-from shared.values import Locale
+from shared.values import EMAIL, Locale
 
 
 class NotifySettings(Settings):
@@ -35,7 +35,7 @@ class NotifySettings(Settings):
         None,
         description="smtp[s]://user:password@host:port; with it buyers and staff get e-mail instead of files (N3).",
     )
-    mail_from: str = Field("shop@localhost", pattern=r"@", description="Sender of e-mail.")
+    mail_from: str = Field("shop@localhost", pattern=EMAIL, description="Sender of e-mail.")
     staff_recipient: str = Field("staff@localhost", min_length=1, description="Who gets alerts (N2).")
     staff_locale: Locale = Field(Locale.ZH_CN, description="Language of alerts: zh-CN or en (N2).")
     webhooks_file: Path | None = Field(

@@ -4,22 +4,21 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
 
 from services.orders import queries
 from services.orders.domain.order import Order, OrderStatus
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
-from services.orders.handlers.release import LiftHold, PlaceHold, Reason
+from services.orders.handlers.release import LiftHold, PlaceHold
 from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
 from shared.runtime.access import Anyone, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Actor, ActorKind, Code, DeliveryMethod, Flag, Personal
+from shared.values import Actor, ActorKind, Code, DeliveryMethod, Flag, Personal, Reason, Value
 
 
-class Confirmation(BaseModel):
+class Confirmation(Value):
     """What the agent confirmed with the buyer."""
 
     cod_accepted: Flag = False
@@ -27,14 +26,14 @@ class Confirmation(BaseModel):
     personal: Personal | None = None
 
 
-class NewHold(BaseModel):
+class NewHold(Value):
     """Which hold, and why."""
 
     hold: Hold
     reason: Reason
 
 
-class Because(BaseModel):
+class Because(Value):
     """Why."""
 
     reason: Reason

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from services.warehouse import documents, queries
 from services.warehouse.desk import UNKNOWN_ORDER
@@ -16,27 +16,30 @@ from services.warehouse.domain.stock import shelves_for
 from services.warehouse.handlers.stock import RegisterSku
 from services.warehouse.handlers.taking_back import TakeBack
 from shared.events.inbox import Barcode
-from shared.runtime.access import Anyone, BackOffice, Person
+from shared.runtime.access import Anyone, BackOffice, OnTheFloor, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Code, Reason, Text
+from shared.values import Code, Name, Reason, Value
 
 
-class SkuDetails(BaseModel):
+class SkuDetails(Value):
     """What is to be known of a SKU."""
 
-    name: Text
+    name: Name
     weight_grams: int = Field(0, ge=0, le=1_000_000, strict=True)
     barcodes: tuple[Barcode, ...] = Field(default_factory=tuple, max_length=50)
     """All that name it, from now on; without this they stay as they are."""
 
 
-class Because(BaseModel):
+class Because(Value):
     """Why."""
 
     reason: Reason
 
 
+_PDF: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}
+}
 TO_PICK = (FulfillmentState.ALLOCATED, FulfillmentState.PICKING)
 
 
@@ -118,9 +121,9 @@ def router(runtime: Runtime) -> APIRouter:
         shipment = await parcel(shipment_id)
         return asdict(shipment) | {"lines": [line.model_dump() for line in shipment.lines]}
 
-    @routes.get("/shipments/{shipment_id}/label.pdf", response_class=Response)
-    async def get_label(shipment_id: Code, asked: Anyone) -> Response:
-        """The courier label 快递单 (W5)."""
+    @routes.get("/shipments/{shipment_id}/label.pdf", response_class=Response, responses=_PDF)
+    async def get_label(shipment_id: Code, asked: OnTheFloor) -> Response:
+        """The courier label 快递单 (W5). It names the buyer, so it is for people and their devices, not for systems (X4)."""
         shipment = await parcel(shipment_id)
         work = await one(shipment.order_id)
         if work.personal is None:
@@ -128,9 +131,9 @@ def router(runtime: Runtime) -> APIRouter:
         pdf = documents.label(shipment, work, couriers.name(shipment.courier))
         return Response(pdf, media_type="application/pdf")
 
-    @routes.get("/shipments/{shipment_id}/note.pdf", response_class=Response)
-    async def get_note(shipment_id: Code, asked: Anyone) -> Response:
-        """The shipping note 发货单 (W5)."""
+    @routes.get("/shipments/{shipment_id}/note.pdf", response_class=Response, responses=_PDF)
+    async def get_note(shipment_id: Code, asked: OnTheFloor) -> Response:
+        """The shipping note 发货单 (W5), for the same."""
         shipment = await parcel(shipment_id)
         return Response(
             documents.shipping_note(shipment, await one(shipment.order_id)), media_type="application/pdf"

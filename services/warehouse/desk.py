@@ -25,7 +25,6 @@ from shared.events.warehouse import FulfillmentPicked, StockDepleted, StockRecei
 from shared.replacing import replace
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Refused
-from shared.values import ActorKind
 
 Wants = Iterator[Want | tuple[Want, ...]]
 
@@ -110,14 +109,6 @@ class WarehouseDesk(Desk):
             sku, kind, on_hand * quantity, allocated * quantity, self.now, location, quantity, order_id,
             str(self.actor), reason,
         )  # fmt: skip
-
-    def scanner(self) -> str:
-        """The operator who scans. Raises Refused when the token names no person or no device (W12)."""
-        if self.actor.kind is not ActorKind.OPERATOR or self.actor.device is None:
-            raise Refused(
-                "no_operator", "scan with the token of an operator signed in at a device", status=403
-            )
-        return self.actor.name
 
     def sku_of(self, barcode: str) -> str:
         """The SKU that a barcode names; one that nobody registered is a SKU itself when it looks like one.

@@ -43,8 +43,10 @@ Time = Annotated[values.Time, AfterValidator(_near)]
 """A time that somebody tells us: earlier than the latest that we may say, since promises are reckoned from it."""
 
 OF_SYSTEMS = ("orders.inbox", "aftersales.inbox", "tracking.inbox")
-"""Inboxes that shops, payment providers and couriers fill; scans are of people."""
-INBOX_TOPICS = (*OF_SYSTEMS, "scans.inbox")
+"""Inboxes that shops, payment providers and couriers fill."""
+SCANS = "scans.inbox"
+"""The inbox of people with scanners."""
+INBOX_TOPICS = (*OF_SYSTEMS, SCANS)
 
 # --- orders.inbox: storefronts, marketplaces, ERPs, payment providers ----------------------------------------
 

@@ -50,12 +50,18 @@ def allow(
         actor = runtime.tokens.actor_of_headers(request.headers)
         if not actor.role.includes(role):
             raise Refused(
-                "role_too_low", f"this needs the role {role.value}; yours is {actor.role.value}", status=403
+                "role_too_low",
+                f"this needs the role {role.value}; yours is {actor.role.value}",
+                field="authorization",
+                status=403,
             )
         if kinds and actor.kind not in kinds:
             who = " or ".join(sorted(k.value for k in kinds))
             raise Refused(
-                "wrong_kind", f"this is for {who} tokens; yours is of a {actor.kind.value}", status=403
+                "wrong_kind",
+                f"this is for {who} tokens; yours is of a {actor.kind.value}",
+                field="authorization",
+                status=403,
             )
         key = request.headers.get("idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
@@ -80,5 +86,7 @@ def _refuse_strange_parameters(request: Request) -> None:
 Anyone = Annotated[Asked, Depends(allow())]
 Person = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR}))]
 """People of the shop, whether at a desk or at a scanner; systems and buyers have the inbox."""
+OnTheFloor = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR, ActorKind.DEVICE}))]
+"""The same, and the printers and scanners of the warehouse."""
 BackOffice = Annotated[Asked, Depends(allow(Role.BACK_OFFICE))]
 Administrator = Annotated[Asked, Depends(allow(Role.ADMINISTRATOR))]

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from shared.runtime.bookkeeper import Bookkeeper, parked_key, seen_key
 from shared.runtime.bookkeeping import LaneState, ParkedState, Seen
 from shared.runtime.desk import Desk, Want
-from shared.runtime.messages import Door, Incoming, Outcome, Refused, Status, timer_fallen_due
+from shared.runtime.messages import Command, Door, Incoming, Outcome, Refused, Status, timer_fallen_due
 from shared.runtime.saying import entries_of
 from shared.runtime.service import Handling
 from shared.runtime.store import Ask, Changes, DueTimer, Transaction, TryAgain, Unfit
@@ -28,6 +28,11 @@ _STRAIGHT = {_KAFKA, _HTTP}
 """Doors through which nothing comes that may be parked already."""
 
 _Needing = tuple[Incoming, Iterator[Want | tuple[Want, ...]]]
+_REUSED_KEY = Refused(
+    "id_reused",
+    "this Idempotency-Key was used before for another request; send this one with a key of its own",
+    field="idempotency-key",
+)
 _REUSED = Refused(
     "id_reused",
     "this id was used before for another message; send this one with an id of its own",
@@ -195,12 +200,13 @@ class Attempt(Generic[D]):
 
     def _reused(self, incoming: Incoming) -> Outcome:
         """Its id is that of another message, done, refused or parked: its sender is told, of each such body once."""
+        reused = _REUSED_KEY if isinstance(incoming.message, Command) else _REUSED
         second = f"{seen_key(incoming)}#{incoming.digest.hex()[:16]}"
         self._there(self.books.inbox.want(second))
         if self.books.inbox.get(second) is None:
             self.books.inbox.put(Seen(second, incoming.digest, self.now, Status.REFUSED, None))
-            return self.keeper.refuse(incoming, _REUSED, remember=False)
-        return Outcome(Status.DUPLICATE, refusal=_REUSED)
+            return self.keeper.refuse(incoming, reused, remember=False)
+        return Outcome(Status.DUPLICATE, refusal=reused)
 
     def _handle(self, incoming: Incoming) -> Outcome:
         try:

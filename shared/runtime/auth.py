@@ -90,7 +90,10 @@ class Tokens:
             known = actor, float(claims["exp"])
         except (jwt.PyJWTError, ValueError, TypeError, KeyError):
             raise Refused(
-                "token_invalid", "the token was not signed for this system; ask for one", status=401
+                "token_invalid",
+                "the token was not signed for this system; ask for one",
+                field="authorization",
+                status=401,
             ) from None
         self._known[token] = known
         if len(self._known) > CACHED:
@@ -109,7 +112,9 @@ class Tokens:
 
 
 def _expired() -> Refused:
-    return Refused("token_expired", "the token has expired; ask for a new one", status=401)
+    return Refused(
+        "token_expired", "the token has expired; ask for a new one", field="authorization", status=401
+    )
 
 
 def _may_hold(actor: Actor) -> None:

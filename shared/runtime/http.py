@@ -29,6 +29,10 @@ class ProblemDocument(BaseModel):
     code: str
     detail: str
     field: str | None = None
+    errors: list[dict[str, str]] | None = None
+    """Each field that is wrong and its rule, where several may be."""
+    incident: str | None = None
+    """With a 500: the number that the log has."""
 
 
 _PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
@@ -44,6 +48,14 @@ _REFUSALS = {
     503: "Try again shortly",
 }
 
+_KEY = {
+    "in": "header", "name": "Idempotency-Key", "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "description": "A request with the same key is done once: a retry gets the first answer, and Idempotent-Replay: true",
+}  # fmt: skip
+"""What commands may be asked with."""
+_WITHOUT_KEY = ("/v1/events", "/ops/parked/{key}/retry")
+"""An event has its id, and trying again is no command of its own."""
 _EVENT = {
     "parameters": [
         {"in": "header", "name": f"ce-{name}", "required": False, "schema": {"type": "string"},
@@ -58,6 +70,13 @@ _EVENT = {
     }},
 }  # fmt: skip
 """What FastAPI cannot see: the endpoint reads the raw request."""
+
+
+class Readiness(BaseModel):
+    """Whether the service can work: `ok`, or what is wrong, for each of its parts."""
+
+    ready: bool
+    checks: dict[str, str]
 
 
 class Accepted(BaseModel):
@@ -81,9 +100,14 @@ def create_app(
     document = app.openapi
 
     def openapi() -> dict[str, Any]:
-        schemas = document().setdefault("components", {}).setdefault("schemas", {})
-        schemas.setdefault("ProblemDocument", ProblemDocument.model_json_schema())
-        return document()
+        if app.openapi_schema is None:
+            described = document()
+            schemas = described.setdefault("components", {}).setdefault("schemas", {})
+            schemas.setdefault("ProblemDocument", ProblemDocument.model_json_schema())
+            for path, methods in described["paths"].items():
+                for command in () if path in _WITHOUT_KEY else methods.keys() & {"post", "put"}:
+                    methods[command].setdefault("parameters", []).append(_KEY)
+        return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
     app.state.runtime = runtime
@@ -109,7 +133,11 @@ def _health(runtime: "Runtime") -> APIRouter:
         """The process answers."""
         return {"status": "alive"}
 
-    @router.get("/health/ready")
+    @router.get(
+        "/health/ready",
+        response_model=Readiness,
+        responses={503: {"description": "Not ready", "model": Readiness}},
+    )
     async def ready() -> JSONResponse:
         """Database reachable, Kafka read, relay alive, timers looked at; a sentence for each that is not."""
         checks = await runtime.readiness()
@@ -160,6 +188,9 @@ def _structured(body: bytes) -> tuple[dict[str, str], bytes]:
             field="data",
             status=422,
         )
+    for name in ("specversion", "id", "source", "type"):
+        if not isinstance(event.get(name, ""), str):
+            raise Refused("malformed", f"the CloudEvents attribute {name} is text", field=name, status=422)
     headers = {f"ce-{name}": value for name, value in event.items() if isinstance(value, str)}
     try:
         return headers, orjson.dumps(event["data"])

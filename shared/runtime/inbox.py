@@ -10,7 +10,7 @@ from functools import cache
 from pydantic import ValidationError
 
 from shared.events.base import EVENT_TYPES, Event
-from shared.events.inbox import OF_SYSTEMS
+from shared.events.inbox import OF_SYSTEMS, SCANS
 from shared.runtime.messages import Door, Envelope, Incoming, Raw, Refused
 from shared.runtime.telemetry import known_trace
 from shared.runtime.wording import fields_of, place_of
@@ -40,7 +40,8 @@ def outside(
     """The message that CloudEvents attributes (`ce_…` headers) and data make.
 
     `inbox` is the topic that it came on; over HTTP `inboxes` are those of the service. Raises Refused (422)
-    when the identity cannot be read, (403) when people send what systems say (X4). A body that does not fit its type is in
+    when the identity cannot be read, (403) when people send what systems say, or others what people scan (X4, W12); such a
+    token uses up no id, so that the same may come again with a better one. A body that does not fit its type is in
     `error`, under the identity that it has.
     """
     attributes = {
@@ -65,13 +66,16 @@ def outside(
     if attributes.get("specversion", "1.0") != "1.0":
         raise Refused("malformed", "specversion must be 1.0", field="specversion", status=422)
     type_name = attributes["type"]
-    topic = inbox or next(
-        (i for i in inboxes if type_name.rsplit(".", 2)[0] == i), inboxes[0] if inboxes else ""
-    )
-    if topic in OF_SYSTEMS and actor.kind in (ActorKind.OPERATOR, ActorKind.DEVICE):
+    inboxes = (inbox,) if inbox else inboxes
+    named = inbox or next((i for i in inboxes if type_name.rsplit(".", 2)[0] == i), None)
+    topic = named or inboxes[0]
+    if named in OF_SYSTEMS and actor.kind in (ActorKind.OPERATOR, ActorKind.DEVICE):
         detail = f"{topic} takes events of systems (shops, payment providers, couriers); this is a token of {actor}"
         raise Refused("not_a_system", detail, field="authorization", status=403)
-    event, error = _event(type_name, topic, body)
+    if named == SCANS and (actor.kind is not ActorKind.OPERATOR or actor.device is None):
+        detail = f"scan with the token of an operator signed in at a device; this is a token of {actor}"
+        raise Refused("no_operator", detail, field="authorization", status=403)
+    event, error = _event(type_name, inboxes, body)
     stream = event.stream if event is not None else f"unknown/{attributes['id']}"
     # what says nothing is left out, so that a field that a newer version adds makes no other message of the same bytes
     data = event.model_dump_json(exclude_defaults=True).encode() if event is not None else body
@@ -112,11 +116,11 @@ def _fit(value: str) -> bool:
     return 0 < len(value) <= LONGEST and value.isprintable()
 
 
-def _event(type_name: str, inbox: str, body: bytes) -> tuple[Event | None, Refused | None]:
+def _event(type_name: str, inboxes: tuple[str, ...], body: bytes) -> tuple[Event | None, Refused | None]:
     event_class = EVENT_TYPES.get(type_name)
-    if event_class is None or type_name not in inbox_types(inbox):
-        known = ", ".join(inbox_types(inbox))
-        return None, Refused("unknown_type", f"{inbox} takes {known}", field="type", status=422)
+    if event_class is None or type_name.rsplit(".", 2)[0] not in inboxes:
+        detail = "; ".join(f"{inbox} takes {', '.join(inbox_types(inbox))}" for inbox in inboxes)
+        return None, Refused("unknown_type", detail, field="type", status=422)
     if len(body) > LARGEST:
         return None, Refused("too_large", f"an event has at most {LARGEST} bytes", field="data", status=413)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator
 
 from shared.runtime.access import Administrator, Anyone
 from shared.runtime.bookkeeping import Parked, ParkedState
@@ -16,7 +16,7 @@ from shared.runtime.messages import Refused, Status
 from shared.runtime.parking import STAYS, MendParked, SkipParked
 from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.store import Unavailable
-from shared.values import Reason
+from shared.values import Reason, Value
 
 if TYPE_CHECKING:
     from shared.runtime.running import Runtime
@@ -33,7 +33,7 @@ def _writable(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-class Why(BaseModel):
+class Why(Value):
     """Why ops do it; kept."""
 
     reason: Reason

@@ -45,6 +45,16 @@ def _not_json() -> JSONResponse:
     return problem(400, "not_json", "the body is not valid JSON, or nested too deeply", field="body")
 
 
+def _field(error: Any, body: Any) -> str:
+    """Where it is wrong. What is one of several kinds of thing is placed under its kind, which is no name in the body."""
+    where, *place = error["loc"]
+    if error["type"].startswith("union_tag_"):
+        place.append(error["ctx"]["discriminator"].strip("'"))
+    elif where == "body" and len(place) > 1 and isinstance(body, dict) and place[0] not in body:
+        del place[0]
+    return place_of(place) or "body"
+
+
 def _ours(request: Request, error: Exception) -> JSONResponse:
     """A bug of ours: the answer and the log carry one number, and neither says whom it was about (X4)."""
     number = uuid4().hex[:12]
@@ -74,9 +84,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = [{"field": place_of(e["loc"][1:]) or "body", "rule": rule_of(e)} for e in error.errors()]
         if any(e["type"] == "json_invalid" for e in error.errors()):
             return _not_json()
+        if isinstance(error.body, bytes):  # FastAPI reads as JSON what is called so
+            detail = "body: send it as JSON, with the header `content-type: application/json`"
+            return problem(422, "invalid", detail, field="body")
+        found = [{"field": _field(e, error.body), "rule": rule_of(e)} for e in error.errors()]
         detail = "; ".join(f"{e['field']}: {e['rule']}" for e in found[:5])
         return problem(422, "invalid", detail, field=found[0]["field"], errors=found[:50])
 

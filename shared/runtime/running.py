@@ -69,6 +69,7 @@ class Runtime:
         in hand, they finish."""
         self.stopping = Signal()
         self._loops, self._further = Loops(), Loops()
+        self._asking: asyncio.Task[Any] | None = None
         self.turns.after_commit += [self.metrics.turn_done, self._committed]
         self.turns.took = self.metrics.turn_took
 
@@ -113,6 +114,8 @@ class Runtime:
         await asyncio.gather(self.intake.stop(), finished, return_exceptions=True)
         await self.commands.stop()
         await self._loops.end()
+        if self._asking is not None:
+            self._asking.cancel()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.pool.close(), 5)
 
@@ -126,21 +129,30 @@ class Runtime:
 
     async def readiness(self) -> dict[str, str | None]:
         """What must be well to serve: None where it is, a sentence where it is not."""
-        database: str | None = None
-        try:
-            await asyncio.wait_for(self.pool.fetchval("SELECT 1 FROM cursors LIMIT 1"), 3)
-        except UNAVAILABLE as away:
-            database = f"the database cannot be reached: {type(away).__name__}"
-        except Exception as error:
-            database = f"the database is not as expected ({type(error).__name__}); were migrations run?"
         return {
-            "database": database,
+            "database": await self._database(),
             "kafka": await self.intake.unassigned(),
             "http": self.commands.trouble,
             "relay": self.relay.trouble,
             "timers": self.due.trouble,
             "loops": self._loops.trouble or self._further.trouble,
         }
+
+    async def _database(self) -> str | None:
+        # a question to a server that stands still is given up late, and giving it up waits for the server too: it goes on by
+        # itself, and whoever asks next hears of the same
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self.pool.fetchval("SELECT 1 FROM cursors LIMIT 1"))
+        await asyncio.wait({self._asking}, timeout=ANSWER_SECONDS)
+        if not self._asking.done():
+            return f"the database cannot be reached: no answer in {ANSWER_SECONDS} s"
+        try:
+            self._asking.result()
+        except UNAVAILABLE as away:
+            return f"the database cannot be reached: {type(away).__name__}"
+        except Exception as error:
+            return f"the database is not as expected ({type(error).__name__}); were migrations run?"
+        return None
 
     async def progress(self) -> dict[str, Any]:
         """How far the service is: what a driver of the clock waits for, and what ops look at."""

@@ -38,6 +38,10 @@ PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres)]
 """Where a database is, and with which role and password."""
 
 
+Span = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=3650))]
+"""How long something may take. Never would be ten years: times are reckoned from it, and they end in the year 9999."""
+
+
 class Settings(BaseSettings):
     """What every service needs to run. A service adds its own in a subclass."""
 
@@ -48,7 +52,10 @@ class Settings(BaseSettings):
     )
     database_pool: int = Field(6, ge=2, le=100, description="Most connections that one process opens.")
     statement_timeout_ms: int = Field(
-        30_000, ge=100, description="A statement that takes longer is given up and its turn runs again."
+        30_000,
+        ge=100,
+        le=24 * 3600 * 1000,
+        description="A statement that takes longer is given up and its turn runs again.",
     )
     kafka: str = Field(description="Bootstrap servers, host:port, several separated by commas.")
     kafka_idempotent: bool = Field(
@@ -69,7 +76,7 @@ class Settings(BaseSettings):
         "half of it for a turn in progress.",
     )
     kafka_batch: int = Field(500, ge=1, le=5000, description="Most messages that one turn takes from Kafka.")
-    ids_kept_for: timedelta = Field(
+    ids_kept_for: Span = Field(
         timedelta(days=90),
         ge=timedelta(days=8),
         description="So long a message from outside is known by its id; one that comes again later is a new one. "
@@ -102,6 +109,22 @@ class Settings(BaseSettings):
     def _zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError("is not an IANA time zone; take one like Asia/Shanghai or Europe/Berlin")
+        return value
+
+    @field_validator("kafka")
+    @classmethod
+    def _servers(cls, value: str) -> str:
+        for server in value.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+                raise ValueError("is not host:port, or several of these separated by commas")
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _endpoint(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/]", value):
+            raise ValueError("must begin with http:// or https:// and name a host")
         return value
 
     @field_validator("token_public_key")

@@ -30,6 +30,10 @@ _RULES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "int_from_float": lambda limit: "must be a whole number",
     "time_delta_parsing": lambda limit: "must be an ISO 8601 duration, such as PT30M or P3D",
     "dict_type": lambda limit: "must be a JSON object",
+    "model_attributes_type": lambda limit: "must be a JSON object",
+    "model_type": lambda limit: "must be a JSON object",
+    "union_tag_not_found": lambda limit: "is missing",
+    "union_tag_invalid": lambda limit: f"must be {' or '.join(limit['expected_tags'].split(', '))}",
     "enum": lambda limit: f"must be {limit['expected']}",
     "literal_error": lambda limit: f"must be {limit['expected']}",
 }

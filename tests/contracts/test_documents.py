@@ -53,6 +53,19 @@ async def test_the_examples_played_in_order_tell_the_story_of_an_order() -> None
 
 
 @pytest.mark.requirement("X3")
+async def test_they_can_be_played_at_any_later_time_as_their_page_says() -> None:
+    town = Town(BEFORE + timedelta(days=200))
+    for name, example in list(examples().items())[:-1]:
+        data = example["data"]
+        if name.endswith("hand_over_scanned.v1"):
+            data = data | {"scanned_at": town.now.isoformat()}
+        event = EVENT_TYPES[name].model_validate_json(json.dumps(data))
+        outcome = await town.outside(event, SENDERS[example["source"]], id=example["id"])
+        assert outcome.refusal is None, f"{name}: {outcome.refusal}"
+    assert [said.amount.amount for said in town.said(RefundRequested)] == [12800]
+
+
+@pytest.mark.requirement("X3")
 def test_the_first_order_of_the_readme_is_taken() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     posted = re.search(r"order_submitted\.v1' -d '(\{.*?\})'\n```", readme, re.DOTALL)

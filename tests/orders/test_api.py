@@ -217,14 +217,26 @@ async def test_a_wrong_question_is_answered_as_one(shop: Shop, path: str, status
     assert response.headers["content-type"] == "application/problem+json"
 
 
+COMMANDS: dict[str, dict[str, str]] = {
+    "confirm-address": {}, "cancel": {"reason": "so"}, "holds": {"reason": "so", "hold": "customer_request"},
+    "holds/customer_request/lift": {"reason": "so"}, "confirm-receipt": {"reason": "so"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_a_misspelled_field_of_a_command_is_not_lost_in_silence(shop: Shop, command: str) -> None:
+    await shop.bench.outside(submitted())
+    before = await shop.get(source=SOURCE, number="T-1")
+    body = {**COMMANDS[command], "personnal": ""}
+    response = await shop.http.post(f"{V1}/{oid()}/{command}", json=body, headers=auth())
+    assert (response.status_code, response.json()["field"]) == (422, "personnal")
+    assert await shop.get(source=SOURCE, number="T-1") == before
+
+
 @pytest.mark.parametrize("order", ["nobody", "a%00b", "%F0%9F%98%80"])
-@pytest.mark.parametrize(
-    "command", ["confirm-address", "cancel", "holds", "holds/customer_request/lift", "confirm-receipt"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 async def test_a_command_to_no_order_is_refused(shop: Shop, order: str, command: str) -> None:
-    response = await shop.http.post(
-        f"{V1}/{order}/{command}", json={"reason": "so", "hold": "customer_request"}, headers=auth()
-    )
+    response = await shop.http.post(f"{V1}/{order}/{command}", json=COMMANDS[command], headers=auth())
     assert response.status_code == (404 if order == "nobody" else 422), response.text
 
 

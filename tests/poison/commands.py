@@ -83,13 +83,12 @@ def fields(
     field: str,
     wrong: Iterable[str],
     *,
-    under: str = "",
     actor: Actor = AGENT,
 ) -> Iterator[Ask]:
     """A good body with one field replaced by JSON that it cannot have, written as it stands."""
     for value in wrong:
         body = json.dumps(good | {field: "@"}).replace('"@"', value).encode()
-        yield Ask(service, method, path, under + field, body, actor)
+        yield Ask(service, method, path, field, body, actor)
 
 
 def bodies(service: str, method: str, path: str, actor: Actor = AGENT) -> Iterator[Ask]:
@@ -142,13 +141,12 @@ def ops(service: str) -> Iterator[Ask]:
                   '{"a": ' + "[" * 300 + "]" * 300 + "}", "[]", '"x"', "null", "1")  # fmt: skip
     reasons = (
         '""',
-        '"ab"',
         '"   "',
         "null",
         "1",
         '"a\\u0000bc"',
         '"ab\\ud800c"',
-        json.dumps("x" * 501),
+        json.dumps("x" * 1001),
         "[]",
     )
     yield from fields(service, "POST", f"{parked}/mend", {"reason": "because"}, "body", unwritable, actor=OPS)
@@ -173,7 +171,7 @@ def orders() -> Iterator[Ask]:
     yield Ask("orders", "GET", "/v1/orders?number=1", "source")
     yield Ask("orders", "GET", "/v1/orders?after=nobody", "after")
     yield Ask("orders", "GET", "/v1/orders/nobody", "order_id", status=404, code="unknown_order")
-    yield Ask("orders", "POST", "/v1/orders/nobody/cancel", None, because, SHOP, 403, "wrong_kind")
+    yield Ask("orders", "POST", "/v1/orders/nobody/cancel", "authorization", because, SHOP, 403, "wrong_kind")
     order = "/v1/orders/nobody"
     for path in ("cancel", "confirm-receipt"):
         yield from fields("orders", "POST", f"{order}/{path}", {}, "reason", (*TEXTS, '""', '"  "'))
@@ -211,7 +209,7 @@ def warehouse() -> Iterator[Ask]:
     )
     for value in ('"\\ud800"', '"\\u0000"', '""', "1", "null", json.dumps("x" * 201)):
         yield Ask("warehouse", "PUT", sku, "barcodes.0", f'{{"name": "Tea", "barcodes": [{value}]}}'.encode())
-    yield Ask("warehouse", "PUT", sku, None, body, NOBODY, 403, "role_too_low")
+    yield Ask("warehouse", "PUT", sku, "authorization", body, NOBODY, 403, "role_too_low")
     yield from bodies("warehouse", "PUT", sku)
 
 
@@ -234,9 +232,9 @@ def aftersales() -> Iterator[Ask]:
         (back, "order_id", CODES), (money, "order_id", CODES), (money, "amount", amounts), (money, "reason", TEXTS),
         (back, "comment", TEXTS), (back, "lines", odd), (back, "reason", ('"x"', "1", "null", '"\\ud800"')),
     ):  # fmt: skip
-        yield from fields("aftersales", "POST", cases, good, field, wrong, under=f"{good['kind']}.")
+        yield from fields("aftersales", "POST", cases, good, field, wrong)
     for kind in ('"x"', "1", "null", '"\\ud800"', json.dumps("x" * 5000), json.dumps(NAME), "[]"):
-        yield Ask("aftersales", "POST", cases, "body", f'{{"kind": {kind}}}'.encode())
+        yield Ask("aftersales", "POST", cases, "kind", f'{{"kind": {kind}}}'.encode())
     yield from bodies("aftersales", "POST", cases)
 
 
@@ -247,7 +245,9 @@ def notify() -> Iterator[Ask]:
         yield Ask("notify", "POST", f"/v1/messages/{code}/retry", "message_id")
     yield from query("notify", "/v1/messages", "order_id", NO_CODE)
     yield from query("notify", "/v1/messages", "state", ("x", "%00", ""))
-    yield Ask("notify", "POST", "/v1/messages/nobody/retry", None, None, NOBODY, 403, "role_too_low")
+    yield Ask(
+        "notify", "POST", "/v1/messages/nobody/retry", "authorization", None, NOBODY, 403, "role_too_low"
+    )
     yield from fields("notify", "POST", "/v1/opt-outs", good, "buyer_id", CODES)
     yield from fields(
         "notify", "POST", "/v1/opt-outs", good, "opted_out", ('"yes"', "1", "null", "[]", "0.0")

@@ -115,7 +115,7 @@ def poison(inbox: Inbox, keys: Keys, token: str) -> Iterator[Bad]:
             made,
             good,
             code,
-            "authorization" if code == "token_missing" else None,
+            "authorization",
         )
     bodies = [*not_json(inbox.good), *bad_inside(inbox.good), *nulled(inbox.good, inbox.required)]
     for n, (name, body, field) in enumerate([*bodies, *values(inbox)]):

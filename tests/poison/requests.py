@@ -135,12 +135,12 @@ def _structured(inbox: Inbox) -> Iterator[Ask]:
 def tokens(service: str, stack: Stack) -> Iterator[Ask]:
     """Nobody comes in with what is not a token of theirs, and nobody goes further than theirs allows."""
     for _, value, code in forged(stack.keys, AGENT):
-        field = "authorization" if code == "token_missing" else None
-        yield Ask(
-            service, "GET", LIST[service], field, status=401, code=code, headers={"authorization": value}
-        )
-    yield Ask(service, "GET", "/ops/parked", None, status=403, code="role_too_low")
-    yield Ask(service, "GET", "/ops/parked/AAAA", None, status=403, code="role_too_low")
+        about = {"authorization": value}
+        yield Ask(service, "GET", LIST[service], "authorization", status=401, code=code, headers=about)
+    yield Ask(service, "GET", "/ops/parked", "authorization", status=403, code="role_too_low")
+    yield Ask(service, "GET", "/ops/parked/AAAA", "authorization", status=403, code="role_too_low")
     for path in ("retry", "skip", "mend"):
-        body = b'{"reason": "because", "body": {}}'
-        yield Ask(service, "POST", f"/ops/parked/AAAA/{path}", None, body, NOBODY, 403, "role_too_low")
+        body = b'{"reason": "because", "body": {}}' if path == "mend" else b'{"reason": "because"}'
+        yield Ask(
+            service, "POST", f"/ops/parked/AAAA/{path}", "authorization", body, NOBODY, 403, "role_too_low"
+        )

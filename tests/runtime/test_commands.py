@@ -95,7 +95,7 @@ async def test_a_key_used_for_something_else_is_refused_and_keys_are_each_actors
     await stand.commands.ask(Add(tally_id="t"), AGENT, key="k1")
     with pytest.raises(Refused) as refusal:
         await stand.commands.ask(Add(tally_id="other"), AGENT, key="k1")
-    assert refusal.value.code == "id_reused"
+    assert (refusal.value.code, refusal.value.field) == ("id_reused", "idempotency-key")
     assert await stand.commands.ask(Add(tally_id="other"), SUPERVISOR, key="k1") == {"count": 1}
 
 

@@ -107,6 +107,14 @@ async def test_a_trace_goes_on_and_a_bad_one_is_replaced(stand: Stand):
     assert len(made) == len(TRACE)
 
 
+async def test_how_to_ask_once_is_described_for_commands_and_for_nothing_else(stand: Stand):
+    async with stand.client() as http:
+        for _ in range(2):
+            paths = (await http.get("/openapi.json")).json()["paths"]
+    keyed = {p for p, how in paths.items() for m in how.values() if "Idempotency-Key" in str(m)}
+    assert keyed == {"/v1/add", "/ops/parked/{key}/skip", "/ops/parked/{key}/mend"}
+
+
 # --- the inbox endpoint ---------------------------------------------------------------------------------------
 
 
@@ -125,6 +133,15 @@ async def test_an_event_comes_in_once_in_either_mode(stand: Stand):
     assert stand.count("T-1") == 1
 
 
+@pytest.mark.requirement("X6")
+async def test_an_event_goes_on_with_the_trace_of_its_request(stand: Stand):
+    traces = list[str | None]()
+    stand.turns.after_commit.append(lambda messages, *_: traces.extend(m.envelope.trace for m in messages))
+    async with stand.client(**bearer(kind=ActorKind.SYSTEM)) as http:
+        await http.post("/v1/events", headers=ce("1", traceparent=TRACE), json=data())
+    assert traces == [TRACE]
+
+
 @pytest.mark.requirement("X4")
 @pytest.mark.parametrize("kind", [ActorKind.OPERATOR, ActorKind.DEVICE])
 async def test_people_do_not_say_what_payment_providers_say(stand: Stand, kind: ActorKind):
@@ -135,6 +152,14 @@ async def test_people_do_not_say_what_payment_providers_say(stand: Stand, kind: 
         genuine = await http.post("/v1/events", headers=ce("1"), json=data())
     assert genuine.json()["status"] == "done", "the id was not used up"
     assert stand.count("T-1") == 1
+
+
+@pytest.mark.parametrize("name", ["specversion", "id", "source", "type"])
+async def test_an_attribute_that_is_no_text_is_not_called_missing(stand: Stand, name: str):
+    envelope = {"specversion": "1.0", "id": "1", "source": "psp", "type": PAID, "data": data(), name: 1.0}
+    async with stand.client(**{"content-type": "application/cloudevents+json"}) as http:
+        answer = await http.post("/v1/events", json=envelope)
+    assert (answer.status_code, answer.json()["detail"]) == (422, f"the CloudEvents attribute {name} is text")
 
 
 @pytest.mark.requirement("O1")
@@ -270,6 +295,30 @@ async def test_a_filter_whose_name_is_misspelled_is_refused_and_not_ignored(
         answer = await http.get(path)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
     assert answer.json()["detail"].endswith(f"is no parameter of this address; {takes}")
+
+
+@pytest.mark.requirement("X4")
+@pytest.mark.parametrize(
+    ("method", "step", "body"),
+    [
+        ("GET", "", None),
+        ("POST", "/retry", None),
+        ("POST", "/skip", {"reason": "sent twice"}),
+        ("POST", "/mend", {"body": {"a": 1}, "reason": "typo"}),
+    ],
+)
+async def test_nobody_but_an_administrator_sees_or_touches_a_parked_message(
+    stand: Stand, method: str, step: str, body: dict[str, Any] | None
+):
+    """It holds personal data, and whoever mends it says what another has signed."""
+    stand.parking.rows = [parked()]
+    row = parked()
+    stand.store.tables["parked"] = {row.parked_key: (row, 1)}
+    key = base64.urlsafe_b64encode(row.parked_key.encode()).rstrip(b"=").decode()
+    async with stand.client(**bearer(Role.BACK_OFFICE)) as http:
+        answer = await http.request(method, f"/ops/parked/{key}{step}", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (403, "role_too_low")
+    assert stand.store.rows("parked") == [row]
 
 
 @pytest.mark.requirement("X2")

@@ -95,9 +95,17 @@ def test_a_wrong_line_is_not_called_a_missing_one():
 
 def test_a_topic_takes_only_its_own_types():
     assert PAID in inbox_types("orders.inbox")
-    incoming = outside(kafka(), paid().model_dump_json().encode(), SHOP, inbox="scans.inbox")
+    incoming = outside(kafka(), paid().model_dump_json().encode(), SHOP, inbox="tracking.inbox")
     assert isinstance(incoming.error, Refused)
     assert incoming.error.code == "unknown_type"
+
+
+def test_a_type_of_none_of_a_services_inboxes_is_answered_with_those_of_all():
+    headers = kafka(type="couriers.tracking_reported.v1")
+    error = outside(headers, b"{}", SHOP, inboxes=("scans.inbox", "tracking.inbox")).error
+    assert isinstance(error, Refused)
+    assert "scans.inbox takes scans.inbox.check_finish_scanned.v1, " in error.detail
+    assert error.detail.endswith("; tracking.inbox takes tracking.inbox.tracking_reported.v1")
 
 
 @pytest.mark.parametrize("source", ["a b", "a\x00b", "", "x" * 201])

@@ -97,8 +97,8 @@ async def test_each_unusable_message_of_an_inbox_is_answered_and_the_good_ones_a
         ("list", "invalid", "data"),
         ("extra", "invalid", "amount"),
         ("no-token", "token_missing", "authorization"),
-        ("bad-token", "token_invalid", None),
-        ("forged", "token_invalid", None),
+        ("bad-token", "token_invalid", "authorization"),
+        ("forged", "token_invalid", "authorization"),
         (places[13], "malformed", "headers"),
         (places[14], "token_missing", "authorization"),
     ]
@@ -216,7 +216,7 @@ async def test_a_record_that_waited_longer_than_its_token_was_good_is_taken(
     record = SimpleNamespace(topic="orders.inbox", partition=0, offset=9, key=None, headers=later,
                              value=receipt_of("n"), timestamp=(now + 24 * 3600) * 1000)  # fmt: skip
     await writer.intake._apply([writer.intake.decode(raw_of(record))])
-    assert await refusals(writer) == [("2", "token_expired", None)]
+    assert await refusals(writer) == [("2", "token_expired", "authorization")]
 
 
 async def test_a_turn_that_fails_is_waited_out_and_nothing_is_passed_over(probe: Probe):

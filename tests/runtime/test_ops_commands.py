@@ -122,12 +122,12 @@ async def test_the_list_says_since_when_and_that_there_is_more(
 
 @pytest.mark.parametrize(
     ("reason", "told"),
-    [("x", "least 3"), ("  x  ", "least 3"), ("x" * 501, "most 500"), ("x" * 2000, "most 500")],
+    [("", "not be empty"), ("   ", "not be empty"), ("x" * 1001, "have at most 1000 characters")],
 )
-async def test_a_reason_has_3_to_500_characters(reader: Runtime, reason: str, told: str):
+async def test_a_reason_has_1_to_1000_characters(reader: Runtime, reason: str, told: str):
     assert await run("skip", "warehouse", await key(reader), "--reason", reason) == (
         2,
-        f"warehouse refused: reason: must have at {told} characters\n",
+        f"warehouse refused: reason: must {told}\n",
     )
 
 

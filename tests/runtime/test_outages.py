@@ -8,13 +8,28 @@ import asyncpg
 import pytest
 
 from deploy.embedded.child import free_port
-from shared.runtime import commands, intake, postgres
+from shared.events.orders import OrderEventParked
+from shared.runtime import commands, intake, postgres, running
 from shared.runtime.commands import asked
+from shared.runtime.messages import Outcome
+from shared.runtime.postgres import PostgresStore, make_pool
 from shared.runtime.running import Runtime
-from shared.runtime.store import Unavailable
+from shared.runtime.service import Service
+from shared.runtime.store import Ask, Unavailable
 from shared.runtime.tasks import end
 from tests.harness import AGENT
-from tests.runtime.probe import Pay, Probe, outside, parked, receipt_of
+from tests.runtime.probe import (
+    LONG_AGO,
+    NOTES,
+    Pay,
+    Probe,
+    decoded,
+    outside,
+    paid,
+    parked,
+    raw,
+    receipt_of,
+)
 from tests.runtime.waiting import away, frozen, noted, ready, says, until
 
 pytestmark = [pytest.mark.requirement("X6"), pytest.mark.requirement("X1")]
@@ -54,6 +69,7 @@ async def test_a_database_that_goes_away_later(probe: Probe, monkeypatch: pytest
         monkeypatch.setattr(commands, "PATIENCE", 0)
         with pytest.raises(Unavailable):
             await writer.commands.ask(Pay(note_id="a"), AGENT)
+        assert "cannot be reached" in ((await writer.readiness())["http"] or "")
     await until(noted(writer, "n", *[1] * 20))
     await until(noted(reader, "n", *[1] * 20))
     assert await writer.commands.ask(Pay(note_id="a"), AGENT) == {"total": 2}
@@ -64,13 +80,47 @@ async def test_a_database_that_goes_away_later(probe: Probe, monkeypatch: pytest
     assert await writer.lag() == {"orders.inbox": 0}
 
 
-async def test_a_connection_that_was_cut_in_the_pool_is_an_outage_and_no_bug(probe: Probe):
+@pytest.mark.parametrize(
+    "error",
+    [
+        # a connection that was cut while it lay in the pool
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+        asyncpg.DiskFullError("could not extend file"),
+        asyncpg.ReadOnlySQLTransactionError("a standby that is not the primary yet"),
+        asyncpg.TooManyConnectionsError("sorry, too many clients already"),
+        asyncpg.OutOfMemoryError("out of memory"),
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+        asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+        asyncpg.CrashShutdownError("terminating connection because of crash of another server process"),
+        asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
+        asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"),
+        asyncpg.IdleSessionTimeoutError("terminating connection"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_the_database_cannot_do_now_is_an_outage_and_no_bug(probe: Probe, error: Exception):
     writer = await probe.writer()
     with pytest.raises(Unavailable):
         async with writer.turns.store.transaction():
-            raise asyncpg.InternalClientError(
-                "cannot switch to state 12; another operation (2) is in progress"
-            )
+            raise error
+
+
+async def test_a_replica_that_froze_in_the_middle_of_a_turn_does_not_keep_its_rows(probe: Probe):
+    """Its host says no goodbye: the database must end what it began."""
+    writer = await probe.writer()
+    await writer.turns.run([asked(Pay(note_id="a"), AGENT, writer.clock.now())])
+    async with make_pool(probe.url("orders"), size=1, statement_timeout_ms=300) as pool:
+
+        async def freezes() -> None:
+            async with PostgresStore(pool).transaction() as turn:
+                await turn.load([Ask(NOTES, ["a"])])
+                another = writer.turns.run([asked(Pay(note_id="a"), AGENT, writer.clock.now())])
+                outcomes.extend(await asyncio.wait_for(another, 10))
+
+        outcomes = list[Outcome]()
+        with pytest.raises(Unavailable):
+            await freezes()
+    assert [o.answer for o in outcomes] == [{"total": 2}]
 
 
 async def test_a_database_that_is_gone_without_a_word_keeps_no_turn_for_ever(
@@ -87,6 +137,20 @@ async def test_a_database_that_is_gone_without_a_word_keeps_no_turn_for_ever(
             await writer.turns.run([asked(Pay(note_id="a"), AGENT, writer.clock.now())])
         outcomes = await writer.turns.run([asked(Pay(note_id="a"), AGENT, writer.clock.now())])
         assert [o.answer for o in outcomes] == [{"total": 2}]
+        writer.pool.terminate()
+
+
+async def test_a_database_that_is_gone_without_a_word_is_said_to_be_soon(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever asks whether a service is ready does not wait as long as a statement may take."""
+    async with Link(probe.server.port) as link:
+        monkeypatch.setattr(probe, "url", lambda name: link.over(probe.server.admin_url, f"probe_{name}"))
+        writer = await probe.writer()
+        await writer.readiness()
+        link.cut()
+        readiness = await asyncio.wait_for(writer.readiness(), 10)
+        assert readiness["database"] == "the database cannot be reached: no answer in 3 s"
         writer.pool.terminate()
 
 
@@ -181,6 +245,85 @@ async def test_a_broker_that_is_away_at_the_start(probe: Probe):
     await until(ready(writer))
     await until(ready(reader))
     assert await parked(writer) == await parked(reader) == []
+
+
+async def test_a_client_that_stopped_and_a_loop_that_fails_are_said(probe: Probe):
+    await probe.topics()
+    writer = await probe.writer()
+
+    async def fails() -> None:
+        if not writer.stopping.is_set():
+            raise ZeroDivisionError
+
+    writer.background.append(fails)
+    await writer.start()
+    await until(says(writer, "loops", "begun again, see the log"))
+    await until(lambda: writer.intake.trouble is None)
+    await end(list(writer.intake._consumer_of.tasks))
+    await until(says(writer, "kafka", "the Kafka consumer stopped"))
+
+
+async def test_a_statement_may_take_as_long_as_the_setting_says(probe: Probe):
+    settings = (await probe.writer()).settings.model_copy(update={"statement_timeout_ms": 1234})
+    runtime = Runtime(
+        Service("orders", probe.desk, (), OrderEventParked, inboxes=("orders.inbox",)), settings
+    )
+    await runtime.pool
+    for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        assert await runtime.pool.fetchval(f"SHOW {limit}") == "1234ms"
+    await runtime.pool.close()
+
+
+async def test_metrics_say_what_is_away_and_what_waits_for_it(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    """The alerts go by nothing else."""
+    monkeypatch.setattr(running, "SAMPLE_SECONDS", 0.1)
+    probe.broken.add("a")
+    reader = await probe.reader()
+    await reader.turns.run(decoded(reader, raw(paid("a", 1), 1), raw(paid("b", 1), 2)))
+    for timer_id, at in (("due", LONG_AGO), ("later", LONG_AGO.replace(year=2200))):
+        await reader.pool.execute("INSERT INTO timers VALUES ($1, 'probe.remind', $2, '{}')", timer_id, at)
+    # the broker is away: what was said cannot go, nor do timers go before what was said meanwhile
+    await reader.start()
+
+    def metric(name: str, **labels: str) -> float | None:
+        return reader.metrics.registry.get_sample_value(f"handover_{name}", labels)
+
+    await until(lambda: metric("ready", part="relay") == 0)
+    await until(lambda: (metric("outbox_oldest_seconds") or 0) > 0)
+    assert metric("ready", part="kafka") == 0
+    assert (
+        metric("ready", part="database") == metric("ready", part="http") == metric("ready", part="loops") == 1
+    )
+    assert metric("outbox_events") == 1, "that a message was parked"
+    assert (metric("outbox_oldest_seconds") or 0) < 3600, "the timer has waited for longer"
+    assert metric("timers_overdue") == 1
+    assert metric("parked_messages", state="failed") == metric("parked_messages", state="gap") == 1
+    assert metric("turns_total") == metric("turn_seconds_count") == 1
+    assert metric("last_turn_timestamp_seconds")
+
+
+async def test_a_gauge_that_cannot_be_read_keeps_no_other_from_it(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    """How far a service is behind is wanted most while its database is away."""
+    monkeypatch.setattr(running, "SAMPLE_SECONDS", 0.1)
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+
+    async def fails() -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(writer, "_sample_waiting", fails)
+    lag = {("orders.inbox", 0): 7}
+
+    async def behind() -> dict[tuple[str, int], int]:
+        return lag
+
+    monkeypatch.setattr(writer.intake.places, "lag", behind)
+    labels = {"topic": "orders.inbox", "partition": "0"}
+    await until(lambda: writer.metrics.registry.get_sample_value("handover_lag_messages", labels) == 7)
 
 
 async def test_a_broker_that_answers_no_more_for_a_while(probe: Probe, monkeypatch: pytest.MonkeyPatch):

@@ -52,6 +52,14 @@ async def test_wrong_input_names_each_field_and_rule(stand: Stand):
     assert {e["field"] for e in answer.json()["errors"]} == {"tally_id", "number", "phone"}
 
 
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded"])
+async def test_a_body_that_is_not_called_json_is_said_not_to_be(stand: Stand, kind: str):
+    async with stand.client() as http:
+        answer = await http.post("/v1/add", content=b'{"tally_id": "t"}', headers={"content-type": kind})
+    assert is_problem(answer, 422, "invalid")
+    assert answer.json()["detail"].endswith("with the header `content-type: application/json`")
+
+
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b'{"a":'])
 async def test_what_is_not_json_is_said_not_to_be(stand: Stand, body: bytes):
     async with stand.client(**{"content-type": "application/json"}) as http:

@@ -10,14 +10,14 @@ from pydantic import Field
 from deploy.docs.system import ROOT, settings_of
 from deploy.settings import CommandSettings, MigrateSettings, ProvisionSettings
 from shared.runtime.auth import new_key_pair
-from shared.runtime.settings import PREFIX, Settings, load, misspelled, settings_page
+from shared.runtime.settings import PREFIX, Settings, Span, load, misspelled, settings_page
 from shared.values import Currency
 
 
 class ShopSettings(Settings):
     """A service's own settings."""
 
-    closes_after: timedelta = Field(timedelta(minutes=30), description="Closed so long after.")
+    closes_after: Span = Field(timedelta(minutes=30), description="Closed so long after.")
     carriers: list[str] = Field([], description="Carriers | in order.")
     limits: Mapping[Currency, int] = Field({"CNY": 5}, description="By currency.")
 
@@ -104,6 +104,13 @@ def test_each_missing_one_gets_a_sentence(
         ("CLOSES_AFTER", "s3cret", "it must be an ISO 8601 duration, such as PT30M or P3D."),
         ("CLOCK", "s3cret", "'wall' or 'driven'"),
         ("CLOCK_START", "2026-01-01T00:00:00", "it must have timezone info"),
+        ("CLOSES_AFTER", "P999999999D", "it must be 3650 days"),
+        ("CLOSES_AFTER", "-P1D", "it must be 0 seconds or more"),
+        ("IDS_KEPT_FOR", "P999999999D", "it must be 3650 days"),
+        ("STATEMENT_TIMEOUT_MS", "99999999999", "it must be 86400000 or less"),
+        ("KAFKA", "s3cret", "it is not host:port"),
+        ("KAFKA", "broker:9092,s3cret:99999", "it is not host:port"),
+        ("OTLP_ENDPOINT", "s3cret:4318", "it must begin with http:// or https:// and name a host"),
         ("CARRIERS", "s3cret", "it must be JSON"),
         ("LIMITS", "1000", "it must be a JSON object"),
         ("LIMITS", '{"s3cret": 1}', "it must be three capital letters (ISO 4217)"),

@@ -24,12 +24,13 @@ from shared.runtime.messages import Status
 from shared.runtime.postgres import PostgresStore, make_pool
 from shared.runtime.reading import reader
 from shared.runtime.turn import Turns
-from shared.values import Actor
+from shared.values import Actor, ActorKind
 from tests.builders import PERSONAL
-from tests.harness import AGENT, SUPERVISOR
+from tests.harness import AGENT, SHOP, SUPERVISOR
 from tests.warehouse.floor import CHECKER, PICKER, Floor
 
 PRIVATE, PUBLIC = new_key_pair()
+SCANNER = Actor(kind=ActorKind.DEVICE, name="scanner-1")
 SECRETS = (PERSONAL.contact.name, PERSONAL.contact.phone, PERSONAL.address.street)
 
 
@@ -69,6 +70,13 @@ class House:
         return await self.http.request(
             method, f"/v1{path}", headers={"authorization": f"Bearer {token}"}, **parts
         )
+
+    async def scan(self, event: inbox.StockScanned, actor: Actor) -> httpx.Response:
+        """A scan over HTTP; all have one id."""
+        about = {"ce-id": "scan-1", "ce-source": "scanner-1", "ce-type": event.wire_type}
+        token = create_token(PRIVATE, actor, timedelta(hours=1))
+        headers = {"authorization": f"Bearer {token}", **about}
+        return await self.http.post("/v1/events", headers=headers, json=event.model_dump(mode="json"))
 
     async def shipped(self) -> str:
         """One order from release to hand-over; its tracking number."""
@@ -119,6 +127,29 @@ async def test_work_is_listed_by_state_and_never_shows_whom_it_is_for(house: Hou
     for path in ("/fulfillments", "/fulfillments/o-1", f"/shipments/{number}", "/stock/TEA"):
         text = (await house.ask("GET", path)).text
         assert not [secret for secret in SECRETS if secret in text]
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize("actor", [AGENT, SHOP, SCANNER], ids=["no device", "a system", "no person"])
+async def test_a_scan_is_of_a_person_at_a_device_and_another_token_does_not_use_up_its_id(
+    house: House, actor: Actor
+) -> None:
+    scan = inbox.StockScanned(
+        barcode="TEA", quantity=3, location="A-1", scanned_at=house.floor.bench.clock.now()
+    )
+    refused = await house.scan(scan, actor)
+    assert (refused.status_code, refused.json()["code"]) == (403, "no_operator")
+    assert (await house.scan(scan, PICKER)).json()["status"] == "done"
+    assert (await house.ask("GET", "/stock/TEA")).json()["on_hand"] == 3
+
+
+@pytest.mark.requirement("X4")
+@pytest.mark.parametrize("paper", ["label", "note"])
+async def test_papers_that_name_the_buyer_are_not_for_systems(house: House, paper: str) -> None:
+    path = f"/shipments/{await house.shipped()}/{paper}.pdf"
+    refused = await house.ask("GET", path, SHOP)
+    assert (refused.status_code, refused.json()["code"]) == (403, "wrong_kind")
+    assert (await house.ask("GET", path, SCANNER)).status_code == 200, "a printer of the warehouse"
 
 
 @pytest.mark.requirement("W5")

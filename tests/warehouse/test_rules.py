@@ -18,7 +18,6 @@ from shared.events.warehouse import (
     StockScrapped,
 )
 from shared.runtime.messages import Status
-from shared.values import Actor, ActorKind
 from tests.harness import SUPERVISOR
 from tests.warehouse.floor import CHECKER, PICKER, Floor
 
@@ -110,17 +109,6 @@ async def test_a_barcode_whose_stock_has_left_can_be_registered(floor: Floor) ->
     assert await floor.code(inbox.HandOverScanned, tracking_number=number) == "ok"
     tea = RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,))
     assert (await floor.bench.ask(tea, actor=SUPERVISOR)).refusal is None
-
-
-@pytest.mark.requirement("W12")
-@pytest.mark.parametrize(
-    "actor", [Actor(kind=ActorKind.OPERATOR, name="li.wei"), Actor(kind=ActorKind.SYSTEM, name="shop")]
-)
-async def test_a_scan_without_operator_and_device_is_refused(floor: Floor, actor: Actor) -> None:
-    assert (
-        await floor.code(inbox.StockScanned, actor, barcode="TEA", quantity=1, location="A-1")
-        == "no_operator"
-    )
 
 
 @pytest.mark.requirement("W12")

@@ -14,7 +14,7 @@ from shared.events.identity import order_id as id_of
 from shared.events.inbox import ReturnAsked
 from shared.goods import as_pieces, by_sku
 from shared.runtime.messages import Command, Refused
-from shared.values import Minor, SkuQuantity, Text
+from shared.values import Minor, Reason, SkuQuantity, Text
 
 
 class OpenReturn(Command):
@@ -31,7 +31,7 @@ class OpenRefund(Command):
 
     order_id: str
     amount: Minor
-    reason: Text
+    reason: Reason
 
 
 class ApproveCase(Command):
@@ -44,7 +44,7 @@ class RejectCase(Command):
     """Somebody with the authority refuses a case, for a reason."""
 
     case_id: str
-    reason: Text
+    reason: Reason
 
 
 def asked(event: ReturnAsked, desk: AftersalesDesk) -> dict[str, str]:

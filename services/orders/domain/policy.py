@@ -1,6 +1,7 @@
 """What a shop decides for itself about orders."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 
@@ -22,5 +23,6 @@ class Policy:
     """A delivered order completes by itself after so long (O16)."""
     cash_within: timedelta = timedelta(days=3)
     """Cash on delivery that no courier told of so long after the delivery is looked into (O3)."""
-    audit_above: int | None = None
-    """Orders whose total in minor units lies above it wait for a person's audit (O7); None: none do."""
+    audit_above: Mapping[str, int] = field(default_factory=dict)
+    """Orders whose total, by currency in minor units, lies above it wait for a person's audit (O7); in a currency that is not
+    named none do."""

@@ -4,7 +4,7 @@ from services.orders.desk import OrdersDesk
 from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus
 from services.orders.handlers import cash
 from services.orders.handlers.promises import DeliverByDue, ShipByDue, UnpaidDue
-from services.orders.handlers.release import ConfirmationDue, Reason, free, stop
+from services.orders.handlers.release import ConfirmationDue, free, stop
 from shared.events.inbox import CancelAsked, ReceiptConfirmed
 from shared.events.orders import (
     CancelRequested,
@@ -15,7 +15,7 @@ from shared.events.orders import (
 )
 from shared.replacing import replace
 from shared.runtime.messages import Command, Refused, Timer
-from shared.values import Money
+from shared.values import Money, Reason
 
 
 class CompletionDue(Timer, name="orders.completion_due"):

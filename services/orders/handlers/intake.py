@@ -90,7 +90,7 @@ def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
         order = stop(order, Hold.ADDRESS_UNCONFIRMED, "the buyer has not confirmed the address", desk)
     if order.is_cod:
         order = stop(order, Hold.COD_UNCONFIRMED, "the buyer has not agreed to pay on delivery", desk)
-    above = desk.policy.audit_above
+    above = desk.policy.audit_above.get(order.currency)
     if above is not None and order.total > above:
         order = stop(order, Hold.AWAITING_AUDIT, "the total is above what is released without audit", desk)
     key = goods_key(event)

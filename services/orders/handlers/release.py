@@ -1,9 +1,5 @@
 """Holds, audit and release: an order reaches the warehouse only when its money is right and nothing stands against it (O7)."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import ORDER, Fulfillment, Order
 from services.orders.domain.payment import status_of
@@ -18,10 +14,7 @@ from shared.events.orders import (
 )
 from shared.replacing import replace
 from shared.runtime.messages import Command, Refused, Timer
-from shared.values import Role, Text
-
-Reason = Annotated[Text, Field(min_length=1)]
-"""Why a person does it: kept in the trail (O12), so it cannot be empty."""
+from shared.values import Reason, Role
 
 
 class PlaceHold(Command):

@@ -34,7 +34,7 @@ def packing(event: PackScanned, desk: WarehouseDesk) -> Wants:
 
 def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
     """Close a parcel: contents from what was checked, courier by address, method, COD and weight, label with its number."""
-    packer = desk.scanner()
+    packer = desk.actor.name
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
     step(work, PackScanned)
@@ -131,7 +131,6 @@ def _parcel(
 
 def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
     """The parcel leaves the house (W7)."""
-    desk.scanner()
     judge_time(event.scanned_at, desk)
     label = desk.labels.get(event.tracking_number)
     if label is None:

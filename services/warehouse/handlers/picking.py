@@ -39,7 +39,7 @@ from shared.values import MAX_PIECES
 
 def start_pick(event: PickStartScanned, desk: WarehouseDesk) -> dict[str, object]:
     """A picker takes the order and is shown what to fetch where (W3)."""
-    picker = desk.scanner()
+    picker = desk.actor.name
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
     if work.state is FulfillmentState.PICKING:
@@ -64,7 +64,7 @@ def start_pick(event: PickStartScanned, desk: WarehouseDesk) -> dict[str, object
 
 def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
     """Pieces off the shelf: the wrong item and one too many are refused at once; damaged ones are logged and scrapped (W3)."""
-    picker = desk.scanner()
+    picker = desk.actor.name
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
     step(work, PickScanned)
@@ -128,7 +128,7 @@ def _scrap_damaged(
 
 def start_check(event: CheckStartScanned, desk: WarehouseDesk) -> dict[str, object]:
     """A second person begins to verify; whoever picked is refused (W4)."""
-    checker = desk.scanner()
+    checker = desk.actor.name
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
     if checker in work.by_all_who_picked():
@@ -149,7 +149,7 @@ def start_check(event: CheckStartScanned, desk: WarehouseDesk) -> dict[str, obje
 
 def check(event: CheckScanned, desk: WarehouseDesk) -> dict[str, object]:
     """Count what is in the tote, whatever it is (W4); what was ordered is not shown, so that it is really counted."""
-    checker = desk.scanner()
+    checker = desk.actor.name
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
     if work.state is not FulfillmentState.CHECKING:
@@ -166,7 +166,7 @@ def check(event: CheckScanned, desk: WarehouseDesk) -> dict[str, object]:
 
 def finish_check(event: CheckFinishScanned, desk: WarehouseDesk) -> dict[str, object]:
     """Compare what was counted with the order: right, or back to picking with the difference stated (W4)."""
-    checker = desk.scanner()
+    checker = desk.actor.name
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
     after = step(work, CheckFinishScanned)

@@ -33,7 +33,6 @@ def expect(event: ReturnAuthorized, desk: WarehouseDesk) -> None:
 
 def receive(event: ReturnReceivedScanned, desk: WarehouseDesk) -> dict[str, object]:
     """Returned goods arrived."""
-    desk.scanner()
     judge_time(event.scanned_at, desk)
     back = _expected(event.case_id, desk)
     back = replace(back, state=_step(back, ReturnReceivedScanned), received_at=event.scanned_at)
@@ -44,7 +43,6 @@ def receive(event: ReturnReceivedScanned, desk: WarehouseDesk) -> dict[str, obje
 
 def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, object]:
     """Returned goods were looked at: as new goes back on the shelf, damaged and wrong goods are scrapped."""
-    desk.scanner()
     judge_time(event.scanned_at, desk)
     back = _expected(event.case_id, desk)
     state = _step(back, ReturnInspectedScanned)

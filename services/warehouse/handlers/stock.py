@@ -12,7 +12,7 @@ from shared.events.inbox import Barcode as Read
 from shared.events.inbox import StockScanned
 from shared.events.warehouse import StockReceived
 from shared.runtime.messages import Command, Refused
-from shared.values import Code, Text
+from shared.values import Code, Name
 
 NEW_SKU = "nobody knew this code: it is a SKU of its own now; if it is the barcode of another one, have it registered"
 
@@ -21,7 +21,7 @@ class RegisterSku(Command):
     """Make a SKU's name, weight and barcodes known."""
 
     sku: Code
-    name: Text
+    name: Name
     weight_grams: int = Field(0, ge=0, le=1_000_000)
     barcodes: tuple[Read, ...] | None = Field(None, max_length=50)
     """All of them; None leaves them as they are."""
@@ -29,7 +29,6 @@ class RegisterSku(Command):
 
 def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
     """Goods arrived: book them and offer them to who waits (W1, W2)."""
-    desk.scanner()
     judge_time(event.scanned_at, desk)
     sku = desk.sku_of(event.barcode)
     # nobody registered it, received it or ordered it: a SKU of its own, by a typing error or a barcode that is not known yet
