@@ -27,6 +27,7 @@ from shared.runtime.postgres import PostgresStore, make_pool
 from shared.runtime.reading import reader
 from shared.runtime.running import Runtime
 from shared.runtime.tasks import Signal
+from shared.runtime.telemetry import Metrics
 from shared.runtime.turn import Turns
 from shared.values import Actor, Locale
 from tests.harness import START, Bench
@@ -58,6 +59,7 @@ class House:
         self.read = reader(pool)
         self.tokens = Tokens(PUBLIC)
         self.stopping = Signal()
+        self.metrics = Metrics("notify")
         self._bench = Bench(self.service)
 
     @property
@@ -137,6 +139,7 @@ class MailServer:
     refuse: str = ""
     mute: bool = False
     mails: list[tuple[str, str]] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
     port: int = 0
 
     @asynccontextmanager
@@ -152,7 +155,12 @@ class MailServer:
         writer.write(b"220 stub\r\n")
         while line := await reader.readline():
             verb = line[:4].upper()
-            if verb == b"RCPT":
+            self.heard.append(line)
+            if verb == b"EHLO":
+                writer.write(b"250-stub\r\n250 AUTH PLAIN LOGIN\r\n")
+            elif verb == b"AUTH":
+                writer.write(b"235 welcome\r\n")
+            elif verb == b"RCPT":
                 recipient = line.decode().split("<", 1)[1].split(">", 1)[0]
                 writer.write(f"{self.refuse or '250 ok'}\r\n".encode())
             elif verb == b"DATA":
@@ -173,9 +181,11 @@ class MailServer:
 
 @dataclass
 class HookServer:
-    """An endpoint outside that takes webhooks and answers `status`; the body of one that is `endless` never ends."""
+    """An endpoint outside that takes webhooks and answers `status`; the body of one that is `endless` never ends. `location` is
+    where it sends its callers on to."""
 
     status: int = 204
+    location: str = ""
     endless: bool = False
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     url: str = ""
@@ -194,7 +204,8 @@ class HookServer:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.got.append((headers, body))
         length = 10**9 if self.endless else 0
-        head_of = f"HTTP/1.1 {self.status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        head_of = f"HTTP/1.1 {self.status} x\r\ncontent-length: {length}\r\nconnection: close\r\n"
+        head_of += f"location: {self.location}\r\n\r\n" if self.location else "\r\n"
         writer.write(head_of.encode())
         await writer.drain()
         if self.endless:

@@ -105,6 +105,29 @@ async def test_a_mail_server_that_is_away_is_tried_again() -> None:
         await EmailChannel("smtp://127.0.0.1:1", "shop@tea.example").send(LETTER)
 
 
+@pytest.mark.requirement("X4")
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+async def test_neither_password_nor_letter_goes_in_the_clear(scheme: str) -> None:
+    """Where a password is set, or smtps is asked for, a server that cannot encrypt is given nothing."""
+    async with MailServer().running() as server:
+        url = f"{scheme}://shop:s3cret@127.0.0.1:{server.port}"
+        with pytest.raises(TryLater):
+            await EmailChannel(url, "shop@tea.example").send(LETTER)
+        await asyncio.sleep(0.1)  # it notices that its caller has gone
+    assert {line[:4].upper() for line in server.heard}.isdisjoint({b"AUTH", b"MAIL", b"DATA"})
+    assert server.mails == []
+
+
+@pytest.mark.requirement("N3")
+@pytest.mark.parametrize(
+    ("scheme", "at", "port"), [("smtp", "mail", 587), ("smtps", "mail", 465), ("smtps", "mail:25", 25)]
+)
+def test_the_address_of_a_mail_server_is_read_as_it_is_meant(scheme: str, at: str, port: int) -> None:
+    channel = EmailChannel(f"{scheme}://shop%40tea:p%40ss%2F@{at}", "shop@tea.example")
+    assert (channel.host, channel.port) == ("mail", port)
+    assert (channel.username, channel.password) == ("shop@tea", "p@ss/")
+
+
 @pytest.mark.requirement("N6")
 async def test_what_a_receiver_has_taken_is_sent_however_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mail server that answers no goodbye, an endpoint whose answer does not end: who waited would send again."""
@@ -160,6 +183,18 @@ async def test_what_an_endpoint_answers_decides_whether_it_is_asked_again(
     async with HookServer(status=status).running() as server:
         with pytest.raises(outcome):
             await WebhookChannel(Webhook("erp", server.url, SECRET, ("*",))).send(LETTER)
+
+
+@pytest.mark.requirement("N6")
+async def test_an_event_is_not_carried_to_where_an_endpoint_points() -> None:
+    """Whoever follows asks there without the event, and takes the answer for the endpoint's."""
+    async with (
+        HookServer().running() as elsewhere,
+        HookServer(status=302, location=elsewhere.url).running() as server,
+    ):
+        with pytest.raises(TryLater, match="302"):
+            await WebhookChannel(Webhook("erp", server.url, SECRET, ("*",))).send(LETTER)
+    assert elsewhere.got == []
 
 
 @pytest.mark.requirement("N3")

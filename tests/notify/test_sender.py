@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from services.notify import sender as sender_module
+from services.notify import troubles as troubles_module
 from services.notify.channels import GiveUp, Letter, TryLater
 from services.notify.handlers import SetOptOut
 from services.notify.routing import Routing, Webhook
 from services.notify.sender import SENDER
 from services.notify.sending import LEASE, TRIES, ClaimMessages, RetryMessage
 from services.notify.tables import MessageState
-from services.notify.troubles import troubles
+from services.notify.troubles import TroubleGauges, troubles
+from shared.runtime.tasks import end
 from tests.harness import AGENT, SUPERVISOR
 from tests.notify.house import Box, House, house
 from tests.notify.news import anomaly, canceled, for_buyers, placed, shipped
@@ -162,6 +165,75 @@ async def test_who_opted_out_gets_only_what_concerns_contract_and_money(home: Ho
     kinds = {letter.event_type.split(".")[1] for letter in box.letters}
     assert kinds.isdisjoint({"shipment_shipped", "shipment_delivered", "return_received"})
     assert {"order_canceled", "refund_requested", "case_rejected", "address_confirmation_requested"} <= kinds
+
+
+@pytest.mark.requirement("N2")
+async def test_staff_are_told_whatever_the_buyer_opted_out_of(home: House) -> None:
+    await home.commands.ask(SetOptOut(buyer_id="buyer-1", opted_out=True), AGENT)
+    await home.hear(placed(), anomaly())
+    box = Box()
+    await home.sender(file=box)._send_due("file", box)
+    assert [letter.recipient for letter in box.letters] == ["duty@shop.example"]
+
+
+@pytest.mark.requirement("N6")
+async def test_a_receiver_that_answers_nothing_keeps_no_letter_for_ever(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "SEND_SECONDS", 0.05)
+    await home.hear(placed(), shipped())
+
+    class Mute(Box):
+        async def send(self, letter: Letter) -> None:
+            await asyncio.Event().wait()
+
+    mute = Mute()
+    async with asyncio.timeout(10):
+        await home.sender(file=mute)._send_due("file", mute)
+    (message,) = [m for m in await home.messages() if m.template == "shipped"]
+    assert (message.state, message.last_error) == (MessageState.PLANNED, "no answer in 0.05 s")
+
+
+@pytest.mark.requirement("X6")
+async def test_gauges_say_what_each_channel_cannot_send_and_forget_it_once_it_left(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alerts go by them: one that is mixed up or never falls names the wrong trouble, or wakes somebody for ever."""
+    monkeypatch.setattr(troubles_module, "SAMPLE_SECONDS", 0.01)
+    await home.hear(placed(), canceled())  # one letter to the buyer, two events to the webhook
+    renamed = home.under(Routing(buyer="email"))
+    for one in (home, renamed):
+        one.clock.move_to(one.clock.now() + timedelta(minutes=16))
+
+    async def said() -> set[str]:
+        loop = asyncio.create_task(gauges.run())
+        await asyncio.sleep(0.2)
+        await end([loop])
+        lines = renamed.metrics.exposition().decode().splitlines()
+        return {
+            line.removeprefix("handover_") for line in lines if "_messages{" in line and line[-4:] != " 0.0"
+        }
+
+    gauges = TroubleGauges(renamed.runtime)
+    lost = 'unserved_messages{channel="webhook:erp"} 2.0'
+    assert await said() == {lost, 'untaken_messages{channel="file"} 1.0'}
+    box = Box(failures=[TryLater("away"), GiveUp("refused")])
+    sender = home.sender(file=box)
+    await sender._send_due("file", box)
+    assert await said() == {lost, 'unsent_messages{channel="file"} 1.0'}
+    home.clock.move_to(home.clock.now() + timedelta(minutes=1))
+    await sender._send_due("file", box)
+    assert await said() == {lost, 'given_up_messages{channel="file"} 1.0'}
+    await sender._send_due("webhook:erp", box)
+    assert await said() == {'given_up_messages{channel="file"} 1.0'}
+
+
+@pytest.mark.requirement("N2")
+async def test_a_letter_that_is_being_sent_is_no_trouble(home: House) -> None:
+    await home.hear(placed(), shipped())
+    (message_id,) = [m.message_id for m in await home.messages() if m.template == "shipped"]
+    await home.commands.tell(ClaimMessages(message_ids=(message_id,)), SENDER)
+    assert await troubles(home.runtime) == []
 
 
 @pytest.mark.requirement("N2")

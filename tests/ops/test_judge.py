@@ -1,6 +1,7 @@
 """What the doctor says about what it saw: one line each, the right runbook, and nobody woken for what mends itself (X6)."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def test_all_that_is_well_is_not_worth_a_word():
         (unready("kafka", "Kafka has no topic orders"), runbooks.TOPICS),
         (unready("timers", "turns fail: see the log"), runbooks.BEHIND),
         (seen(clock_off=3600.0), runbooks.CLOCK),
+        (seen(clock_off=-3600.0), runbooks.CLOCK),
         (seen(moves=False, progress={"outbox": 3, "outbox_oldest_seconds": 90}), runbooks.OUTBOX),
         (seen(moves=False, lag={"orders": 8}), runbooks.BEHIND),
         (seen(moves=False, progress={"timers_due": 2, "timers_oldest_seconds": 70}), runbooks.TIMERS),
@@ -117,9 +119,32 @@ def test_what_is_the_same_with_several_services_is_said_once():
 def test_what_waits_behind_a_service_that_is_not_well_needs_no_line_that_wakes():
     look = unready("database", "the database cannot be reached")
     look.lag, look.moves = {"orders": 8}, False
-    first, second = judge([look])
-    assert (first.runbook, first.needs_somebody) == (runbooks.POSTGRES, True)
-    assert (second.runbook, second.needs_somebody) == (runbooks.BEHIND, False)
+    assert look.progress is not None
+    look.progress |= {"outbox": 3, "outbox_oldest_seconds": 90}
+    assert [(f.runbook, f.needs_somebody) for f in judge([look])] == [
+        (runbooks.POSTGRES, True),
+        (runbooks.OUTBOX, False),
+        (runbooks.BEHIND, False),
+    ]
+
+
+def test_what_kafka_does_not_say_while_it_is_away_is_said_once():
+    look = unready("kafka", "Kafka cannot be reached")
+    look.lag = None
+    assert only(look).what == "not ready, kafka: Kafka cannot be reached"
+
+
+def test_timers_that_are_being_handled_are_not_overdue():
+    assert judge([seen(progress={"timers_due": 2, "timers_oldest_seconds": 1})]) == []
+
+
+@pytest.mark.parametrize("driven", [False, True])
+def test_a_gap_that_may_close_by_itself_is_given_its_time(driven: bool):
+    """On a driven clock nobody knows how long it has been there."""
+    gap = {"lane": "orders|order/a", "stream": "order/a", "reason": "waits for 2"}
+    gap["parked_at"] = datetime.now(UTC).isoformat()
+    found = judge([seen(gaps=[gap], progress={"clock_driven": driven})])
+    assert [f.runbook for f in found] == ([runbooks.GAP] if driven else [])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.runtime import clock
+from shared.runtime import clock, running
 from shared.runtime.running import Runtime
 from tests.runtime.probe import Probe
 from tests.runtime.waiting import until
@@ -40,3 +40,17 @@ async def test_a_service_goes_by_the_clock_of_its_database(probe: Probe, monkeyp
     assert await off(writer) < timedelta(seconds=2)
     monkeypatch.setattr(WrongComputer, "off", -3600.0)
     assert await off(writer) < timedelta(seconds=2)
+
+
+async def test_a_clock_that_drifts_is_set_again(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(running, "SYNC_SECONDS", 0.05)
+    writer = await probe.writer()
+    await writer.start()
+    await until(lambda: writer.relay.trouble != "starting")
+    assert isinstance(writer.clock, clock.WallClock)
+    writer.clock.set(writer.clock.now() + timedelta(hours=1))
+
+    async def right() -> bool:
+        return await off(writer) < timedelta(seconds=2)
+
+    await until(right)

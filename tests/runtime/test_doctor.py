@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -11,9 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.doctor import look as look_module
+from deploy.doctor.look import Look, ask, ask_database, compare
+from shared.runtime.clock import DrivenClock, WallClock
+from shared.runtime.commands import asked
 from shared.runtime.running import Runtime
+from tests.harness import AGENT
 from tests.runtime.answering import answering
-from tests.runtime.probe import Probe, decoded, paid, raw
+from tests.runtime.probe import LONG_AGO, Pay, Probe, decoded, paid, raw
 from tests.runtime.stand import token
 from tests.runtime.waiting import ready, until
 
@@ -141,6 +147,88 @@ async def test_a_port_that_is_another_services_is_not_taken_for_the_one_meant(
     answer = await asyncio.to_thread(CliRunner().invoke, app, ["doctor", "--service", "orders"])
     assert answer.exit_code == 1
     assert "is not orders" in answer.stdout
+
+
+async def asked_itself() -> Look:
+    """What the service says of itself."""
+    look = Look("warehouse", os.environ["HANDOVER_WAREHOUSE_URL"])
+    await ask(look, os.environ["HANDOVER_TOKEN"])
+    return look
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_is_off_is_seen_with_its_direction(reader: Runtime, hours: int):
+    assert isinstance(reader.clock, WallClock)
+    reader.clock.set(datetime.now(UTC) + timedelta(hours=hours))
+    assert abs((await asked_itself()).clock_off - 3600 * hours) < 10
+
+
+async def test_a_driven_clock_is_never_called_wrong(reader: Runtime, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reader, "clock", DrivenClock(LONG_AGO))
+    assert (await asked_itself()).clock_off == 0
+
+
+async def test_what_waits_for_a_missing_message_is_seen(reader: Runtime):
+    await reader.turns.run(decoded(reader, raw(paid("a", 1), 2)))
+    assert [gap["stream"] for gap in (await asked_itself()).gaps] == ["order/a"]
+
+
+async def test_a_timer_that_nobody_handles_wakes_somebody(
+    reader: Runtime, probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    """It is ready, and says so: only that nothing moves tells."""
+    monkeypatch.setattr(look_module, "WATCH", 1)
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    await reader.pool.execute("INSERT INTO timers VALUES ('t', 'probe.remind', $1, '{}')", soon)
+    connection = await asyncpg.connect(probe.url("warehouse"))
+    async with connection.transaction():  # timers that somebody has in hand are passed over
+        await connection.fetch("SELECT * FROM timers FOR UPDATE")
+        await asyncio.sleep(1.2)
+        code, said = await doctor()
+    await connection.close()
+    assert code == 1
+    assert "1 timer overdue" in said
+
+
+async def said_lately(probe: Probe, *note_ids: str) -> Look:
+    """What the doctor sees of orders, all of whose events were sent."""
+    writer = await probe.writer()
+    for note_id in note_ids:
+        await writer.turns.run([asked(Pay(note_id=note_id), AGENT, writer.clock.now())])
+    publisher = Look("orders", "", progress={"outbox": 0})
+    await ask_database(publisher, probe.url("orders"), deep=False)
+    return publisher
+
+
+def warehouse(lag: int = 0) -> Look:
+    return Look("warehouse", "", progress={"topics": ["orders"]}, lag={"orders": lag})
+
+
+async def test_a_stream_whose_events_never_arrived_is_found_and_no_other(probe: Probe):
+    """Not one that was applied, nor one that waits behind a parked message."""
+    publisher, reader = await said_lately(probe, *"aabcd"), await probe.reader()
+    probe.broken.add("b")
+    arrived = (raw(paid("a", 1), 1), raw(paid("a", 1), 2), raw(paid("b", 1), 1), raw(paid("d", 1), 1))
+    await reader.turns.run(decoded(reader, *arrived))
+    look = warehouse()
+    await compare(look, probe.url("warehouse"), [publisher])
+    assert look.missing == {"orders": ["order/c"]}
+
+
+async def test_what_is_still_on_its_way_is_not_called_lost(probe: Probe):
+    publisher = await said_lately(probe, "a")
+    unread = warehouse(lag=1)
+    await compare(unread, probe.url("warehouse"), [publisher])
+    publisher.progress = {"outbox": 1}
+    unsent = warehouse()
+    await compare(unsent, probe.url("warehouse"), [publisher])
+    assert unread.missing == unsent.missing == {}
+
+
+async def test_what_was_said_last_is_looked_for(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    """A log may be long: what it began with arrived years ago."""
+    monkeypatch.setattr(look_module, "NEWEST", 2)
+    assert (await said_lately(probe, *"abcd")).newest == {"order/c": 1, "order/d": 1}
 
 
 async def _unready(runtime: Runtime) -> bool:

@@ -8,10 +8,13 @@ import pytest
 
 from shared.runtime import due, running
 from shared.runtime.clock import WallClock
+from shared.runtime.due import DueTimers
 from shared.runtime.messages import Incoming
 from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.running import Runtime
+from shared.runtime.tasks import end
 from tests.runtime.probe import LONG_AGO, Note, Probe, Remind, note, outside, receipt_of
+from tests.runtime.stand import Stand
 from tests.runtime.waiting import away, ready, says, until
 
 pytestmark = pytest.mark.requirement("X1")
@@ -106,3 +109,42 @@ async def test_no_timer_is_looked_at_by_the_clock_of_a_host_alone(
     await asyncio.sleep(1)
     assert await note(writer, "a") is None
     assert abs(writer.clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+async def test_looks_leave_no_task_behind(monkeypatch: pytest.MonkeyPatch):
+    """There are two looks a second for as long as a service runs."""
+    monkeypatch.setattr(due, "EVERY", 0.001)
+    turns, looks = Stand().turns, 0
+    look = turns.run_timers
+
+    async def counted(limit: int = 200) -> int:
+        nonlocal looks
+        looks += 1
+        return await look(limit)
+
+    async def caught_up() -> None: ...
+
+    monkeypatch.setattr(turns, "run_timers", counted)
+    timers = DueTimers(turns, caught_up)
+    before = len(asyncio.all_tasks())
+    loop = asyncio.create_task(timers.run())
+    await until(lambda: looks > 50)
+    assert len(asyncio.all_tasks()) - before < 10
+    await end([loop])
+
+
+async def test_after_it_stood_still_a_service_hears_first(monkeypatch: pytest.MonkeyPatch):
+    """A host that was frozen for an hour does not know what was said meanwhile."""
+    monkeypatch.setattr(due, "EVERY", 0.001)
+    heard = 0
+
+    async def caught_up() -> None:
+        nonlocal heard
+        heard += 1
+
+    loop = asyncio.create_task(DueTimers(Stand().turns, caught_up).run())
+    await asyncio.sleep(0.1)
+    assert heard == 1
+    monkeypatch.setattr(due, "STOOD_STILL_SECONDS", -1)
+    await until(lambda: heard > 1)
+    await end([loop])

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from deploy.doctor.look import _PROTECTED
 from deploy.embedded.child import free_port
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.migrate import migrate
@@ -121,6 +122,17 @@ async def test_the_event_log_refuses_every_change(
         await connection.execute(attempt)
     await connection.close()
     assert (await verify(pools["orders"])).breaks == []
+
+
+@pytest.mark.requirement("O12")
+async def test_a_migration_switches_the_protection_on_again(databases: Databases) -> None:
+    """Also against whoever works as a replica does, whom a usual trigger does not stop: the doctor sends ops here."""
+    admin = await asyncpg.connect(databases.url("orders", "superuser"))
+    await admin.execute("ALTER TABLE event_log DISABLE TRIGGER append_only")
+    assert not await admin.fetchval(_PROTECTED)
+    await migrate("orders", databases.url("orders", "owner"))
+    assert await admin.fetchval(_PROTECTED)
+    await admin.close()
 
 
 @pytest.mark.requirement("O12")

@@ -1,5 +1,6 @@
 """How far a replica says that it is, when partitions go to another and come back (X6)."""
 
+import asyncio
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,12 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from shared.runtime import places as module
+from shared.runtime.intake import _Drain
 from shared.runtime.places import Places
+from shared.runtime.tasks import end
+from tests.runtime.probe import Probe
+from tests.runtime.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.requirement("X6")
 
@@ -88,3 +94,133 @@ async def test_a_place_in_a_topic_that_is_gone_is_not_passed_on():
     places.gone, group.at = {"orders"}, 12
     await places.pass_over()
     assert group.offsets == {TopicPartition("orders", 0): 7}
+
+
+async def test_nothing_is_passed_over_when_partitions_move_while_it_is_asked_for():
+    """What the client says then is of another place."""
+    group = Group()
+    places = Places("warehouse", ["orders"], lambda: group)
+
+    async def moved(partition: TopicPartition) -> int:
+        places.taken += 1
+        return 12
+
+    group.position = moved  # type: ignore[method-assign]
+    await places.pass_over()
+    assert group.offsets == {TopicPartition("orders", 0): 7}
+
+
+async def test_timers_wait_for_what_other_replicas_have_to_apply(monkeypatch: pytest.MonkeyPatch):
+    """The payment of an order that is about to be closed may lie in another replica's partition."""
+    monkeypatch.setattr(module, "CATCHING_UP_SECONDS", 0.01)
+    theirs = TopicPartition("orders", 1)
+
+    class Shared(Group):
+        def partitions_for_topic(self, topic: str) -> set[int]:
+            return {0, 1}
+
+        async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+            return dict.fromkeys(partitions, 0)
+
+        async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+            return dict.fromkeys(partitions, 7)
+
+        def last_stable_offset(self, partition: TopicPartition) -> int:
+            return 7
+
+    group = Shared()
+    group.offsets[theirs] = 3
+    waiting = asyncio.create_task(Places("warehouse", ["orders"], lambda: group).caught_up())
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    group.offsets[theirs] = 7
+    await asyncio.wait_for(waiting, PATIENCE)
+
+
+class Cluster(Group):
+    """Also says which topics there are, one answer after the other, the last again and again."""
+
+    def __init__(self, *answers: set[str]) -> None:
+        super().__init__()
+        self.answers = list(answers)
+        self.looks = 0
+        self.from_beginning: list[TopicPartition] = []
+
+    async def topics(self) -> set[str]:
+        self.looks += 1
+        return self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+
+    async def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        self.from_beginning += partitions
+
+
+async def watched(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """Places that had ten records of the topic, seven of them applied, after all answers of the cluster."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    places = Places("warehouse", ["orders"], lambda: cluster)
+    places.applied["orders", 0], places.given["orders", 0] = 7, 10
+    loop = asyncio.create_task(places.watch())
+    await until(lambda: len(cluster.answers) == 1 and cluster.looks > 10)
+    await end([loop])
+    return places
+
+
+async def test_one_answer_without_a_topic_does_not_make_it_gone(monkeypatch: pytest.MonkeyPatch):
+    """A broker that has just started may not know it yet; to read all of it again would take long, and what is in hand would
+    not be noted."""
+    cluster = Cluster({"orders"}, set(), {"orders"})
+    places = await watched(cluster, monkeypatch)
+    assert cluster.from_beginning == []
+    assert (places.lives, places.applied) == (Counter(), {("orders", 0): 7})
+
+
+async def test_nothing_of_a_topic_that_is_gone_is_taken_for_a_place_in_the_one_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """What was given of it would keep markers at the end of the new one from ever being passed over."""
+    cluster = Cluster({"orders"}, set(), set(), {"orders"})
+    places = await watched(cluster, monkeypatch)
+    assert cluster.from_beginning == [TopicPartition("orders", 0)]
+    assert (places.applied, places.given) == ({}, {})
+
+
+async def test_a_place_that_was_asked_for_before_partitions_moved_is_not_kept():
+    """Whoever had it meanwhile may have moved it on."""
+    group = Group()
+    places = Places("warehouse", ["orders"], lambda: group)
+    ask = group.committed
+
+    async def late(partition: TopicPartition) -> int | None:
+        answer = await ask(partition)
+        if not places.taken:
+            places.taken += 1
+            places.forget()
+            group.offsets[partition] = 60
+        return answer
+
+    group.committed = late  # type: ignore[method-assign]
+    await places.progress()
+    assert await places.progress() == {("orders", 0): 60}
+
+
+async def test_what_was_applied_is_asked_for_anew_when_partitions_are_given_out(probe: Probe):
+    writer = await probe.writer()
+    writer.intake.places.applied["orders.inbox", 0] = 7
+    await _Drain(writer.intake).on_partitions_assigned(set())
+    assert writer.intake.places.applied == {}
+
+
+async def test_a_service_that_runs_passes_over_what_is_no_record(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    """Else whoever waits for the end of a partition after a transaction of another system would wait for ever."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    writer = await probe.writer()
+    looked = asyncio.Event()
+
+    async def pass_over() -> None:
+        looked.set()
+
+    monkeypatch.setattr(writer.intake.places, "pass_over", pass_over)
+    await writer.start()
+    await asyncio.wait_for(looked.wait(), PATIENCE)

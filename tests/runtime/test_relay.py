@@ -12,9 +12,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from shared.runtime import outbox as outbox_module
+from shared.runtime import postgres
 from shared.runtime import relay as relay_module
 from shared.runtime.commands import asked
 from shared.runtime.outbox import republish
+from shared.runtime.postgres import make_pool
 from shared.runtime.relay import Relay
 from shared.runtime.running import Runtime
 from shared.runtime.store import Changes
@@ -41,6 +43,21 @@ class OneByOne:
         return self
 
     def close(self) -> None: ...
+
+
+class ByBytes(OneByOne):
+    """A batch that is full with so many bytes: what is small may still fit where something large did not."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def append(self, *, timestamp: None, key: bytes, value: bytes, headers: Any) -> object:
+        if len(self.body) + len(value) > self.most:
+            return None
+        self.ids.append(dict(headers)["ce_id"].decode())
+        self.body += value
+        return self
 
 
 class Wire:
@@ -74,7 +91,7 @@ class Wire:
         if self.tried in self.refuse_ack:
             future.set_exception(KafkaConnectionError())
         else:
-            self.sent.append(batch.ids[0])
+            self.sent += batch.ids
             self.bodies.append(batch.body)
             future.set_result(None)
         return future
@@ -154,6 +171,23 @@ async def test_it_stops_at_the_first_failure_and_goes_on_from_there(probe: Probe
     # what was acknowledged behind the failure is sent again: nothing is taken for sent before all that comes before it
     assert wire.sent[-3:] == ["order/a/4", "order/a/5", "order/a/6"]
     assert set(wire.sent) == {f"order/a/{n}" for n in range(1, 7)}
+
+
+async def test_nothing_goes_before_what_did_not_fit_into_the_batch(probe: Probe):
+    """Kafka counts bytes: behind a large event that has to wait, a small one would still fit."""
+    writer = await probe.writer()
+    for amount in (1, 100_000, 1):
+        await writer.turns.run([asked(Pay(note_id="a", amount=amount), AGENT, writer.clock.now())])
+    small: int = await writer.pool.fetchval("SELECT min(length(data)) FROM event_log")
+
+    class Small(Wire):
+        def create_batch(self) -> OneByOne:
+            return ByBytes(2 * small + 1)
+
+    wire = Small()
+    async with running(relay_of(writer, wire)):
+        await until(lambda: empty(writer))
+    assert wire.sent == ["order/a/1", "order/a/2", "order/a/3"]
 
 
 async def test_it_survives_whatever_the_database_says(probe: Probe):
@@ -240,6 +274,10 @@ async def test_a_leader_that_froze_loses_the_lead_and_does_no_harm_when_it_wakes
             await until(lambda: empty(writers[0]))
     assert wires[1].sent == ["order/a/1", "order/b/1", "order/a/2"]
     assert wires[0].sent == ["order/a/1"], "sent again: its consumers know the sequence"
+
+
+def test_a_broker_that_is_slow_does_not_cost_the_lead():
+    assert relay_module.LEASE > relay_module.ACK_SECONDS
 
 
 async def test_a_partition_that_takes_nothing_is_told_of_and_the_others_are_done_with(
@@ -354,6 +392,37 @@ async def test_what_is_said_after_a_filling_is_sent_after_it(probe: Probe, monke
         await say(writer, "a")
         await until(lambda: empty(writer))
     assert wire.sent == [f"order/a/{n}" for n in (1, 2, 3, 1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("table", ["outbox", "event_log"])
+async def test_a_filling_may_take_longer_than_any_statement_of_a_service(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch, table: str
+):
+    """A log may be long, and whoever writes is waited for."""
+    monkeypatch.setattr(postgres, "BEYOND_SECONDS", 0)
+    writer = await probe.writer()
+    await say(writer, "a")
+    async with make_pool(probe.url("orders"), size=1, statement_timeout_ms=800) as pool:
+        async with writer.pool.acquire() as connection, connection.transaction():
+            await connection.execute(f"LOCK TABLE {table}")
+            filling = asyncio.create_task(republish(pool))
+            await asyncio.sleep(1.5)
+        assert await filling == 1
+
+
+async def test_what_was_put_there_by_hand_is_sent_too(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    """Looks begin where all before it was sent; from time to time one begins at the first position all the same."""
+    monkeypatch.setattr(outbox_module, "LOOK_BACK", 1)
+    writer = await probe.writer()
+    wire = Wire()
+    async with running(relay_of(writer, wire)):
+        for note_id in "abc":  # the place where looks begin moves on
+            await say(writer, note_id)
+            await until(lambda: empty(writer))
+            await asyncio.sleep(0.2)
+        await writer.pool.execute("INSERT INTO outbox VALUES (1)")
+        await until(lambda: empty(writer))
+    assert wire.sent == [f"order/{n}/1" for n in "abca"]
 
 
 @pytest.mark.parametrize("began_first", [True, False])

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from shared.runtime import verify as verify_module
 from shared.runtime.commands import asked
 from shared.runtime.postgres import Pool
 from shared.runtime.verify import verify, verify_some
@@ -93,6 +94,30 @@ async def test_a_quick_look_finds_it_too_where_it_looks(log: Pool, tampering: st
     assert [b.stream for b in (await verify_some(log))[0].breaks] == [
         "order/a"
     ]  # small enough to verify whole
+
+
+async def test_a_quick_look_never_misses_the_newest_event(log: Pool):
+    await log.execute("UPDATE event_log SET data = '{}' WHERE stream = 'order/b' AND sequence = 2")
+    assert [b.stream for b in (await verify_some(log, most=2))[0].breaks] == ["order/b"]
+
+
+async def test_what_is_said_while_the_log_is_verified_breaks_nothing(
+    log: Pool, monkeypatch: pytest.MonkeyPatch
+):
+    """The log is read first, and what its streams end with after that."""
+    slowly = f"WITH slept AS MATERIALIZED (SELECT pg_sleep(1)) {verify_module._LOG.replace('WHERE', ', slept WHERE')}"
+    monkeypatch.setattr(verify_module, "_LOG", slowly)
+    verifying = asyncio.create_task(verify(log))
+    await asyncio.sleep(0.3)
+    await log.execute(
+        """
+        WITH said AS (
+          INSERT INTO event_log (stream, sequence, type, time, actor_kind, actor_name, data, previous, hash)
+          SELECT stream, 3, type, time, actor_kind, actor_name, data, hash, sha256(hash) FROM event_log
+          WHERE stream = 'order/b' AND sequence = 2 RETURNING stream, sequence, hash)
+        UPDATE stream_heads h SET sequence = said.sequence, hash = said.hash FROM said WHERE h.stream = said.stream"""
+    )
+    assert (await verifying).breaks == []
 
 
 async def test_the_command_says_where_the_trail_breaks(
