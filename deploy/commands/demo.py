@@ -44,18 +44,30 @@ def demo(
     ] = False,
 ) -> None:
     """Play a day in a shop through the public edges, then show where every order ended and which invariants hold."""
-    if target is Where.COMPOSE:
-        well = asyncio.run(play(compose(), orders, seed))
-    else:
-        try:
-            console.print("Starting PostgreSQL, the broker and the four services …")
-            with Stack() as stack:
-                console.print("All services are ready. The shop opens.")
-                well = asyncio.run(play(embedded(stack), orders, seed, Killer(stack) if kill else None))
-        except EmbeddedError as error:
-            console.print(f"[bold red]{error}")
-            raise typer.Exit(1) from None
+    try:
+        well = _compose(orders, seed) if target is Where.COMPOSE else _embedded(orders, seed, kill)
+    except EmbeddedError as error:
+        console.print(f"[bold red]{error}")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        raise typer.Exit(130) from None
     raise typer.Exit(0 if well else 1)
+
+
+def _compose(orders: int, seed: int) -> bool:
+    return asyncio.run(play(compose(), orders, seed))
+
+
+def _embedded(orders: int, seed: int, kill: bool) -> bool:
+    console.print("Starting PostgreSQL, the broker and the four services …")
+    with Stack() as stack:
+        console.print("All services are ready. The shop opens.")
+        try:
+            return asyncio.run(play(embedded(stack), orders, seed, Killer(stack) if kill else None))
+        except KeyboardInterrupt:
+            console.print("Stopping …")
+            raise
 
 
 class Killer:
@@ -80,8 +92,9 @@ async def play(target: Target, orders: int, seed: int, killer: Killer | None = N
     """Play the day; True when every order ended as its story goes and all invariants hold."""
     began = time.monotonic()
     run = datetime.now(UTC).strftime("%m%d-%H%M%S")
-    async with Edges(target) as edges, Listener(target) as listener:
-        day = Day(write(run, orders, seed, datetime.now(UTC)), edges, listener)
+    scripts = write(run, orders, seed, datetime.now(UTC))
+    async with Edges(target) as edges, Day(scripts, edges) as day, Listener(target) as listener:
+        listener.tell(day.hear)
         ended = await _show(day, orders, killer)
         checks = await _drained(target)
         found = await ends(day, edges)

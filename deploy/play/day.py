@@ -5,11 +5,11 @@ system outside would do when it sees what the topics say. Everything goes throug
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
-from deploy.play.edges import Edges, Heard, Listener, Refusal, person, system
+from deploy.play.edges import Edges, Heard, Refusal, person, system
 from deploy.play.script import CATALOG, SOURCE, End, Script, Story
 from shared.events import inbox
 from shared.events.aftersales import ReturnReason
@@ -37,9 +37,13 @@ def now() -> datetime:
 
 
 class Day:
-    """Plays the scripts; `done` holds how each order ended as far as the topics told."""
+    """Plays the scripts; `done` holds how each order ended as far as the topics told.
 
-    def __init__(self, scripts: list[Script], edges: Edges, listener: Listener) -> None:
+    Use it as an async context manager inside its edges and around the listener that tells it: whoever still reacts when it ends
+    is stopped, after what starts reactions and before what they use.
+    """
+
+    def __init__(self, scripts: list[Script], edges: Edges) -> None:
         self.scripts = {s.order_id: s for s in scripts}
         self.edges = edges
         self.stages: Counter[str] = Counter()
@@ -52,7 +56,14 @@ class Day:
         self._shifts = itertools.cycle(range(len(PICKERS)))
         self._miscounted: set[str] = set()
         self._seen: set[tuple[str, str]] = set()
-        listener.tell(self._hear)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # --- the shop's side ----------------------------------------------------------------------------------
 
@@ -119,7 +130,8 @@ class Day:
 
     # --- reactions ----------------------------------------------------------------------------------------
 
-    def _hear(self, heard: Heard) -> None:
+    def hear(self, heard: Heard) -> None:
+        """React to what the topics say of our orders."""
         order_id = heard.stream.removeprefix("order/")
         script = self.scripts.get(order_id)
         if script is None:
@@ -127,17 +139,22 @@ class Day:
         kind = heard.type.split(".")[1]
         self.stages[kind] += 1
         self._seen.add((order_id, kind))
-        reaction: Callable[[Script, dict[str, Any]], Coroutine[Any, Any, None]] | None = getattr(
+        reaction: Callable[[Script, dict[str, Any]], Awaitable[None]] | None = getattr(
             self, f"_on_{kind}", None
         )
         if reaction is not None:
-            self._start(script, reaction(script, heard.data))
+            self._start(reaction, script, heard.data)
 
-    def _start(self, script: Script, reaction: Awaitable[None]) -> None:
+    def _start(
+        self,
+        reaction: Callable[[Script, dict[str, Any]], Awaitable[None]],
+        script: Script,
+        data: dict[str, Any],
+    ) -> None:
         async def react() -> None:
             async with self._busy:
                 try:
-                    await reaction
+                    await reaction(script, data)
                 except (Refusal, TimeoutError, KeyError) as error:
                     self.failures.append(f"{script.number} ({script.story}): {error!r}")
 

@@ -78,7 +78,11 @@ class Edges:
             enable_idempotence=self.target.idempotent,
             linger_ms=2,
         )
-        await self.producer.start()
+        try:
+            await self.producer.start()
+        except BaseException:  # no broker, or stopped meanwhile
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -195,8 +199,8 @@ class Listener:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=20,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             while True:
                 try:
                     batches = await consumer.getmany(timeout_ms=50, max_records=1000)

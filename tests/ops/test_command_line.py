@@ -3,8 +3,16 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
+
+from deploy.cli import app
 
 
 @pytest.mark.requirement("X6")
@@ -20,3 +28,23 @@ def test_a_command_that_is_stopped_while_it_loads_says_nothing():
         rest = process.stderr.read()
     assert process.returncode == 130
     assert "Traceback" not in rest
+
+
+@pytest.mark.requirement("X6")
+def test_a_demo_that_is_stopped_says_so_at_once_and_ends_as_a_shell_has_it(monkeypatch: pytest.MonkeyPatch):
+    @contextmanager
+    def stack() -> Iterator[Any]:
+        try:
+            yield SimpleNamespace()
+        finally:
+            typer.echo("(all parts are stopped)")
+
+    async def stopped(*args: Any) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deploy.commands.demo.Stack", stack)
+    monkeypatch.setattr("deploy.commands.demo.embedded", lambda stack: stack)
+    monkeypatch.setattr("deploy.commands.demo.play", stopped)
+    answer = CliRunner().invoke(app, ["demo"])
+    assert answer.exit_code == 130
+    assert answer.output.splitlines()[2:] == ["Stopping …", "(all parts are stopped)", "Stopped."]
