@@ -30,6 +30,29 @@ def test_a_command_that_is_stopped_while_it_loads_says_nothing():
     assert "Traceback" not in rest
 
 
+LOSES_ONE = """
+import signal, sys, time, types
+from deploy.__main__ import main
+
+class Cleared:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def app():
+    Cleared()
+    time.sleep(20)
+
+sys.modules["deploy.cli"] = types.SimpleNamespace(app=app)
+main()
+"""
+
+
+@pytest.mark.requirement("X6")
+def test_a_command_that_is_stopped_while_python_clears_away_ends_all_the_same():
+    ended = subprocess.run([sys.executable, "-c", LOSES_ONE], capture_output=True, timeout=15, check=False)
+    assert (ended.returncode, ended.stderr) == (130, b"")
+
+
 @pytest.mark.requirement("X6")
 def test_a_demo_that_is_stopped_says_so_at_once_and_ends_as_a_shell_has_it(monkeypatch: pytest.MonkeyPatch):
     @contextmanager
