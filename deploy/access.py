@@ -3,19 +3,19 @@
 Where `make up` runs in this folder it is meant, and `.env` is left alone; a variable that is set counts before both.
 """
 
-import json
 import os
 import re
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import typer
 from dotenv import dotenv_values
 from pydantic import TypeAdapter, ValidationError
 
+from deploy.embedded.child import EmbeddedError
+from deploy.embedded.keys import Keys
 from deploy.embedded.lock import held
 from deploy.provision import SERVICES, database_of, user_of
 from shared.runtime.auth import create_token
@@ -60,12 +60,11 @@ def administrator_token() -> str:
 
 
 def _private_key(settings: str) -> str:
-    key = _setting("TOKEN_PRIVATE_KEY") or _keys().get("token_private_key")
-    if not key:
-        raise wrong(
-            f"Set {settings}, or run this where .env is or where `make up` keeps its data in .handover."
-        )
-    return str(key)
+    if key := _setting("TOKEN_PRIVATE_KEY"):
+        return key
+    if keys := _keys():
+        return keys.token_private_key
+    raise wrong(f"Set {settings}, or run this where .env is or where `make up` keeps its data in .handover.")
 
 
 def service_url(service: str) -> str:
@@ -98,7 +97,9 @@ def database_url(service: str) -> str:
             why = rule_of(error.errors()[0])
             raise wrong(f"The setting HANDOVER_{name}_DATABASE_URL is wrong: it {why}.") from None
     user = user_of(service)
-    password = _setting(f"{name}_PASSWORD") or _keys().get("passwords", {}).get(user)
+    password = _setting(f"{name}_PASSWORD")
+    if not password and (keys := _keys()):
+        password = keys.passwords[user]
     if not password:
         raise wrong(
             f"Set HANDOVER_{name}_DATABASE_URL, or run this where .env is or where `make up` keeps its data in .handover."
@@ -123,7 +124,8 @@ def _folder() -> Path:
     return Path(os.environ.get("HANDOVER_DATA_DIR") or ".handover")
 
 
-def _keys() -> dict[str, Any]:
-    file = _folder() / "keys.json"
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return found
+def _keys() -> Keys | None:
+    try:
+        return Keys.kept(_folder())
+    except EmbeddedError as error:
+        raise wrong(str(error)) from None

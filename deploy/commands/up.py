@@ -37,7 +37,9 @@ def up() -> None:
                 stack.start()
             _stay(stack)
     except EmbeddedError as error:
-        _console.print(f"[red]{error}[/red]", *getattr(error, "__notes__", ()), sep="\n", highlight=False)
+        _console.print(
+            f"[red]{error}[/red]", *getattr(error, "__notes__", ()), sep="\n", highlight=False, soft_wrap=True
+        )
         raise typer.Exit(1) from None
     except KeyboardInterrupt:  # while starting: everything was stopped on the way here
         _console.print("Stopped.")

@@ -11,10 +11,19 @@ from typer.testing import CliRunner
 from deploy import access
 from deploy.cli import app
 from deploy.embedded.keys import Keys
-from deploy.embedded.lock import only_one
+from deploy.embedded.lock import held, only_one
 from shared.runtime.auth import Tokens, new_key_pair
 
 pytestmark = pytest.mark.requirement("X6")
+
+COMMANDS = (
+    ["up"],
+    ["doctor"],
+    ["token", "create", "--as", "system", "--name", "shop"],
+    ["log", "verify"],
+    ["parked", "list", "--service", "orders"],
+)
+"""All that read what a stack keeps in its folder."""
 
 NAMES = ("ORDERS_PORT", "ORDERS_URL", "ORDERS_PASSWORD", "ORDERS_DATABASE_URL", "POSTGRES_PORT", "TOKEN",
          "TOKEN_PRIVATE_KEY", "DATA_DIR")  # fmt: skip
@@ -99,6 +108,57 @@ def test_a_setting_that_names_no_database_is_said_to_be_wrong_without_its_value(
     for command in ("verify", "republish"):
         answer = CliRunner().invoke(app, ["log", command, "--service", "orders"])
         assert (answer.exit_code, answer.output) == (2, f"The setting HANDOVER_{name} is wrong: {rule}\n")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"token_private_key": 3}', "\udcff"])
+def test_keys_that_are_broken_are_named_with_what_to_do(folder: Path, text: str):
+    keys = Keys.of(_folder(folder / ".handover"))
+    (folder / ".handover" / "keys.json").write_bytes(text.encode(errors="surrogateescape"))
+    for command in COMMANDS:
+        answer = CliRunner().invoke(app, command)
+        assert answer.exit_code in (1, 2), command
+        assert answer.output.endswith(
+            ".handover/keys.json does not hold the keys that were made there: put them back. If they are lost, remove the "
+            "file: the next start makes new ones, and tokens that were made until then count no more.\n"
+        )
+    (folder / ".handover" / "keys.json").unlink()
+    assert Keys.of(folder / ".handover") != keys
+
+
+def test_keys_of_somebody_else_are_named_with_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    closed = Mock(side_effect=PermissionError(13, "Permission denied"))  # root may read everything
+    monkeypatch.setattr(Path, "read_bytes", closed)
+    for command in COMMANDS:
+        answer = CliRunner().invoke(app, command)
+        assert answer.exit_code in (1, 2), command
+        assert answer.output.endswith(
+            ".handover/keys.json cannot be read (Permission denied): be the user whose stack it is, or choose another folder "
+            "with HANDOVER_DATA_DIR.\n"
+        )
+
+
+def test_a_folder_that_is_closed_to_us_is_taken_to_be_somebodys(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert not held(folder)
+    monkeypatch.setattr(Path, "open", Mock(side_effect=PermissionError(13, "Permission denied")))
+    assert held(folder)
+
+
+@pytest.mark.parametrize(
+    ("where", "why"), [("file", "it is a file"), ("file/x", "Not a directory")]
+)  # fmt: skip
+def test_data_that_cannot_be_kept_somewhere_are_a_sentence(
+    folder: Path, where: str, why: str, monkeypatch: pytest.MonkeyPatch
+):
+    (folder / "file").touch()
+    monkeypatch.setenv("HANDOVER_DATA_DIR", where)
+    answer = CliRunner().invoke(app, ["up"])
+    assert answer.exit_code == 1
+    assert answer.output == (
+        f"Data cannot be kept in {where} ({why}): choose another folder with HANDOVER_DATA_DIR.\n"
+    )
+    assert CliRunner().invoke(app, ["log", "verify"]).output.startswith("Set HANDOVER_ORDERS_DATABASE_URL")
 
 
 def test_who_has_neither_token_nor_key_is_told_of_what_would_do(capsys: pytest.CaptureFixture[str]):
