@@ -110,8 +110,8 @@ def database_url(service: str) -> str:
 
 def _port(name: str, usual: str) -> str:
     port = _setting(name) or usual
-    if not (port.isdecimal() and int(port) < 65536):
-        raise wrong(f"The setting HANDOVER_{name} is wrong: it must be a whole number below 65536.")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise wrong(f"The setting HANDOVER_{name} is wrong: it must be a whole number from 1 to 65535.")
     return port
 
 

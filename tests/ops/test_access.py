@@ -81,8 +81,9 @@ def test_the_folder_of_the_stack_may_have_another_name(folder: Path, monkeypatch
     [("URL", "foo", "it must be an address such as http://127.0.0.1:8101."),
      ("URL", "http://", "it must be an address such as http://127.0.0.1:8101."),
      ("URL", "http://host:abc", "it must be an address such as http://127.0.0.1:8101."),
-     ("PORT", "abc", "it must be a whole number below 65536."),
-     ("PORT", "99999", "it must be a whole number below 65536.")],
+     ("PORT", "abc", "it must be a whole number from 1 to 65535."),
+     ("PORT", "0", "it must be a whole number from 1 to 65535."),
+     ("PORT", "99999", "it must be a whole number from 1 to 65535.")],
 )  # fmt: skip
 def test_a_setting_that_is_no_address_is_what_is_said_to_be_wrong(
     name: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -98,7 +99,7 @@ def test_a_setting_that_is_no_address_is_what_is_said_to_be_wrong(
     [("ORDERS_DATABASE_URL", "orders", "it must begin with postgresql://."),
      ("ORDERS_DATABASE_URL", "postgresql://u:s3c/ret@db:5432/x",
       "it must have a number for its port; / : @ in a password are written %2F %3A %40."),
-     ("POSTGRES_PORT", "25432x", "it must be a whole number below 65536.")],
+     ("POSTGRES_PORT", "25432x", "it must be a whole number from 1 to 65535.")],
 )  # fmt: skip
 def test_a_setting_that_names_no_database_is_said_to_be_wrong_without_its_value(
     name: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch
