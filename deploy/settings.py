@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.runtime.settings import PREFIX, PostgresUrl
@@ -86,6 +86,14 @@ class UpSettings(CommandSettings):
     notify_port: int = Field(8104, ge=1, le=65535, description="Port of notify on this machine.")
     postgres_port: int = Field(25432, ge=1, le=65535, description="Port of PostgreSQL on this machine.")
     kafka_port: int = Field(29092, ge=1, le=65535, description="Port of Kafka on this machine.")
+
+    @field_validator("*")
+    @classmethod
+    def _port_of_its_own(cls, value: int | Path, info: ValidationInfo) -> int | Path:
+        for name, other in info.data.items():
+            if other == value:
+                raise ValueError(f"must not be the port of {name.removesuffix('_port')} too ({value})")
+        return value
 
     def ports(self) -> dict[str, int]:
         """The port of each part, by its name."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,6 +52,24 @@ main()
 def test_a_command_that_is_stopped_while_python_clears_away_ends_all_the_same():
     ended = subprocess.run([sys.executable, "-c", LOSES_ONE], capture_output=True, timeout=15, check=False)
     assert (ended.returncode, ended.stderr) == (130, b"")
+
+
+@pytest.mark.requirement("X6")
+def test_two_parts_on_one_port_are_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HANDOVER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("HANDOVER_WAREHOUSE_PORT", "8101")
+    monkeypatch.setenv("HANDOVER_KAFKA_PORT", "25432")
+    answer = CliRunner().invoke(app, ["up"])
+    assert answer.exit_code == 2
+    assert answer.output.splitlines() == [
+        "The setting HANDOVER_WAREHOUSE_PORT is wrong: it must not be the port of orders too (8101). "
+        "Port of warehouse on this machine.",
+        "The setting HANDOVER_KAFKA_PORT is wrong: it must not be the port of postgres too (25432). "
+        "Port of Kafka on this machine.",
+    ]
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.requirement("X6")
