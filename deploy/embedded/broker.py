@@ -6,7 +6,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from deploy.embedded.child import EmbeddedError, last_lines, refuse_taken, spawn, stop, taken
+from deploy.embedded.child import EmbeddedError, last_lines, refuse_taken, size_of, spawn, stop, taken
 
 
 class EmbeddedBroker:
@@ -47,12 +47,14 @@ class EmbeddedBroker:
         url = f"tcp://{self.bootstrap}"
         command = [str(_binary()), "broker", "--listener-url", url, "--advertised-listener-url", url,
                    "--storage-engine", "memory://handover/", "--cluster-id", "handover"]  # fmt: skip
+        log_begins = size_of(self.log)
         # it takes settings from variables with everyday names (STORAGE_ENGINE, CLUSTER_ID): hand down none of ours
         self._process = spawn(command, self.log, env={"PATH": os.environ.get("PATH", ""), "RUST_LOG": "warn"})
         deadline = time.monotonic() + 15
         while not taken(self.port):
             if not self.running or time.monotonic() > deadline:
-                raise EmbeddedError(f"The broker did not start; see {self.log}:\n{last_lines(self.log)}")
+                words = last_lines(self.log, log_begins)
+                raise EmbeddedError(f"The broker did not start; see {self.log}:\n{words}")
             time.sleep(0.02)
 
     def stop(self) -> None:

@@ -70,11 +70,19 @@ def stop(
         process.wait()
 
 
-def last_lines(log: Path, count: int = 5) -> str:
-    """The end of a log, for a person who must see why something did not start."""
+def size_of(log: Path) -> int:
+    """How many bytes a log has; a child adds to what earlier ones wrote."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def last_lines(log: Path, begin: int, count: int = 5) -> str:
+    """The end of a log, for a person who must see why something did not start: of what was written after its first `begin`
+    bytes."""
     if not log.exists():
         return ""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
+    with log.open("rb") as file:
+        file.seek(begin)
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-count:])
 
 
 def free_port() -> int:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from deploy.embedded.child import EmbeddedError, last_lines, refuse_taken, spawn, stop, taken
+from deploy.embedded.child import EmbeddedError, last_lines, refuse_taken, size_of, spawn, stop, taken
 
 NOBODY = 65534
 """PostgreSQL refuses to run as root; as root we run it under this uid, which needs no account."""
@@ -40,6 +40,7 @@ class EmbeddedPostgres:
         self.port = port
         self.settings = _SETTINGS | dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins = 0
         self._user = NOBODY if os.geteuid() == 0 else None
 
     @property
@@ -114,6 +115,7 @@ class EmbeddedPostgres:
         env = {
             k: v for k, v in os.environ.items() if not k.startswith("PG")
         }  # PGDATA, PGPORT … are somebody else's
+        self._log_begins = size_of(self.log)
         return spawn(command, self.log, env=env, user=self._user, far=far, on_our_death=on_our_death)
 
     def _closed_folder(self) -> Path | None:
@@ -132,7 +134,7 @@ class EmbeddedPostgres:
             if closed
             else ""
         )
-        return EmbeddedError(f"{what}; see {self.log}.{advice}\n{last_lines(self.log)}")
+        return EmbeddedError(f"{what}; see {self.log}.{advice}\n{last_lines(self.log, self._log_begins)}")
 
 
 def _binaries() -> Path:

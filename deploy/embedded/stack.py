@@ -22,6 +22,7 @@ from deploy.embedded.child import (
     free_port,
     last_lines,
     refuse_taken,
+    size_of,
     spawn,
     stop,
     temporary_folder,
@@ -81,6 +82,7 @@ class Stack:
         self.postgres: Database = EmbeddedPostgres(self.folder, self.ports["postgres"])
         self.broker: Broker = EmbeddedBroker(self.folder, self.ports["kafka"])
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._log_begins: dict[str, int] = {}  # where in its log a service's latest process began
 
     def __enter__(self) -> Self:
         self.start()
@@ -154,6 +156,7 @@ class Stack:
 
     def run(self, service: str) -> None:
         """Start one service's process, without waiting for it."""
+        self._log_begins[service] = size_of(self.log_of(service))
         self.processes[service] = spawn(
             self.command(service), self.log_of(service), env=self.environment(service)
         )
@@ -172,6 +175,10 @@ class Stack:
         """Services whose process ended without being asked to."""
         return [name for name, process in self.processes.items() if process.poll() is not None]
 
+    def last_words(self, service: str, lines: int) -> str:
+        """The last that a service's present or latest process wrote."""
+        return last_lines(self.log_of(service), self._log_begins[service], lines)
+
     def wait_ready(self, services: Sequence[str] | None = None, patience: float = 60) -> None:
         """Wait until services (all) say that they are ready. Raises EmbeddedError with the reason that one gave last."""
         deadline = time.monotonic() + patience
@@ -179,8 +186,10 @@ class Stack:
         while waiting:
             for service in list(waiting):
                 if self.processes[service].poll() is not None:
-                    log = self.log_of(service)
-                    raise EmbeddedError(f"{service} ended while starting; see {log}:\n{last_lines(log, 12)}")
+                    words = self.last_words(service, 12)
+                    raise EmbeddedError(
+                        f"{service} ended while starting; see {self.log_of(service)}:\n{words}"
+                    )
                 reason = self.not_ready(service)
                 if reason is None:
                     del waiting[service]

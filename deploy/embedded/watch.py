@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from deploy.embedded.child import EmbeddedError, last_lines
+from deploy.embedded.child import EmbeddedError
 from deploy.embedded.stack import Stack
 
 LOOK_EVERY = 0.5
@@ -45,7 +45,7 @@ class Watch:
                 process = self.stack.processes[service]
                 if self._due(
                     service,
-                    f"{service} ended ({_how(process)}); its last words:\n{self._last_words(service)}",
+                    f"{service} ended ({_how(process)}); its last words:\n{self.stack.last_words(service, 3)}",
                 ):
                     self._mend(service, partial(self.stack.run, service))
 
@@ -84,9 +84,6 @@ class Watch:
     def _restarted(self, part: str) -> None:
         self._started[part] = time.monotonic()
         self._ended[part] = (self._ended[part][0], 0.0)
-
-    def _last_words(self, service: str) -> str:
-        return last_lines(self.stack.log_of(service), 3)
 
 
 def _how(process: subprocess.Popen[bytes]) -> str:

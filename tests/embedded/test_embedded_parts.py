@@ -264,6 +264,17 @@ def test_a_taken_port_is_said(part: type[EmbeddedPostgres | EmbeddedBroker], fol
             part(folder, other.getsockname()[1]).start()
 
 
+def test_a_server_that_does_not_start_is_told_by_its_own_words_not_by_those_of_earlier_ones() -> None:
+    with temporary_folder() as folder:
+        server = EmbeddedPostgres(folder, free_port())
+        server.data.mkdir()
+        server.log.parent.mkdir()
+        server.log.write_text("the words of an earlier one\n")
+        with pytest.raises(EmbeddedError, match=r"PostgreSQL did not start; see .*\n.*postgres") as error:
+            server.start()
+        assert "earlier" not in str(error.value)
+
+
 def test_a_port_given_to_another_process_is_not_given_to_us(monkeypatch: pytest.MonkeyPatch) -> None:
     asks = "from deploy.embedded.child import free_port; print(free_port(), flush=True); input()"
     with subprocess.Popen(
