@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from deploy.embedded.child import EmbeddedError
+from deploy.embedded.lock import only_one
 from deploy.embedded.stack import Stack
 from deploy.play.checks import check_all
 from deploy.play.edges import Edges, Listener
@@ -67,7 +68,7 @@ def replay(
     }
     console.print(f"{len(histories)} orders. Starting PostgreSQL, the broker and the four services …")
     try:
-        with Stack(data, clock_start=start.astimezone(UTC), settings=settings) as stack:
+        with only_one(data), Stack(data, clock_start=start.astimezone(UTC), settings=settings) as stack:
             well = asyncio.run(_play(stack, histories, kept, differences))
     except EmbeddedError as error:
         console.print(f"[bold red]{error}")
