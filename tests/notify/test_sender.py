@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,12 @@ from services.notify.sender import SENDER
 from services.notify.sending import LEASE, TRIES, ClaimMessages, RetryMessage
 from services.notify.tables import MessageState
 from services.notify.troubles import TroubleGauges, troubles
+from shared.runtime.running import Runtime
 from shared.runtime.tasks import end
 from tests.harness import AGENT, SUPERVISOR
 from tests.notify.house import Box, House, house
 from tests.notify.news import anomaly, canceled, for_buyers, placed, shipped
+from tests.runtime.waiting import until
 
 OPERATIONS = Path("docs/operations.md").read_text()
 HOOK = Webhook("erp", "http://127.0.0.1:1/hook", "whsec_" + "A" * 32, ("orders.*",))
@@ -200,14 +203,25 @@ async def test_gauges_say_what_each_channel_cannot_send_and_forget_it_once_it_le
 ) -> None:
     """Alerts go by them: one that is mixed up or never falls names the wrong trouble, or wakes somebody for ever."""
     monkeypatch.setattr(troubles_module, "SAMPLE_SECONDS", 0.01)
+    looks, look = 0, troubles_module.troubles
+
+    async def counted(runtime: Runtime) -> list[dict[str, Any]]:
+        nonlocal looks
+        found = await look(runtime)
+        looks += 1
+        return found
+
+    monkeypatch.setattr(troubles_module, "troubles", counted)
     await home.hear(placed(), canceled())  # one letter to the buyer, two events to the webhook
     renamed = home.under(Routing(buyer="email"))
     for one in (home, renamed):
         one.clock.move_to(one.clock.now() + timedelta(minutes=16))
 
     async def said() -> set[str]:
+        nonlocal looks
+        looks = 0
         loop = asyncio.create_task(gauges.run())
-        await asyncio.sleep(0.2)
+        await until(lambda: looks > 1)
         await end([loop])
         lines = renamed.metrics.exposition().decode().splitlines()
         return {

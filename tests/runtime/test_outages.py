@@ -109,7 +109,7 @@ async def test_a_replica_that_froze_in_the_middle_of_a_turn_does_not_keep_its_ro
     """Its host says no goodbye: the database must end what it began."""
     writer = await probe.writer()
     await writer.turns.run([asked(Pay(note_id="a"), AGENT, writer.clock.now())])
-    async with make_pool(probe.url("orders"), size=1, statement_timeout_ms=300) as pool:
+    async with make_pool(probe.url("orders"), size=1, statement_timeout_ms=1000) as pool:
 
         async def freezes() -> None:
             async with PostgresStore(pool).transaction() as turn:
