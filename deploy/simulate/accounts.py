@@ -19,10 +19,10 @@ ROUNDED = 2
 """Shares of one price may differ by so much."""
 
 TELLING = frozenset({
-    "payment_recorded", "payment_anomaly_found", "order_canceled", "order_expired", "shipment_shipped", "shipment_delivered",
-    "shipment_returned", "cod_collected", "fulfillment_cancel_refused", "return_inspected", "case_opened", "case_approved",
-    "case_rejected", "approval_requested", "refund_requested", "shipment_end_disputed", "case_closed",
-    "paid_goods_arrived",
+    "payment_recorded", "payment_anomaly_found", "order_canceled", "order_expired", "order_completed", "cod_collected",
+    "shipment_shipped", "shipment_delivered", "shipment_returned", "shipment_end_disputed", "fulfillment_cancel_refused",
+    "return_inspected", "case_opened", "case_approved", "case_rejected", "case_closed", "approval_requested",
+    "refund_requested", "paid_goods_arrived",
 })  # fmt: skip
 OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
 
@@ -90,7 +90,8 @@ class Account:
     def unheard(self) -> Iterator[str]:
         """Canceled goods that were given up by time, although nobody had ever said that anything reached the buyer."""
         known = [one["said_at"] for one in self.said["shipment_delivered"]]
-        # a person may know it where no courier said so in the end
+        # the buyer or a person may know it where no courier said so in the end
+        known += [one["said_at"] for one in self.said["order_completed"] if one["confirmed_by_buyer"]]
         known += [
             one["said_at"]
             for one in self.said["case_rejected"]

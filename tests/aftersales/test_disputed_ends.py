@@ -50,6 +50,20 @@ async def test_nobody_is_paid_by_time_and_a_person_is_asked_once(steps: list[str
     assert shop.case().state == "awaiting_approval"
 
 
+@pytest.mark.requirement("A3")
+async def test_a_person_is_asked_about_presents_too_for_with_the_last_of_them_the_fee_goes_back() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 3, 0)), total=1250)
+    for pieces in (2, 1):
+        await shop.returned(last=pieces == 1, TEA=pieces)
+    await shop.disputed(TEA=2)
+    await shop.came_back(shop.case(2).case_id, TEA=1)
+    await shop.bench.pass_time(60 * DAY)
+    assert shop.refunds == []
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert (asked.case_id, asked.reason) == (shop.case(1).case_id, MoneyQuestion.END_DISPUTED)
+
+
 @pytest.mark.requirement("A6")
 @pytest.mark.parametrize("steps", WAYS)
 async def test_a_buyer_who_has_not_got_it_is_paid_as_for_any_parcel_that_is_lost(steps: list[str]) -> None:

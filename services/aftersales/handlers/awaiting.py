@@ -86,8 +86,8 @@ def dispute(
             desk.orders.put(replace(known, disputed=disputed, cod_disputed=cod_disputed))
         return
     case = max(awaited, key=lambda c: c.shipment_id or "")  # one of this very parcel before one of several
-    if not (known.cod or known.refundable(known.worth(case.lines))):
-        return  # all is paid back already
+    if not (known.cod or known.refundable(known.paid)):
+        return  # all is paid back already; goods that cost nothing may still bring the fee, as the last to come back
     told = replace(case, disputed=case.disputed + contents, cod_due=case.cod_due + cod_due)
     told = noted(told, desk.now, desk.actor, "the buyer is said to have it")
     box_is_open = case.state is CaseState.WAITING_WAREHOUSE  # what is in it decides
