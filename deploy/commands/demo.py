@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from deploy.embedded.child import EmbeddedError
+from deploy.commands.starting import told
 from deploy.embedded.stack import Stack
 from deploy.play.checks import Check, check_all
 from deploy.play.day import Day
@@ -45,18 +45,15 @@ def demo(
 ) -> None:
     """Play a day in a shop through the public edges, then show where every order ended and which invariants hold."""
     try:
-        well = _compose(orders, seed) if target is Where.COMPOSE else _embedded(orders, seed, kill)
-    except EmbeddedError as error:
-        console.print(f"[bold red]{error}")
-        raise typer.Exit(1) from None
+        if target is Where.COMPOSE:
+            well = asyncio.run(play(compose(), orders, seed))
+        else:
+            with told(console):
+                well = _embedded(orders, seed, kill)
     except KeyboardInterrupt:
         console.print("Stopped.")
         raise typer.Exit(130) from None
     raise typer.Exit(0 if well else 1)
-
-
-def _compose(orders: int, seed: int) -> bool:
-    return asyncio.run(play(compose(), orders, seed))
 
 
 def _embedded(orders: int, seed: int, kill: bool) -> bool:

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from deploy.embedded.child import EmbeddedError
+from deploy.commands.starting import told
 from deploy.embedded.lock import only_one
 from deploy.embedded.stack import Stack
 from deploy.play.checks import check_all
@@ -68,11 +68,12 @@ def replay(
     }
     console.print(f"{len(histories)} orders. Starting PostgreSQL, the broker and the four services …")
     try:
-        with only_one(data), Stack(data, clock_start=start.astimezone(UTC), settings=settings) as stack:
+        with (
+            told(console),
+            only_one(data),
+            Stack(data, clock_start=start.astimezone(UTC), settings=settings) as stack,
+        ):
             well = asyncio.run(_play(stack, histories, kept, differences))
-    except EmbeddedError as error:
-        console.print(f"[bold red]{error}")
-        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None

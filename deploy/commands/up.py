@@ -4,11 +4,10 @@ import contextlib
 import signal
 from types import FrameType
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.embedded.child import EmbeddedError
+from deploy.commands.starting import told
 from deploy.embedded.lock import only_one
 from deploy.embedded.stack import Stack
 from deploy.embedded.watch import Watch
@@ -31,16 +30,11 @@ def up() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        with only_one(settings.data_dir):
+        with told(_console), only_one(settings.data_dir):
             stack = Stack(settings.data_dir, ports=settings.ports())
             with _console.status("Starting the database, the broker and four services"):
                 stack.start()
             _stay(stack)
-    except EmbeddedError as error:
-        _console.print(
-            f"[red]{error}[/red]", *getattr(error, "__notes__", ()), sep="\n", highlight=False, soft_wrap=True
-        )
-        raise typer.Exit(1) from None
     except KeyboardInterrupt:  # while starting: everything was stopped on the way here
         _console.print("Stopped.")
 

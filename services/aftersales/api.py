@@ -10,7 +10,7 @@ from services.aftersales import queries
 from services.aftersales.domain.case import Case, CaseState
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, OpenReturn, RejectCase
 from shared.events.aftersales import CaseKind, ReturnReason
-from shared.runtime.access import Anyone
+from shared.runtime.access import Anyone, Because
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
 from shared.values import Code, Minor, Reason, SkuQuantity, Text, Value
@@ -32,12 +32,6 @@ class NewRefund(Value):
     kind: Literal["refund_only"]
     order_id: Code
     amount: Minor
-    reason: Reason
-
-
-class Because(Value):
-    """Why."""
-
     reason: Reason
 
 

@@ -12,7 +12,7 @@ from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
 from services.orders.handlers.release import LiftHold, PlaceHold
 from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
-from shared.runtime.access import Anyone, Person
+from shared.runtime.access import Anyone, Because, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
 from shared.values import Actor, ActorKind, Code, DeliveryMethod, Flag, Personal, Reason, Value
@@ -30,12 +30,6 @@ class NewHold(Value):
     """Which hold, and why."""
 
     hold: Hold
-    reason: Reason
-
-
-class Because(Value):
-    """Why."""
-
     reason: Reason
 
 

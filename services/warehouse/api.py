@@ -16,10 +16,10 @@ from services.warehouse.domain.stock import shelves_for
 from services.warehouse.handlers.stock import RegisterSku
 from services.warehouse.handlers.taking_back import TakeBack
 from shared.events.inbox import Barcode
-from shared.runtime.access import Anyone, BackOffice, OnTheFloor, Person
+from shared.runtime.access import Anyone, BackOffice, Because, OnTheFloor, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Code, Name, Reason, Value
+from shared.values import Code, Name, Value
 
 
 class SkuDetails(Value):
@@ -29,12 +29,6 @@ class SkuDetails(Value):
     weight_grams: int = Field(0, ge=0, le=1_000_000, strict=True)
     barcodes: tuple[Barcode, ...] = Field(default_factory=tuple, max_length=50)
     """All that name it, from now on; without this they stay as they are."""
-
-
-class Because(Value):
-    """Why."""
-
-    reason: Reason
 
 
 _PDF: dict[int | str, dict[str, Any]] = {

@@ -13,13 +13,19 @@ from shared.runtime.commands import answer_of
 from shared.runtime.messages import Command, Refused, Status
 from shared.runtime.telemetry import traceparent
 from shared.runtime.wording import plain
-from shared.values import Actor, ActorKind, Role
+from shared.values import Actor, ActorKind, Reason, Role, Value
 
 if TYPE_CHECKING:
     from shared.runtime.running import Runtime
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _bearer = HTTPBearer(auto_error=False, description="A token made by `handover token create`.")
+
+
+class Because(Value):
+    """Why somebody does it; kept (O12)."""
+
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,12 @@ import orjson
 from fastapi import APIRouter, Depends, Query
 from pydantic import AfterValidator
 
-from shared.runtime.access import Administrator, Anyone
+from shared.runtime.access import Administrator, Anyone, Because
 from shared.runtime.bookkeeping import Parked, ParkedState
 from shared.runtime.messages import Refused, Status
 from shared.runtime.parking import STAYS, MendParked, SkipParked
 from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.store import Unavailable
-from shared.values import Reason, Value
 
 if TYPE_CHECKING:
     from shared.runtime.running import Runtime
@@ -33,13 +32,7 @@ def _writable(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-class Why(Value):
-    """Why ops do it; kept."""
-
-    reason: Reason
-
-
-class Mending(Why):
+class Mending(Because):
     """The corrected body of a parked message."""
 
     body: Annotated[dict[str, Any], AfterValidator(_writable)]
@@ -112,7 +105,7 @@ def ops(runtime: "Runtime") -> APIRouter:
         }
 
     @router.post("/parked/{key}/skip")
-    async def skip(key: str, body: Why, asked: Administrator) -> Any:
+    async def skip(key: str, body: Because, asked: Administrator) -> Any:
         """Give the message up; those behind it go on."""
         answer = await asked.do(SkipParked(parked_key=_key_of(key), reason=body.reason))
         runtime.parking.wake()

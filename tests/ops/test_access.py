@@ -25,6 +25,15 @@ COMMANDS = (
 )
 """All that read what a stack keeps in its folder."""
 
+
+def all_say(end: str) -> None:
+    """Each of them fails, and says so."""
+    for command in COMMANDS:
+        answer = CliRunner().invoke(app, command)
+        assert answer.exit_code in (1, 2), command
+        assert answer.output.endswith(end), command
+
+
 NAMES = ("ORDERS_PORT", "ORDERS_URL", "ORDERS_PASSWORD", "ORDERS_DATABASE_URL", "POSTGRES_PORT", "TOKEN",
          "TOKEN_PRIVATE_KEY", "DATA_DIR")  # fmt: skip
 
@@ -115,13 +124,10 @@ def test_a_setting_that_names_no_database_is_said_to_be_wrong_without_its_value(
 def test_keys_that_are_broken_are_named_with_what_to_do(folder: Path, text: str):
     keys = Keys.of(_folder(folder / ".handover"))
     (folder / ".handover" / "keys.json").write_bytes(text.encode(errors="surrogateescape"))
-    for command in COMMANDS:
-        answer = CliRunner().invoke(app, command)
-        assert answer.exit_code in (1, 2), command
-        assert answer.output.endswith(
-            ".handover/keys.json does not hold the keys that were made there: put them back. If they are lost, remove the "
-            "file: the next start makes new ones, and tokens that were made until then count no more.\n"
-        )
+    all_say(
+        ".handover/keys.json does not hold the keys that were made there: put them back. If they are lost, remove the "
+        "file: the next start makes new ones, and tokens that were made until then count no more.\n"
+    )
     (folder / ".handover" / "keys.json").unlink()
     assert Keys.of(folder / ".handover") != keys
 
@@ -129,13 +135,10 @@ def test_keys_that_are_broken_are_named_with_what_to_do(folder: Path, text: str)
 def test_keys_of_somebody_else_are_named_with_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch):
     closed = Mock(side_effect=PermissionError(13, "Permission denied"))  # root may read everything
     monkeypatch.setattr(Path, "read_bytes", closed)
-    for command in COMMANDS:
-        answer = CliRunner().invoke(app, command)
-        assert answer.exit_code in (1, 2), command
-        assert answer.output.endswith(
-            ".handover/keys.json cannot be read (Permission denied): be the user whose stack it is, or choose another folder "
-            "with HANDOVER_DATA_DIR.\n"
-        )
+    all_say(
+        ".handover/keys.json cannot be read (Permission denied): be the user whose stack it is, or choose another folder "
+        "with HANDOVER_DATA_DIR.\n"
+    )
 
 
 def test_a_folder_that_is_closed_to_us_is_taken_to_be_somebodys(

@@ -5,15 +5,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.commands.starting import told
+from deploy.embedded.child import EmbeddedError
 
 
 @pytest.mark.requirement("X6")
@@ -90,3 +94,13 @@ def test_a_demo_that_is_stopped_says_so_at_once_and_ends_as_a_shell_has_it(monke
     answer = CliRunner().invoke(app, ["demo"])
     assert answer.exit_code == 130
     assert answer.output.splitlines()[2:] == ["Stopping …", "(all parts are stopped)", "Stopped."]
+
+
+def test_what_did_not_start_is_told_as_it_stands_with_where_its_logs_are():
+    error = EmbeddedError('PostgreSQL did not start: [/tmp/x] [error    ] {"a": ["b"]}')
+    error.add_note("The logs were kept in /tmp/handover-logs.")
+    console = Console(file=StringIO())
+    with pytest.raises(typer.Exit) as end, told(console):
+        raise error
+    assert end.value.exit_code == 1
+    assert console.file.getvalue().splitlines() == [str(error), *error.__notes__]  # type: ignore[attr-defined]
