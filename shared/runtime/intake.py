@@ -27,7 +27,7 @@ from shared.runtime.auth import Tokens
 from shared.runtime.clock import DrivenClock
 from shared.runtime.decoding import Decoding, raw_of
 from shared.runtime.gathering import BREATH, Gathering, Read
-from shared.runtime.member import end_heartbeats, leave
+from shared.runtime.member import begin, end_heartbeats, leave
 from shared.runtime.messages import Incoming
 from shared.runtime.places import ANSWER_SECONDS, Places, without
 from shared.runtime.records import read_all_records
@@ -118,7 +118,7 @@ class Intake:
             try:
                 absent = await self._absent()
                 if not absent:
-                    await self.broker.start()
+                    await begin(self.broker.start())
                     self.trouble = None
                     return
                 self.trouble = without(absent)
@@ -135,7 +135,7 @@ class Intake:
         start, and not say which topic it is."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
         try:
-            await admin.start()
+            await begin(admin.start())
             return {*self.turns.service.topics} - {*await admin.list_topics()}
         finally:
             await admin.close()
@@ -164,7 +164,7 @@ class Intake:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _leave(self) -> None:
-        consumer, self._consumer_of.consumer = self.consumer, None
+        consumer, self._consumer_of.consumer = self._consumer_of.consumer, None
         try:
             if consumer is not None:
                 await leave(consumer)
@@ -185,8 +185,9 @@ class Intake:
 
     @property
     def consumer(self) -> Any:
-        """The aiokafka consumer, None before the start."""
-        return self._consumer_of.consumer
+        """The aiokafka consumer, None until it has started: FastStream has it before, and it can be asked nothing yet."""
+        consumer = self._consumer_of.consumer
+        return consumer if consumer is not None and consumer._fetcher is not None else None
 
     async def unassigned(self) -> str | None:
         """A sentence when no reading goes on, None when all is well (a standby without partitions is well)."""

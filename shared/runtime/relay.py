@@ -22,7 +22,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from shared.runtime.chain import wire
 from shared.runtime.envelope import headers
-from shared.runtime.member import end_producer
+from shared.runtime.member import begin, end_producer
 from shared.runtime.outbox import Outbox
 from shared.runtime.postgres import UNAVAILABLE, Pool
 from shared.runtime.store import Changes
@@ -112,7 +112,7 @@ class Relay:
             producer = self.make_producer()
             try:
                 await connection.execute(f"SET idle_session_timeout = '{LEASE}s'")
-                await producer.start()
+                await begin(producer.start())
                 self.leading = True
                 await self._send_all(Outbox(connection), producer)
             finally:

@@ -68,7 +68,7 @@ class Runtime:
         """Further loops of the service, run from start to stop. They end by themselves when `stopping` is set: what they have
         in hand, they finish."""
         self.stopping = Signal()
-        self._loops, self._further = Loops(), Loops()
+        self._loops, self._further, self._reading = Loops(), Loops(), Loops()
         self._asking: asyncio.Task[Any] | None = None
         self.turns.after_commit += [self.metrics.turn_done, self._committed]
         self.turns.took = self.metrics.turn_took
@@ -90,11 +90,11 @@ class Runtime:
         self.commands.start()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._set_clock(), 3)
+        for loop in (self.intake.start, self._watch_reading):
+            self._reading.begin(loop)
         for loop in (
-            self.intake.start,
             self.intake.places.watch,
             self.intake.places.follow,
-            self._watch_reading,
             self.relay.run,
             self.due.run,
             self.parking.run,
@@ -109,6 +109,7 @@ class Runtime:
     async def stop(self) -> None:
         """Finish what is in hand, then close; nothing is lost by stopping at any point."""
         self.stopping.set()
+        await self._reading.end()  # what ends now must not be begun meanwhile
         # commands last: what further loops finish, they say through them
         finished = self._further.end(FINISH_SECONDS)
         await asyncio.gather(self.intake.stop(), finished, return_exceptions=True)
@@ -135,7 +136,7 @@ class Runtime:
             "http": self.commands.trouble,
             "relay": self.relay.trouble,
             "timers": self.due.trouble,
-            "loops": self._loops.trouble or self._further.trouble,
+            "loops": self._loops.trouble or self._further.trouble or self._reading.trouble,
         }
 
     async def _database(self) -> str | None:
