@@ -237,9 +237,9 @@ class Intake:
 
     async def _decoded(self, records: Sequence[ConsumerRecord]) -> list[Incoming]:
         messages: list[Incoming] = []
-        for begin in range(0, len(records), SLICE):
+        for first in range(0, len(records), SLICE):
             await asyncio.sleep(0)
-            messages += [self.decode(raw_of(record)) for record in records[begin : begin + SLICE]]
+            messages += [self.decode(raw_of(record)) for record in records[first : first + SLICE]]
         return messages
 
     async def _finish(self, batch: list[tuple[Read, list[Incoming]]]) -> None:
