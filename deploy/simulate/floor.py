@@ -184,7 +184,9 @@ class Floor:
 
     def _nothing_came_before(self, data: Any) -> bool:
         """True when the dock still expects the first box of a case of which this one is the rest."""
-        earlier = self.story.edges.row("warehouse", "dock", data["rest_of"]) if data["rest_of"] else None
+        if not data["rest_of"] or data["rest_of"] in self.story.sent_back:
+            return False
+        earlier = self.story.edges.row("warehouse", "dock", data["rest_of"])
         return earlier is not None and earlier.state is DockState.EXPECTED
 
     def _with_couriers(self, data: Any) -> Counter[str]:

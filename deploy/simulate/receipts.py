@@ -34,3 +34,8 @@ class Receipts:
             answer = outcome.refusal.told if outcome.refusal else outcome.answer
             if self._answers.setdefault(key, answer) != answer:
                 self.contradictions.append((key, f"{self._answers[key]} was answered, then {answer}"))
+
+    def told_of_reuse(self, key: str) -> bool:
+        """True when a request over HTTP was answered that its id had been used for another message."""
+        answer = self._answers.get(key)
+        return answer is not None and answer.get("code") == "id_reused"

@@ -24,8 +24,9 @@ def answered(world: World) -> Found:
                 continue
             status = inbox[key][0].status
             if key in world.receipts.reused:  # one of the two is told so; the other may be refused too
-                if not 1 <= told[key] <= 2:
-                    yield key, f"used for two messages, and its sender was told {told[key]} times"
+                times = told[key] + world.receipts.told_of_reuse(key)
+                if not 1 <= times <= 2:
+                    yield key, f"used for two messages, and its sender was told {times} times"
                 continue
             over_kafka = int(key in world.receipts.over_kafka)
             # over HTTP it may have waited behind another, and then its sender is told by an event
