@@ -11,7 +11,8 @@ from shared.goods import by_sku
 
 def served(world: World) -> Found:
     """W2: first come, first served: nobody gets what an order that came before would have done with"""
-    came: dict[str, datetime] = {}  # those of one turn came together
+    came: dict[str, int] = {}  # in which turn: by the log, for hosts have clocks of their own
+    turn, said_at = 0, None
     waits: dict[str, dict[str, int]] = defaultdict(dict)
 
     def leaves(order: str) -> None:
@@ -20,14 +21,15 @@ def served(world: World) -> Found:
 
     for entry, what, data in said(world, "warehouse"):
         order = entry.stream
+        turn, said_at = turn + (entry.time != said_at), entry.time
         match what:
             case "fulfillment_backordered":
-                came.setdefault(order, entry.time)
+                came.setdefault(order, turn)
                 wants = _wants(world, order)
                 if len(wants) == 1:
                     waits[next(iter(wants))][order] = wants.total()
             case "fulfillment_allocated":
-                came.setdefault(order, entry.time)
+                came.setdefault(order, turn)
                 leaves(order)
                 for line in data["lines"]:
                     for other, n in waits[line["sku"]].items():
