@@ -1,9 +1,11 @@
 """Self-pickup: the buyer takes the parcel over the counter, and that is its delivery (W7)."""
 
+from datetime import timedelta
+
 import pytest
 
 from shared.events import inbox
-from shared.events.warehouse import ShipmentDelivered, ShipmentShipped
+from shared.events.warehouse import CanceledShipmentLeft, CodCollected, ShipmentDelivered, ShipmentShipped
 from shared.values import DeliveryMethod, PaymentMethod
 from tests.warehouse.floor import Floor
 
@@ -51,6 +53,23 @@ async def test_cash_due_is_paid_at_the_counter(floor: Floor) -> None:
     number = await floor.packed()
     await floor.scan(inbox.HandOverScanned, tracking_number=number)
     assert [e.cod_collected for e in floor.bench.said_of(ShipmentDelivered)] == [200]
+
+
+@pytest.mark.requirement("W7", "O3")
+async def test_cash_taken_at_the_counter_before_a_cancel_is_told_though_its_scan_comes_after_it(
+    floor: Floor,
+) -> None:
+    await floor.release(delivery_method=PICKUP, payment_method=PaymentMethod.COD, cod_due=200)
+    number = await floor.packed()
+    then = floor.now
+    await floor.bench.pass_time(timedelta(minutes=5))
+    await floor.cancel()
+    for _ in range(2):
+        await floor.bench.pass_time(timedelta(minutes=5))
+        await floor.scan(inbox.HandOverScanned, tracking_number=number, scanned_at=then)
+    assert len(floor.bench.said_of(CanceledShipmentLeft)) == 1
+    assert [(e.amount, e.collected) for e in floor.bench.said_of(CodCollected)] == [(200, 200)]
+    floor.adds_up()
 
 
 @pytest.mark.requirement("W11")

@@ -239,6 +239,36 @@ async def test_a_parcel_too_heavy_for_one_courier_goes_with_the_next_and_numbers
     assert len(set(numbers)) == 3
 
 
+@pytest.mark.requirement("W3")
+@pytest.mark.parametrize("order", [(("A-1", 3), ("B-2", 2)), (("B-2", 2), ("A-1", 3))])
+async def test_a_pick_list_over_two_shelves_is_picked_in_any_order(
+    floor: Floor, order: tuple[tuple[str, int], ...]
+) -> None:
+    await floor.stock(quantity=3, location="A-1")
+    await floor.stock(quantity=2, location="B-2")
+    await floor.release("o-1", ("TEA", 5))
+    shown = (await floor.scan(inbox.PickStartScanned, order_id="o-1")).answer["shelves"]
+    assert shown == {"TEA": dict(sorted(order))}
+    left = dict(order)
+    for place, n in order:
+        assert await floor.code(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=n) == "ok"
+        del left[place]
+        assert floor.level().locations == left | {STAGING: 5 - sum(left.values())}
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W3")
+async def test_pieces_of_several_shelves_may_be_scanned_at_once(floor: Floor) -> None:
+    await floor.stock(quantity=3, location="A-1")
+    await floor.stock(quantity=3, location="B-2")
+    await floor.release("o-1", ("TEA", 5))
+    await floor.pick()
+    assert sum(p.quantity for p in floor.work().picks) == 5
+    await floor.cancel()
+    assert floor.level().locations == {"A-1": 3, "B-2": 3}
+    floor.adds_up()
+
+
 @pytest.mark.requirement("W1")
 async def test_what_a_cancel_gives_back_goes_to_the_shelf_that_it_was_taken_from(floor: Floor) -> None:
     await floor.stock(quantity=1, location="A-1")

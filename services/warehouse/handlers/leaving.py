@@ -7,7 +7,13 @@ from services.warehouse.domain.fulfillment import FulfillmentState
 from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
 from services.warehouse.domain.stock import STAGING, MoveKind
 from services.warehouse.handlers.scanning import step
-from shared.events.warehouse import CanceledShipmentLeft, ShipmentDelivered, ShipmentReturned, ShipmentShipped
+from shared.events.warehouse import (
+    CanceledShipmentLeft,
+    CodCollected,
+    ShipmentDelivered,
+    ShipmentReturned,
+    ShipmentShipped,
+)
 from shared.replacing import replace
 
 
@@ -59,6 +65,22 @@ def deliver(shipment: Shipment, at: datetime, cod_collected: int, desk: Warehous
     return shipment
 
 
+def collect(shipment: Shipment, cash: int, at: datetime, desk: WarehouseDesk) -> Shipment:
+    """Cash that is told of beside the delivery, often days after it."""
+    shipment = replace(shipment, cod_collected=shipment.cod_collected + cash)
+    desk.shipments.put(shipment)
+    desk.publish(
+        CodCollected(
+            order_id=shipment.order_id,
+            shipment_id=shipment.shipment_id,
+            amount=cash,
+            collected=shipment.cod_collected,
+            reported_at=at,
+        )
+    )
+    return shipment
+
+
 def bring_back(shipment: Shipment, at: datetime, detail: str, desk: WarehouseDesk) -> Shipment:
     """The courier turns round with a parcel (W11, A1)."""
     shipment = replace(shipment, state=SHIPMENT.next(shipment.state, ShipmentReturned) or shipment.state)
@@ -85,11 +107,12 @@ def all_ended(order_id: str, desk: WarehouseDesk) -> bool:
     return not to_pack and not any(desk.shipments[s].state in under_way for s in work.shipments)
 
 
-def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> None:
+def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> Shipment:
     """Say that a canceled parcel is gone, and book its pieces out, which had been booked back to their shelves (W1, W7)."""
     state = SHIPMENT.next(shipment.state, CanceledShipmentLeft)
     assert state is not None
-    desk.shipments.put(replace(shipment, state=state))
+    shipment = replace(shipment, state=state)
+    desk.shipments.put(shipment)
     for line in shipment.lines:
         desk.lose(line.sku, line.quantity, shipment.order_id)
     desk.publish(
@@ -104,3 +127,4 @@ def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> None:
             canceled_at=shipment.canceled_at,
         )
     )
+    return shipment

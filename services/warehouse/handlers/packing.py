@@ -7,7 +7,7 @@ from services.warehouse.domain.courier import Courier
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState, Pick
 from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
 from services.warehouse.domain.stock import STAGING
-from services.warehouse.handlers.leaving import deliver, leave, left_although_canceled
+from services.warehouse.handlers.leaving import collect, deliver, leave, left_although_canceled
 from services.warehouse.handlers.scanning import AHEAD, judge_time, step
 from services.warehouse.handlers.tracking import apply_early
 from services.warehouse.tables import Label, NumberRange
@@ -141,7 +141,7 @@ def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
         detail = "scanned before the parcel was packed: the device's clock runs behind; set it and scan again"
         raise Refused("old_scan", detail, field="scanned_at")
     if shipment.kept_back:
-        return _left_before_the_cancel(event, shipment, desk)
+        return _left_before_the_cancel(event, shipment, work, desk)
     if work.fetched_by_buyer and shipment.state is ShipmentState.SHIPPED:  # brought to another counter first
         return _fetched(event, shipment, desk)
     if not SHIPMENT.allows(shipment.state, ShipmentShipped):
@@ -157,11 +157,15 @@ def hand_over(event: HandOverScanned, desk: WarehouseDesk) -> dict[str, object]:
 
 def _fetched(event: HandOverScanned, shipment: Shipment, desk: WarehouseDesk) -> dict[str, object]:
     """The buyer took it over the counter: that is the delivery, no courier will report one (W7). What is due is paid before."""
-    cash = max(shipment.cod_due - shipment.cod_collected, 0)
+    cash = _still_due(shipment)
     shipment = replace(
         shipment, tracking_status=TrackingStatus.DELIVERED, cod_collected=shipment.cod_collected + cash
     )
     return _handed_over(deliver(shipment, event.scanned_at, cash, desk))
+
+
+def _still_due(shipment: Shipment) -> int:
+    return max(shipment.cod_due - shipment.cod_collected, 0)
 
 
 def _handed_over(shipment: Shipment, hint: str = "") -> dict[str, object]:
@@ -174,13 +178,15 @@ def _handed_over(shipment: Shipment, hint: str = "") -> dict[str, object]:
 
 
 def _left_before_the_cancel(
-    event: HandOverScanned, shipment: Shipment, desk: WarehouseDesk
+    event: HandOverScanned, shipment: Shipment, work: Fulfillment, desk: WarehouseDesk
 ) -> dict[str, object]:
     """A scan made offline before the cancel, that comes after it, says that the parcel is gone (W12). After one made later
     it is still here, and is to stay."""
     if shipment.canceled_at is None or event.scanned_at >= shipment.canceled_at:
         raise Refused("canceled", "the order was canceled: keep the parcel here and unpack it")
-    left_although_canceled(replace(shipment, shipped_at=event.scanned_at), desk)
+    shipment = left_although_canceled(replace(shipment, shipped_at=event.scanned_at), desk)
+    if work.fetched_by_buyer and (cash := _still_due(shipment)):
+        collect(shipment, cash, event.scanned_at, desk)
     return _handed_over(
         shipment, "the order was canceled meanwhile: have the parcel back if it is still in reach"
     )

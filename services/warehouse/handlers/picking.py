@@ -12,7 +12,7 @@ from services.warehouse.domain.fulfillment import (
     differences,
     take_off,
 )
-from services.warehouse.domain.stock import Move, MoveKind, shelf_for, shelves_for
+from services.warehouse.domain.stock import Level, Move, MoveKind, shelves_for
 from services.warehouse.handlers.allocation import fall_short
 from services.warehouse.handlers.scanning import judge_time, step
 from shared.events.inbox import (
@@ -86,17 +86,22 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
             "state": short.state,
             "hint": "none is left in its place: put all back",
         }
-    location = shelf_for(desk.level(sku), event.quantity)
-    if location is None:
-        detail = f"no shelf holds {event.quantity} of {sku}; scan what each shelf has, or count the stock"
-        raise Refused("not_on_shelf", detail, field="quantity")
-    desk.move(desk.entry(sku, MoveKind.PICKED, event.quantity, location, work.order_id))
+    shelves = _shelves(desk.level(sku), left[sku], event.quantity)
+    desk.move(*(desk.entry(sku, MoveKind.PICKED, n, place, work.order_id) for place, n in shelves.items()))
     pickers = tuple(dict.fromkeys((*work.pickers, picker)))
-    work = replace(work, picks=(*work.picks, Pick(sku, location, event.quantity)), pickers=pickers)
+    picks = (Pick(sku, place, n) for place, n in shelves.items())
+    work = replace(work, picks=(*work.picks, *picks), pickers=pickers)
     if not work.left_to_pick():
         work = _picked(work, picker, desk)
     desk.fulfillments.put(work)
     return {"sku": sku, "left": work.left_to_pick(), "state": work.state}
+
+
+def _shelves(level: Level, left: int, quantity: int) -> dict[str, int]:
+    """From where pieces are booked: the shelf of which the pick list asks just so many, else the fullest first."""
+    listed = (place for place, n in shelves_for(level, left).items() if n == quantity)
+    place = next(listed, None)
+    return {place: quantity} if place is not None else shelves_for(level, quantity)
 
 
 def _picked(work: Fulfillment, picker: str, desk: WarehouseDesk) -> Fulfillment:
@@ -113,7 +118,7 @@ def _scrap_damaged(
     level = desk.level(sku)
     shelves = shelves_for(level, event.damaged)
     if sum(shelves.values()) < event.damaged or level.available + work.wanted()[sku] < event.damaged:
-        detail = f"the books have fewer of {sku} on the shelves that no other order needs; count the stock"
+        detail = f"the books have fewer of {sku} that no other order needs; book in what they lack with a stock scan first"
         raise Refused("not_on_shelf", detail, field="damaged")
     reason = "found damaged while picking"
     scrapped = [

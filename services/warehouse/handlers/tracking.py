@@ -11,12 +11,11 @@ from services.warehouse.domain.shipment import (
     disputes,
     report,
 )
-from services.warehouse.handlers.leaving import bring_back, deliver, leave, left_although_canceled
+from services.warehouse.handlers.leaving import bring_back, collect, deliver, leave, left_although_canceled
 from services.warehouse.handlers.scanning import judge_report
 from services.warehouse.tables import EarlyReport
 from shared.events.inbox import TrackingReported
 from shared.events.warehouse import (
-    CodCollected,
     DeliveryFailed,
     ShipmentEndDisputed,
     TrackingStatus,
@@ -121,7 +120,7 @@ def _apply(
     at = max(at, shipment.packed_at)  # a clock that is behind takes nobody's time for a return away
     after, cash = report(shipment, status, at), max(cod - shipment.cod_collected, 0)
     if after is None:
-        return _collected(shipment, cash, at, desk) if cash else shipment
+        return collect(shipment, cash, at, desk) if cash else shipment
     newly = after.tracking_status is status and shipment.tracking_status is not status
     delivered = newly and status is TrackingStatus.DELIVERED and after.state is not ShipmentState.CANCELED
     if delivered:
@@ -144,7 +143,7 @@ def _apply(
         )
     )
     if cash and not delivered:
-        after = _collected(after, cash, at, desk)
+        after = collect(after, cash, at, desk)
     if after.state is ShipmentState.CANCELED:
         return after  # its order is over: nothing about it is delivered or comes back, people are told that it left
     if delivered:
@@ -180,22 +179,6 @@ def _dispute(shipment: Shipment, status: TrackingStatus, at: datetime, desk: War
             cod_due=shipment.cod_due,
         )
     )
-
-
-def _collected(shipment: Shipment, cash: int, at: datetime, desk: WarehouseDesk) -> Shipment:
-    """Cash that the courier tells of beside the delivery, often days after it."""
-    shipment = replace(shipment, cod_collected=shipment.cod_collected + cash)
-    desk.shipments.put(shipment)
-    desk.publish(
-        CodCollected(
-            order_id=shipment.order_id,
-            shipment_id=shipment.shipment_id,
-            amount=cash,
-            collected=shipment.cod_collected,
-            reported_at=at,
-        )
-    )
-    return shipment
 
 
 def _proof_of_leaving(shipment: Shipment, desk: WarehouseDesk) -> frozenset[TrackingStatus]:
