@@ -66,6 +66,7 @@ LETTERS = {
     "hold_placed": ("held", STAFF),
     "order_escalated": ("escalated", STAFF),
     "payment_anomaly_found": ("payment_anomaly", STAFF),
+    "payment_unclaimed": ("payment_unclaimed", STAFF),
     "canceled_shipment_left": ("canceled_left", STAFF),
     "shipment_end_disputed": ("end_disputed", STAFF),
     "approval_requested": ("approval_requested", STAFF),

@@ -85,12 +85,13 @@ def tell(event: Event, desk: NotifyDesk) -> None:
 
 
 def remember(event: orders.OrderPlaced | orders.AddressConfirmed, desk: NotifyDesk) -> None:
-    """Keep how the buyer is reached."""
-    contact = event.personal.contact if event.personal else None
+    """Keep how the buyer is reached, and where."""
+    contact, address = (event.personal.contact, event.personal.address) if event.personal else (None, None)
     if isinstance(event, orders.OrderPlaced):
-        known = BuyerContact(event.order_id, event.buyer_id, event.external_number, event.locale, contact)
+        number, locale = event.external_number, event.locale
+        known = BuyerContact(event.order_id, event.buyer_id, number, locale, contact, address)
     else:
-        known = replace(desk.contacts[event.order_id], contact=contact)
+        known = replace(desk.contacts[event.order_id], contact=contact, address=address)
     desk.contacts.put(known)
 
 

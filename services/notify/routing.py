@@ -45,6 +45,7 @@ PLANS: dict[type[Event], Plan] = {
     orders.HoldPlaced: Plan("held", "staff"),
     orders.OrderEscalated: Plan("escalated", "staff"),
     orders.PaymentAnomalyFound: Plan("payment_anomaly", "staff"),
+    orders.PaymentUnclaimed: Plan("payment_unclaimed", "staff"),
     warehouse.CanceledShipmentLeft: Plan("canceled_left", "staff"),
     warehouse.ShipmentEndDisputed: Plan("end_disputed", "staff"),
     aftersales.ApprovalRequested: Plan("approval_requested", "staff"),

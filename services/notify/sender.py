@@ -194,6 +194,8 @@ class Sender:
         refund = facts.get("refund") or {"amount": 0}
         values = facts | {
             "name": person.name if person else "",
+            "phone": person.phone if person else "",
+            "address": contact.address if contact else None,
             "number": contact.external_number if contact else facts.get("order_id", ""),
             "refund_due": bool(refund["amount"]),
         }

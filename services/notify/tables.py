@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.runtime.bookkeeping import runtime_tables
 from shared.runtime.rows import RowMap
-from shared.values import Contact, Locale
+from shared.values import Address, Contact, Locale
 
 metadata = MetaData()
 runtime_tables(metadata)
@@ -74,6 +74,8 @@ class BuyerContact:
     external_number: str
     locale: Locale
     contact: Contact | None
+    address: Address | None = None
+    """Where the goods go: buyers are asked whether it is right (O6)."""
 
 
 contacts = Table(

@@ -20,7 +20,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from services.notify.words import in_words
 from shared.money import in_units
-from shared.values import Locale
+from shared.values import Address, Locale
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -32,6 +32,7 @@ STAFF = (
     "held",
     "escalated",
     "payment_anomaly",
+    "payment_unclaimed",
     "canceled_left",
     "end_disputed",
     "approval_requested",
@@ -43,6 +44,7 @@ STAFF = (
 TIMES = frozenset(
     {
         "answer_by",
+        "captured_at",
         "return_by",
         "delivered_at",
         "shipped_at",
@@ -130,6 +132,8 @@ class Texts:
         if isinstance(value, dict) and value.keys() == {"amount", "currency"}:
             amount = in_units(value["amount"], value["currency"])
             return format_currency(amount, value["currency"], locale=LOCALES[locale])
+        if isinstance(value, Address):
+            return _in_a_line(value, locale)
         if isinstance(value, str) and (name in TIMES or name in DAYS):
             at, language = datetime.fromisoformat(value).astimezone(self.zone), LOCALES[locale]
             day = format_date(at, "medium", locale=language)
@@ -138,6 +142,16 @@ class Texts:
             time = format_time(at, "short", tzinfo=self.zone, locale=language)
             return str(language.datetime_formats["medium"]).format(time, day)
         return value
+
+
+def _in_a_line(address: Address, locale: Locale) -> str:
+    """As it is written in the reader's language: from the large to the small in Chinese, the other way round in English."""
+    a = address
+    if locale is Locale.ZH_CN:
+        return " ".join(
+            part for part in (f"{a.region}{a.city}{a.district}{a.street}", a.postcode, a.country) if part
+        )
+    return ", ".join(part for part in (a.street, a.district, a.city, a.region, a.postcode, a.country) if part)
 
 
 def promise_in(text: str) -> str | None:

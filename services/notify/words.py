@@ -89,6 +89,12 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "no_word": ("取消后商品未退回，也没有送达记录", "nobody told where the goods ended, and they did not come back"),
         "cash_collected": ("退回的包裹已代收货款", "cash was collected for a parcel that came back"),
     },
+    "delivery_method": {
+        "courier": ("快递", "by courier"),
+        "self_pickup": ("到店自提", "you fetch it from us"),
+        "to_door": ("送货上门", "to your door"),
+        "with_installation": ("送货并安装", "brought and installed"),
+    },
     "kind": {
         "return": ("退货退款", "a return"),
         "refund_only": ("仅退款", "a refund without goods"),

@@ -103,6 +103,18 @@ class PaymentAnomalyFound(Event, type="orders.payment_anomaly_found.v1", subject
     """False when the order has gone to the warehouse or is over, so that nothing of it waits."""
 
 
+class PaymentUnclaimed(Event, type="orders.payment_unclaimed.v1", subject="order_id"):
+    """Money was captured for an order that never came: whoever has it is to be found, and paid back (O3)."""
+
+    order_id: Code
+    """The id that the order would have."""
+    payment_id: Code
+    amount: Money
+    captured_at: Time
+    told_by: str
+    """The source of the message that told of the payment."""
+
+
 class HoldPlaced(Event, type="orders.hold_placed.v1", subject="order_id"):
     """The order may not go to the warehouse until this hold is lifted (O7)."""
 
@@ -130,6 +142,10 @@ class AddressConfirmationRequested(
     cod: bool
     unreachable: bool = False
     """True when no courier reaches the address as it is: to confirm it does not help."""
+    delivery_method: DeliveryMethod | None = None
+    """None when the event is older than this field."""
+    to_pay: Money | None = None
+    """For COD: what the courier will collect, fee included."""
     personal: Personal | None
 
 

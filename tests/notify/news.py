@@ -87,7 +87,12 @@ def for_buyers() -> dict[str, Event]:
     """Every event that buyers are told of, by its template (N1)."""
     return {
         "address_confirmation": orders.AddressConfirmationRequested(
-            order_id=ORDER, answer_by=LATER, cod=True, personal=PERSONAL
+            order_id=ORDER,
+            answer_by=LATER,
+            cod=True,
+            delivery_method=DeliveryMethod.TO_DOOR,
+            to_pay=MONEY,
+            personal=PERSONAL,
         ),
         "shipped": shipped(),
         "delivered": warehouse.ShipmentDelivered(
@@ -197,6 +202,9 @@ def for_staff() -> dict[str, Event]:
         "held": held(),
         "escalated": escalated(),
         "payment_anomaly": anomaly(),
+        "payment_unclaimed": orders.PaymentUnclaimed(
+            order_id=ORDER, payment_id="p-1", amount=MONEY, captured_at=START, told_by="bank"
+        ),
         "canceled_left": left_although_canceled(),
         "end_disputed": end_disputed(),
         "approval_requested": approval_requested(),

@@ -20,6 +20,8 @@ from services.notify.tables import MessageState
 from services.notify.troubles import TroubleGauges, troubles
 from shared.runtime.running import Runtime
 from shared.runtime.tasks import end
+from shared.values import Locale
+from tests.builders import PERSONAL
 from tests.harness import AGENT, SUPERVISOR
 from tests.notify.house import Box, House, house
 from tests.notify.news import anomaly, canceled, for_buyers, placed, shipped
@@ -38,6 +40,32 @@ async def home(postgres_url: str) -> AsyncIterator[House]:
 
 async def states(home: House) -> dict[str, str]:
     return {f"{m.template}>{m.audience}": m.state.value for m in await home.messages()}
+
+
+@pytest.mark.requirement("O6")
+@pytest.mark.parametrize(
+    ("locale", "lines"),
+    [
+        (
+            Locale.EN,
+            ["{name}, {phone}, {street}, ", "Delivery: to your door", "to pay CN¥100.00, fee included"],
+        ),
+        (
+            Locale.ZH_CN,
+            ["{name}，{phone}，{region}{city}", "配送方式：送货上门", "收货时付款 ¥100.00（含手续费）"],
+        ),
+    ],
+)
+async def test_the_buyer_is_asked_about_the_address_that_stands(
+    home: House, locale: Locale, lines: list[str]
+) -> None:
+    box = Box()
+    await home.hear(placed(locale=locale), for_buyers()["address_confirmation"])
+    await home.sender(file=box)._send_due("file", box)
+    known = PERSONAL.contact.model_dump() | PERSONAL.address.model_dump()
+    for line in lines:
+        assert line.format(**known) in box.letters[0].body
+    assert PERSONAL.address.street not in str(await home.messages()), "looked up when it is sent (X4)"
 
 
 @pytest.mark.requirement("N1")

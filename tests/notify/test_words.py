@@ -16,7 +16,7 @@ from services.warehouse.domain.shipment import ENDS
 from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason, ReturnReason, WaitsFor
 from shared.events.base import EVENT_TYPES
 from shared.events.orders import Hold, Overdue, PaymentAnomaly
-from shared.values import Locale, Role
+from shared.values import DeliveryMethod, Locale, Role
 from tests.builders import oid, submitted
 from tests.harness import START, Bench
 from tests.notify.news import ORDER, approval_requested, for_buyers, for_staff
@@ -26,6 +26,7 @@ CODES: dict[str, set[str]] = {
     "overdue": set(Overdue),
     "template": set(NECESSARY),
     "anomaly": set(PaymentAnomaly),
+    "delivery_method": set(DeliveryMethod),
     "reason": {*RejectReason, *ReturnReason, *MoneyQuestion},
     "kind": set(CaseKind),
     "waits_for": set(WaitsFor),

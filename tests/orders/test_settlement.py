@@ -18,6 +18,7 @@ from shared.events.orders import (
     OrderReleased,
     PaymentAnomalyFound,
     PaymentRecorded,
+    PaymentUnclaimed,
 )
 from shared.values import PaymentMethod
 from tests.builders import cancel, confirmed, paid, submitted
@@ -175,6 +176,20 @@ async def test_an_early_payment_that_is_given_up_is_answered_under_its_own_id(wo
     refusal = world.bench.said_of(OrderMessageRefused)[0]
     assert (refusal.refused, refusal.refused_source) == ("msg-7", "bank")
     assert refusal.refused_type == PaymentCaptured.wire_type
+
+
+@pytest.mark.requirement("O3")
+async def test_money_whose_order_never_comes_is_told_to_staff_and_not_only_to_its_sender(
+    world: World,
+) -> None:
+    await world.bench.outside(paid(payment_id="p1", amount=4000), id="msg-7", source="bank")
+    await world.bench.pass_time(timedelta(days=15))
+    told = world.bench.said_of(PaymentUnclaimed)
+    assert [(e.order_id, e.payment_id, e.amount.amount, e.told_by) for e in told] == [
+        (ORDER, "p1", 4000, "bank")
+    ]
+    await world.bench.outside(submitted())
+    assert world.order.payments == ()
 
 
 async def test_an_order_of_nothing_is_paid_when_it_is_placed(world: World) -> None:

@@ -16,6 +16,7 @@ from shared.events.orders import (
     PaymentAnomaly,
     PaymentAnomalyFound,
     PaymentRecorded,
+    PaymentUnclaimed,
 )
 from shared.runtime.messages import Timer
 from shared.values import Money
@@ -71,7 +72,7 @@ def apply_early(order: Order, desk: OrdersDesk) -> Order:
 
 
 def look_again(timer: EarlyPaymentDue, desk: OrdersDesk) -> None:
-    """Book an early payment whose order has come; refuse it when none came for days."""
+    """Book an early payment whose order has come; when none came for days refuse it, and have staff told of the money."""
     early, order = desk.early_payments.get(timer.payment_key), desk.orders.get(timer.order_id)
     if early is None:
         return
@@ -93,6 +94,15 @@ def look_again(timer: EarlyPaymentDue, desk: OrdersDesk) -> None:
             code="unknown_order",
             detail="no order came for this payment; pay it back or send the order",
             field="external_number",
+        )
+    )
+    desk.publish(
+        PaymentUnclaimed(
+            order_id=early.order_id,
+            payment_id=early.payment_id,
+            amount=Money(amount=early.amount, currency=early.currency),
+            captured_at=early.captured_at,
+            told_by=early.message_source,
         )
     )
 

@@ -14,7 +14,7 @@ from shared.events.orders import (
 )
 from shared.replacing import replace
 from shared.runtime.messages import Command, Refused, Timer
-from shared.values import Reason, Role
+from shared.values import Money, Reason, Role
 
 
 class PlaceHold(Command):
@@ -97,6 +97,8 @@ def ask_for_confirmation(order: Order, desk: OrdersDesk) -> Order:
             answer_by=answer_by,
             cod=order.is_cod,
             unreachable=order.has(Hold.UNREACHABLE_ADDRESS),
+            delivery_method=order.delivery_method,
+            to_pay=Money(amount=order.due, currency=order.currency) if order.is_cod else None,
             personal=order.personal,
         )
     )
