@@ -51,11 +51,21 @@ INBOX_TOPICS = (*OF_SYSTEMS, SCANS)
 # --- orders.inbox: storefronts, marketplaces, ERPs, payment providers ----------------------------------------
 
 
-class OrderSubmitted(Event, type="orders.inbox.order_submitted.v1", subject="external_number"):
-    """A shop hands us an order (O1). Idempotent by (source, external number)."""
+class _OfAnOrder(Event, subject="external_number"):
+    """What shops, providers and buyers say of an order, which they know by its number with its source."""
 
     source: Code
     external_number: Code
+
+    @property
+    def stream(self) -> str:
+        """Of this order alone: orders of two shops may have one number, and what stops one is not to stop the other (X2)."""
+        return f"{self.stream_kind}/{self.source} {self.external_number}"
+
+
+class OrderSubmitted(_OfAnOrder, type="orders.inbox.order_submitted.v1"):
+    """A shop hands us an order (O1). Idempotent by (source, external number)."""
+
     placed_at: Time
     buyer_id: Code
     lines: tuple[OrderLine, ...] = Field(min_length=1, max_length=1000)
@@ -95,50 +105,39 @@ class OrderSubmitted(Event, type="orders.inbox.order_submitted.v1", subject="ext
         return self
 
 
-class PaymentCaptured(Event, type="orders.inbox.payment_captured.v1", subject="external_number"):
+class PaymentCaptured(_OfAnOrder, type="orders.inbox.payment_captured.v1"):
     """A payment provider took money for an order (O3)."""
 
-    source: Code
-    external_number: Code
     payment_id: Code
     amount: Money
     captured_at: Time
 
 
-class CancelAsked(Event, type="orders.inbox.cancel_asked.v1", subject="external_number"):
+class CancelAsked(_OfAnOrder, type="orders.inbox.cancel_asked.v1"):
     """The buyer or the shop wants the order canceled (O10)."""
 
-    source: Code
-    external_number: Code
     reason: Text
 
 
-class AddressAnswered(Event, type="orders.inbox.address_answered.v1", subject="external_number"):
+class AddressAnswered(_OfAnOrder, type="orders.inbox.address_answered.v1"):
     """The buyer confirmed the address, or corrected it when `personal` is given (O6)."""
 
-    source: Code
-    external_number: Code
     cod_accepted: Flag = False
     """For COD: the buyer agrees to pay on delivery, fee included."""
     delivery_method: DeliveryMethod | None = None
     personal: Personal | None = None
 
 
-class ReceiptConfirmed(Event, type="orders.inbox.receipt_confirmed.v1", subject="external_number"):
+class ReceiptConfirmed(_OfAnOrder, type="orders.inbox.receipt_confirmed.v1"):
     """The buyer says that the goods arrived (O16)."""
-
-    source: Code
-    external_number: Code
 
 
 # --- aftersales.inbox ----------------------------------------------------------------------------------------
 
 
-class ReturnAsked(Event, type="aftersales.inbox.return_asked.v1", subject="external_number"):
+class ReturnAsked(_OfAnOrder, type="aftersales.inbox.return_asked.v1"):
     """The buyer asks to send goods back, or with the reason `missing_item` for the price of what never came (A2)."""
 
-    source: Code
-    external_number: Code
     lines: tuple[SkuQuantity, ...] = Field(min_length=1, max_length=1000)
     """Pieces that have arrived: while another parcel is under way, its pieces cannot be named yet."""
     reason: ReturnReason

@@ -33,6 +33,20 @@ def http(**more: str) -> dict[str, str]:
     return {f"ce-{name}": value for name, value in (ATTRIBUTES | more).items()}
 
 
+@pytest.mark.requirement("X2")
+def test_orders_of_two_shops_under_one_number_do_not_wait_for_one_another():
+    first, other = (
+        outside(
+            kafka(),
+            paid().model_copy(update={"source": shop}).model_dump_json().encode(),
+            SHOP,
+            inbox="orders.inbox",
+        )
+        for shop in ("shop-a", "shop-b")
+    )
+    assert first.lane != other.lane
+
+
 @pytest.mark.requirement("O1")
 def test_both_ways_make_one_message_whatever_the_spacing_of_its_json():
     event = paid()
@@ -42,7 +56,7 @@ def test_both_ways_make_one_message_whatever_the_spacing_of_its_json():
     assert by_kafka.message == by_http.message == event
     for name in ("id", "source", "type", "stream", "actor", "sequence"):
         assert getattr(by_kafka.envelope, name) == getattr(by_http.envelope, name)
-    assert by_kafka.lane == by_http.lane == "orders.inbox|external_number/T-1"
+    assert by_kafka.lane == by_http.lane == "orders.inbox|external_number/shop T-1"
     assert by_kafka.digest == by_http.digest != b""
     assert by_kafka.from_outside
 

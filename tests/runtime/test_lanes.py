@@ -26,7 +26,7 @@ from tests.warehouse.floor import Floor
 
 pytestmark = pytest.mark.requirement("X2")
 
-LANE = "orders.inbox|external_number/n"
+LANE = "orders.inbox|external_number/shop n"
 
 
 def receipts(runtime: Runtime, *ids: str) -> list[Incoming]:
