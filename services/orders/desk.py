@@ -64,7 +64,7 @@ def payment_rows(message: Any, desk: OrdersDesk) -> Iterator[Want | tuple[Want, 
 
 
 def submission(message: OrderSubmitted, desk: OrdersDesk) -> Iterator[Want | tuple[Want, ...]]:
-    """The order, payments that came before it, and the buyer's last order of the same goods."""
+    """The order, payments that came before it, the buyer's last order of the same goods, and the first that this is like."""
     order_id = id_of(message.source, message.external_number)
     yield (
         *_told_of(order_id, desk),
@@ -73,6 +73,8 @@ def submission(message: OrderSubmitted, desk: OrdersDesk) -> Iterator[Want | tup
     )
     if (before := desk.recent_buys.get(goods_key(message))) is not None:
         yield desk.orders.want(before.order_id)
+        if (order := desk.orders.get(before.order_id)) is not None and order.like is not None:
+            yield desk.orders.want(order.like)
 
 
 def early_key(order_id: str, payment: PaymentCaptured) -> str:

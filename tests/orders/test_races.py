@@ -18,6 +18,7 @@ from shared.events.orders import (
     CancelRefused,
     CancelRequested,
     Hold,
+    HoldPlaced,
     OrderCanceled,
     OrderCompleted,
     OrderEscalated,
@@ -337,6 +338,21 @@ async def test_an_order_after_a_canceled_one_is_not_a_duplicate(world: World) ->
     await world.bench.outside(cancel("T-1"))
     await world.bench.outside(submitted("T-2", buyer_id="b"))
     assert Hold.DUPLICATE_SUSPECTED not in world.bench.row("orders", oid("T-2")).standing()
+
+
+@pytest.mark.requirement("O5")
+async def test_a_third_order_is_like_the_first_though_the_second_was_canceled(world: World) -> None:
+    for minute, number in enumerate(("T-1", "T-2", "T-3", "T-4")):
+        placed_at = START + timedelta(minutes=minute)
+        await world.bench.outside(submitted(number, buyer_id="b", placed_at=placed_at))
+        if number in ("T-2", "T-3"):
+            await world.bench.outside(cancel(number))
+    doubles = [e.order_id for e in world.bench.said_of(HoldPlaced) if e.hold is Hold.DUPLICATE_SUSPECTED]
+    assert doubles == [oid("T-2"), oid("T-3"), oid("T-4")]
+    await world.bench.outside(cancel("T-1"))
+    await world.bench.outside(cancel("T-4"))
+    await world.bench.outside(submitted("T-5", buyer_id="b", placed_at=START + timedelta(minutes=9)))
+    assert Hold.DUPLICATE_SUSPECTED not in world.bench.row("orders", oid("T-5")).standing()
 
 
 # --- promises and completion -----------------------------------------------------------------------------------------

@@ -142,6 +142,8 @@ class Order:
     personal: Personal | None
     content: str
     """Digest of the submission, to tell the same order handed in twice from another one under the same number."""
+    like: str | None = None
+    """The first of the orders of the same buyer and goods shortly after one another, of which this is a later one (O5)."""
     holds: tuple[HoldEntry, ...] = ()
     payments: tuple[Payment, ...] = ()
     open_cases: tuple[str, ...] = ()
@@ -194,6 +196,11 @@ class Order:
     def closed(self) -> bool:
         """True when nothing more is to be done for the buyer."""
         return self.status in CLOSED
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """True when the buyer gets nothing of it."""
+        return self.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)
 
     @property
     def paid_in_full(self) -> bool:

@@ -12,6 +12,7 @@ from services.orders.tables import RecentBuy
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import OrderSubmitted
 from shared.events.orders import Hold, OrderPlaced
+from shared.replacing import replace
 from shared.runtime.messages import Refused
 from shared.values import PaymentMethod
 
@@ -95,19 +96,20 @@ def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
         order = stop(order, Hold.AWAITING_AUDIT, "the total is above what is released without audit", desk)
     key = goods_key(event)
     before = desk.recent_buys.get(key)
-    earlier = desk.orders.get(before.order_id) if before is not None else None
-    gone = earlier is not None and earlier.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)
-    if (
-        before is not None
-        and not gone
-        and abs(order.placed_at - before.placed_at) <= desk.policy.duplicate_window
-    ):
-        number = before.order_id if earlier is None else earlier.external_number
-        reason = f"same buyer and goods as order {number} shortly before"
-        order = stop(order, Hold.DUPLICATE_SUSPECTED, reason, desk)
     if before is None or order.placed_at >= before.placed_at:  # one from before may come late
         desk.recent_buys.put(RecentBuy(key, order.order_id, order.placed_at))
-    return order
+    earlier = desk.orders.get(before.order_id) if before is not None else None
+    if earlier is not None and earlier.came_to_nothing:  # the one that it was like may stand
+        earlier = desk.orders.get(earlier.like) if earlier.like is not None else None
+    if (
+        earlier is None
+        or earlier.came_to_nothing
+        or abs(order.placed_at - earlier.placed_at) > desk.policy.duplicate_window
+    ):
+        return order
+    reason = f"same buyer and goods as order {earlier.external_number} shortly before"
+    order = replace(order, like=earlier.like or earlier.order_id)
+    return stop(order, Hold.DUPLICATE_SUSPECTED, reason, desk)
 
 
 def _placed(order: Order) -> OrderPlaced:
