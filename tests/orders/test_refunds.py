@@ -1,16 +1,30 @@
 """Money given back is not money never paid: refunds do not make a paid order look unpaid (O3, O7)."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from services.orders.domain.order import OrderStatus, PaymentStatus
+from services.orders.domain.order import Fulfillment, OrderStatus, PaymentStatus
 from services.orders.handlers.release import LiftHold, PlaceHold
 from shared.events.aftersales import CaseKind
-from shared.events.orders import Hold, OrderCanceled, OrderExpired, OrderPaid, OrderReleased
+from shared.events.base import Event
+from shared.events.orders import Hold, HoldPlaced, OrderCanceled, OrderExpired, OrderPaid, OrderReleased
 from tests.builders import cancel, confirmed, paid, submitted
 from tests.harness import AGENT, SUPERVISOR
-from tests.orders.world import ORDER, World, case_closed, case_opened, refund, refused
+from tests.orders.world import (
+    ORDER,
+    World,
+    allocated,
+    case_closed,
+    case_opened,
+    delivered,
+    packed,
+    picked,
+    refund,
+    refused,
+    shipped,
+)
 
 
 @pytest.fixture
@@ -85,6 +99,45 @@ async def test_an_order_paid_twice_and_given_back_once_is_no_present(world: Worl
     assert world.order.payment_status is PaymentStatus.PAID
 
 
+@pytest.mark.requirement("O7")
+@pytest.mark.parametrize("at", [allocated, picked, packed])
+async def test_a_person_is_told_when_goods_that_were_paid_back_are_still_in_the_house(
+    world: World, at: Callable[[], Event]
+) -> None:
+    await world.bench.outside(submitted(address_confirmed=True))
+    await world.bench.outside(paid())
+    await world.bench.hear(at())
+    await give_back(world, 4000)
+    assert not world.order.standing()
+    await give_back(world, 6000, "C-2")
+    assert [e.hold for e in world.bench.said_of(HoldPlaced)] == [Hold.AWAITING_AUDIT]
+    await world.bench.hear(shipped(), delivered())
+    await lift(world, Hold.AWAITING_AUDIT)
+    assert world.order.fulfillment is Fulfillment.DELIVERED
+    assert len(world.bench.said_of(OrderReleased)) == 1
+
+
+@pytest.mark.requirement("O7")
+async def test_such_an_order_that_nobody_stops_ends_as_others_do(world: World) -> None:
+    await world.bench.outside(submitted(address_confirmed=True))
+    await world.bench.outside(paid())
+    await world.bench.hear(picked())
+    await give_back(world, 10000)
+    await world.bench.hear(shipped(), delivered())
+    await world.bench.pass_time(timedelta(days=30))
+    assert world.order.status is OrderStatus.COMPLETED
+    assert world.order.standing() == []
+
+
+@pytest.mark.requirement("O7")
+async def test_what_has_left_or_is_being_canceled_is_stopped_by_nobody(world: World) -> None:
+    await world.bench.outside(submitted(address_confirmed=True))
+    await world.bench.outside(paid())
+    await world.bench.hear(shipped())
+    await give_back(world, 10000)
+    assert not world.bench.said_of(HoldPlaced)
+
+
 @pytest.mark.requirement("O3")
 async def test_a_part_refund_of_a_part_payment_leaves_the_rest_due(world: World) -> None:
     await world.bench.outside(submitted(address_confirmed=True))
@@ -153,7 +206,7 @@ async def test_an_order_given_back_whole_while_in_the_warehouse_is_stopped_when_
     await world.bench.outside(submitted(address_confirmed=True))
     await world.bench.outside(paid())
     await give_back(world, 10000)
-    assert world.order.standing() == []
+    await lift(world, Hold.AWAITING_AUDIT)
     await world.bench.hear(refused())
     assert set(world.order.standing()) == {Hold.UNREACHABLE_ADDRESS, Hold.AWAITING_AUDIT}
 

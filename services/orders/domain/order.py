@@ -198,6 +198,11 @@ class Order:
         return self.status in CLOSED
 
     @property
+    def has_left(self) -> bool:
+        """True once the goods have left the warehouse."""
+        return self.fulfillment in (Fulfillment.SHIPPED, Fulfillment.DELIVERED, Fulfillment.RETURNING)
+
+    @property
     def came_to_nothing(self) -> bool:
         """True when the buyer gets nothing of it."""
         return self.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)

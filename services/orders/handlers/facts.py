@@ -220,8 +220,9 @@ def refund_requested(event: RefundRequested, order: Order, desk: OrdersDesk) -> 
 
 
 def _no_present(order: Order, desk: OrdersDesk) -> Order:
-    """Nothing leaves for nothing: whether a buyer who got all their money back gets the goods too, a person says (O7)."""
-    if order.given_back and not order.released and not order.closed:
+    """Nothing leaves for nothing: whether a buyer who got all their money back gets the goods too, a person says (O7). What the
+    warehouse has begun goes on meanwhile, and staff are told while it can still be stopped."""
+    if order.given_back and not order.has_left and not order.closed and not order.has(Hold.CANCEL_PENDING):
         return stop(
             order, Hold.AWAITING_AUDIT, "all that was paid was given back: cancel it, or lift this", desk
         )

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from services.orders.desk import OrdersDesk
-from services.orders.domain.order import Fulfillment, Order
+from services.orders.domain.order import Order
 from shared.events.orders import OrderEscalated, OrderPaid, Overdue
 from shared.replacing import replace
 from shared.runtime.messages import Timer
@@ -46,8 +46,7 @@ def say_paid(order: Order, desk: OrdersDesk) -> Order:
 def ship_by_due(timer: ShipByDue, desk: OrdersDesk) -> None:
     """Escalate an order that has not left in time (O11)."""
     order = desk.orders.get(timer.order_id)
-    late = (Fulfillment.SHIPPED, Fulfillment.DELIVERED, Fulfillment.RETURNING)
-    if order is not None and order.fulfillment not in late:
+    if order is not None and not order.has_left:
         _escalate(order, Overdue.SHIP_BY, order.ship_by, desk)
 
 
