@@ -102,6 +102,7 @@ def requirements() -> str:
                         f"[{_sentence(node.name)}](../../{file.relative_to(ROOT)})"
                     )
     known = tomllib.loads((ROOT / "docs" / "requirements.toml").read_text(encoding="utf-8"))
+    not_yet = known.pop("not_yet")
     if unknown := tests.keys() - known.keys():
         raise ValueError(
             f"tests name requirements that docs/requirements.toml does not have: {sorted(unknown)}"
@@ -110,15 +111,16 @@ def requirements() -> str:
         MADE,
         "# Requirements",
         "",
-        "Each with the tests that show it.",
+        "What there is with the tests that show it, and what is not built of it yet.",
         "",
-        "| no. | what | shown by |",
-        "|---|---|---|",
+        "| no. | what | not yet | shown by |",
+        "|---|---|---|---|",
     ]
     lines += [
-        f"| {number} | {what} | {'<br>'.join(tests[number]) or '**no test yet**'} |"
+        f"| {number} | {what} | {not_yet.pop(number, '')} | {'<br>'.join(tests[number]) or '**no test yet**'} |"
         for number, what in known.items()
     ]
+    lines += ["", "Not built yet:", "", *(f"- **{number}** {what}" for number, what in not_yet.items())]
     return "\n".join([*lines, ""])
 
 

@@ -29,7 +29,7 @@ def submit(event: OrderSubmitted, desk: OrdersDesk) -> dict[str, str]:
         if known.content != content:
             raise Refused(
                 "order_exists",
-                f"order {event.external_number} of {event.source} exists with other content; amend or cancel it, "
+                f"order {event.external_number} of {event.source} exists with other content; cancel it, "
                 "or send the new one under its own number",
                 field="external_number",
             )
