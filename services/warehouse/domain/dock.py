@@ -10,7 +10,7 @@ from shared.lifecycle import lifecycle
 from shared.values import SkuQuantity
 
 RETURNS = "RETURNS"
-"""Where goods found as new are put back; a move to a shelf follows as any other."""
+"""Where goods found as new are put back, until they are picked."""
 
 
 class DockState(StrEnum):
