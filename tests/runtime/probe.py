@@ -20,7 +20,7 @@ from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.topics import create_topics
 from shared.events.base import Event
-from shared.events.inbox import ReceiptConfirmed
+from shared.events.inbox import CancelAsked, ReceiptConfirmed
 from shared.events.orders import OrderEventParked, OrderMessageRefused, OrderPaid
 from shared.events.warehouse import WarehouseEventParked
 from shared.runtime.bookkeeping import runtime_tables
@@ -116,7 +116,7 @@ def pay(message: Pay, desk: ProbeDesk) -> dict[str, int]:
     return {"total": note.total}
 
 
-def receipt(event: ReceiptConfirmed, desk: ProbeDesk) -> None:
+def receipt(event: ReceiptConfirmed | CancelAsked, desk: ProbeDesk) -> None:
     desk.note(event.external_number, 1)
     desk.publish(paid(event.external_number, 1))
 
@@ -222,8 +222,8 @@ class Probe:
 
     async def writer(self, kafka: str | None = None) -> Runtime:
         """A replica of orders, its doors still closed; `kafka` are other bootstrap servers than the broker alone."""
-        handlers = (on(Pay, pay, _note), on(ReceiptConfirmed, receipt, _note), on(Swap, swap, _both),
-                    on(Remind, remind, _note))  # fmt: skip
+        handlers = (on(Pay, pay, _note), on(ReceiptConfirmed, receipt, _note),
+                    on(CancelAsked, receipt, _note), on(Swap, swap, _both), on(Remind, remind, _note))  # fmt: skip
         return await self.of(
             Service("orders", self.desk, handlers, OrderEventParked, OrderMessageRefused, ("orders.inbox",)),
             kafka,

@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from shared.events.inbox import ReceiptConfirmed
+from shared.events.base import Event
+from shared.events.inbox import CancelAsked, ReceiptConfirmed
 from shared.runtime import parking
 from shared.runtime.commands import asked
 from shared.runtime.envelope import LONGEST
@@ -34,10 +35,11 @@ async def arrive(writer: Runtime, *records: Raw) -> list[Status]:
     return [o.status for o in await writer.turns.run(decoded(writer, *records))]
 
 
-async def over_http(writer: Runtime, id: str, body: bytes = receipt_of("n")) -> Outcome:
-    """What becomes of a receipt of order n over HTTP."""
-    attributes = {"ce-id": id, "ce-source": "shop", "ce-type": ReceiptConfirmed.wire_type}
-    incoming = http_event(attributes, body, SHOP, inboxes=("orders.inbox",))
+async def over_http(writer: Runtime, id: str, event: Event | None = None) -> Outcome:
+    """What becomes of an event over HTTP, by default of a receipt of order n."""
+    event = event or ReceiptConfirmed(source="shop", external_number="n")
+    attributes = {"ce-id": id, "ce-source": "shop", "ce-type": event.wire_type}
+    incoming = http_event(attributes, event.model_dump_json().encode(), SHOP, inboxes=("orders.inbox",))
     return (await writer.turns.run([incoming]))[0]
 
 
@@ -218,9 +220,14 @@ async def test_another_body_under_the_id_of_a_parked_message_is_refused_and_the_
     probe.broken.add("n")
     assert await arrive(writer, receipt("1"), receipt("2", 1)) == ["parked", "queued"]
     before = await writer.parking.list_()
-    other = ReceiptConfirmed(source="other", external_number="n").model_dump_json().encode()
+    other = CancelAsked(source="shop", external_number="n", reason="changed my mind")
+
+    def under(id: str, offset: int) -> Raw:
+        headers = tuple(outside(id, ce_type=other.wire_type.encode()))
+        return replace(receipt(id, offset), headers=headers, body=other.model_dump_json().encode())
+
     for again, status in ((2, "refused"), (3, "duplicate")):  # told once, however often it is sent
-        assert await arrive(writer, *(replace(receipt(id, again), body=other) for id in "12")) == [status] * 2
+        assert await arrive(writer, *(under(id, again) for id in "12")) == [status] * 2
         assert await refusals(writer) == [("1", "id_reused", "id"), ("2", "id_reused", "id")]
     refusal = (await over_http(writer, "1", other)).refusal
     assert refusal is not None
@@ -230,5 +237,5 @@ async def test_another_body_under_the_id_of_a_parked_message_is_refused_and_the_
     assert await writer.parking.list_() == before
     probe.broken.clear()
     assert await retried(writer) == ["done", "done"]
-    assert await arrive(writer, replace(receipt("1", 4), body=other)) == ["duplicate"]
+    assert await arrive(writer, under("1", 4)) == ["duplicate"]
     assert len(await refusals(writer)) == 2
