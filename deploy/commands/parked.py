@@ -29,10 +29,10 @@ Why = Annotated[str, typer.Option("--reason", help="Why; kept for the record")]
 def list_parked(
     service: Annotated[str | None, typer.Option(help="One service; all without it")] = None,
     state: Annotated[
-        str | None, typer.Option(help="failed, queued, gap or skipped; all that wait without it")
+        str | None, typer.Option(help="failed, queued, gap, skipped or mended; all that wait without it")
     ] = None,
 ) -> None:
-    """What is set aside, oldest first; the first of a lane is what the others wait for. Ends with 2 when a service could not be
+    """What is set aside; first what the others wait for, which begins each lane. Ends with 2 when a service could not be
     asked; the others are listed all the same."""
     asked = f"/ops/parked?limit={SHOWN + 1}" + (f"&state={state}" if state else "")
     unasked: typer.Exit | None = None

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
@@ -15,6 +16,8 @@ from shared.runtime.running import Runtime
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings, load
 from shared.runtime.telemetry import setup_logging, setup_tracing
+
+log = structlog.get_logger(__name__)
 
 S = TypeVar("S", bound=Settings)
 Background = Callable[[Runtime], Any]
@@ -65,7 +68,9 @@ async def _run(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await runtime.start()
+        log.info("service started", service=service.name, port=settings.http_port)
         yield
+        log.info("service stops", service=service.name)
         await runtime.stop()
 
     app = create_app(

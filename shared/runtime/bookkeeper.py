@@ -13,6 +13,7 @@ from shared.runtime.desk import Desk
 from shared.runtime.envelope import Malformed
 from shared.runtime.messages import Door, Incoming, Outcome, Raw, Refused, Status
 from shared.runtime.service import Service
+from shared.runtime.store import Unfit
 
 log = structlog.get_logger(__name__)
 
@@ -141,10 +142,15 @@ class Bookkeeper:
         return Outcome(Status.PARKED, error=error)
 
     def unpark(self, incoming: Incoming) -> None:
-        """Take a retried message off its lane; the lane flows again when nothing is left on it."""
+        """Take a retried message off its lane; the lane flows again when nothing is left on it. One that was handled under
+        another body than it came with is kept, with who gave it that and why."""
         if incoming.parked_key is None:
             return
-        self.books.parked.remove(incoming.parked_key)
+        parked = self.books.parked.get(incoming.parked_key)
+        if parked is not None and parked.original:
+            self.books.parked.put(replace(parked, state=ParkedState.MENDED, queue=""))
+        else:
+            self.books.parked.remove(incoming.parked_key)
         rest = self.books.parked.group("queue", incoming.lane)
         more = self.books.parked.more("queue", incoming.lane)
         state = LaneState.GAP if rest or more else LaneState.FLOWING
@@ -181,6 +187,8 @@ def _reason(error: Exception) -> str:
     """One line that says what went wrong without saying whom it was about: never a value from the message (X4)."""
     if isinstance(error, Refused):
         return f"{error.code}: {error.detail}"
+    if isinstance(error, Unfit):  # says which rule of the database, never about what
+        return str(error)
     if isinstance(error, Malformed):  # says which part, never what it holds
         return f"malformed: {error}"
     return f"{type(error).__name__} in {_where(error)}"

@@ -75,6 +75,8 @@ class ParkedState(StrEnum):
     QUEUED = "queued"
     GAP = "gap"
     SKIPPED = "skipped"
+    MENDED = "mended"
+    """Handled under a body that ops gave it: it waits no more, and is kept for the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Parked:
     parked_key: str
     lane: str
     queue: str
-    """The lane while the message waits, empty once it was skipped."""
+    """The lane while the message waits, empty once it was skipped or mended."""
     place: int
     state: ParkedState
     parked_at: datetime
@@ -109,6 +111,8 @@ class Parked:
     actor: Actor | None = None
     """Who sent it, as it was verified when it was taken: a token does not outlive a message that waits for ops. None where no
     token says so."""
+    original: str = ""
+    """The body as it came, Base64, when ops gave it another one; else empty."""
     digest: str = ""
     """Of the body as it came, hexadecimal; empty where the message is not known by its id."""
 
@@ -150,7 +154,7 @@ def runtime_tables(metadata: MetaData) -> dict[str, Table]:
                 Column("place", BigInteger, nullable=False),
                 Column("state", Text, nullable=False),
                 Column("doc", JSONB, nullable=False),
-                # what was retried or skipped stays, in no queue
+                # what was mended or skipped stays, in no queue
                 Index("parked_waiting", "state", postgresql_where="queue <> ''"),
             ),
             Table(

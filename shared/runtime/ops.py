@@ -72,7 +72,7 @@ def ops(runtime: "Runtime") -> APIRouter:
         state: ParkedState | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
-        """Messages set aside, oldest first, without their bodies."""
+        """Messages set aside, those first that others wait for, without their bodies."""
         rows = await runtime.parking.list_(state, limit)
         names = ("lane", "state", "parked_at", "type", "stream", "sequence", "reason", "tries", "note")
         return [{"key": _key_text(r.parked_key)} | {n: getattr(r, n) for n in names} for r in rows]
@@ -83,6 +83,7 @@ def ops(runtime: "Runtime") -> APIRouter:
         row = await known(key)
         readable = asdict(row) | {
             "body": base64.b64decode(row.body).decode(errors="replace"),
+            "original": base64.b64decode(row.original).decode(errors="replace"),
             "headers": {k: base64.b64decode(v).decode(errors="replace") for k, v in row.headers
                         if k.lower() != "authorization"},
         }  # fmt: skip
@@ -93,8 +94,10 @@ def ops(runtime: "Runtime") -> APIRouter:
         """Try the lane of this message again, in order, until one fails. A message that a rule forbids is refused, as it would
         have been when it came: its sender is told."""
         row = await known(key)
-        if row.state is ParkedState.SKIPPED:
-            raise Refused("not_parked", "this message is not parked any more: it was skipped", status=404)
+        if not row.queue:
+            raise Refused(
+                "not_parked", f"this message is not parked any more: it was {row.state}", status=404
+            )
         outcomes = await runtime.parking.retry(row.lane)
         left = sum(o.status in STAYS for o in outcomes)
         refused = [o.refusal for o in outcomes if o.status is Status.REFUSED and o.refusal is not None]

@@ -93,11 +93,12 @@ def skip(service: Service[Any], command: SkipParked, desk: Desk) -> dict[str, st
 
 
 def mend(command: MendParked, desk: Desk) -> dict[str, str]:
-    """Replace the body of a parked message; headers, identity and place stay."""
+    """Replace the body of a parked message; headers, identity and place stay. The first body is kept beside it."""
     books = desk.books
     parked = _first(books, command.parked_key, ParkedState.FAILED)
     note = _noted(parked, f"mended by {desk.actor}: {command.reason}")
-    books.parked.put(replace(parked, body=b64encode(orjson.dumps(command.body)).decode(), note=note))
+    body = b64encode(orjson.dumps(command.body)).decode()
+    books.parked.put(replace(parked, body=body, original=parked.original or parked.body, note=note))
     log.warning("parked message mended", type=parked.type, stream=parked.stream, actor=str(desk.actor))
     return {"lane": parked.lane, "state": parked.state}
 
@@ -116,10 +117,16 @@ def _first(books: Books, key: str, *states: ParkedState) -> Parked:
     head = books.parked.group("queue", parked.lane)[:1]
     behind = parked.state is not ParkedState.FAILED and head != [parked]
     if parked.state not in states or behind:
-        which = " or ".join(states)
-        detail = f"only the message at the head of its lane can be changed, and only as {which}; this one is {parked.state}"
-        raise Refused("not_first", detail)
+        raise Refused("not_first", _why_not(parked, states))
     return parked
+
+
+def _why_not(parked: Parked, states: tuple[ParkedState, ...]) -> str:
+    if not parked.queue:
+        return f"this message was {parked.state} before, and waits no more"
+    if parked.state in states:
+        return "only the first message of a lane can be changed, and others are before this one"
+    return f"only a message that is {' or '.join(states)} can be changed; this one is {parked.state}"
 
 
 def with_parking(service: Service[D]) -> Service[D]:
@@ -141,9 +148,9 @@ class Parking:
         self._woken = asyncio.Event()
 
     async def list_(self, state: str | None = None, limit: int = 100) -> list[Parked]:
-        """Parked messages, oldest first; without a state, all that still wait."""
+        """Parked messages, those first that others wait for, lane by lane in order; without a state, all that still wait."""
         where = "state = $1" if state else "queue <> '' AND $1::text IS NULL"
-        sql = f"SELECT * FROM parked WHERE {where} ORDER BY queue, place LIMIT $2"
+        sql = f"SELECT * FROM parked WHERE {where} ORDER BY state = 'queued', queue, place LIMIT $2"
         return [PARKED.load(dict(r)) for r in await self.pool.fetch(sql, state, limit)]
 
     async def show(self, key: str) -> Parked | None:

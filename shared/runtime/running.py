@@ -195,6 +195,8 @@ class Runtime:
 
     async def lag(self) -> dict[str, int]:
         """By topic, the records that nobody in the service's group applied yet. Refused when Kafka does not say."""
+        if self.intake.consumer is None:
+            raise Refused("kafka_away", f"Kafka is not asked: {self.intake.trouble}", status=503)
         by_topic = dict.fromkeys(self.service.topics, 0)
         try:
             lag = await asyncio.wait_for(self.intake.places.lag(of_group=True), ANSWER_SECONDS)

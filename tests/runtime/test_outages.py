@@ -11,7 +11,7 @@ from deploy.embedded.child import free_port
 from shared.events.orders import OrderEventParked
 from shared.runtime import commands, intake, postgres, running
 from shared.runtime.commands import asked
-from shared.runtime.messages import Outcome
+from shared.runtime.messages import Outcome, Refused
 from shared.runtime.postgres import PostgresStore, make_pool
 from shared.runtime.running import Runtime
 from shared.runtime.service import Service
@@ -324,6 +324,14 @@ async def test_a_gauge_that_cannot_be_read_keeps_no_other_from_it(
     monkeypatch.setattr(writer.intake.places, "lag", behind)
     labels = {"topic": "orders.inbox", "partition": "0"}
     await until(lambda: writer.metrics.registry.get_sample_value("handover_lag_messages", labels) == 7)
+
+
+async def test_how_far_behind_a_service_is_without_kafka_nobody_knows(probe: Probe):
+    writer = await probe.writer()
+    await writer.start()
+    with pytest.raises(Refused) as refused:
+        await writer.lag()
+    assert (refused.value.code, refused.value.status) == ("kafka_away", 503)
 
 
 async def test_a_broker_that_answers_no_more_for_a_while(probe: Probe, monkeypatch: pytest.MonkeyPatch):

@@ -128,6 +128,30 @@ async def test_a_mended_message_is_handled_in_its_place(lot: Lot) -> None:
     assert [what for _, what in lot.handled][-2:] == ["FulfillmentPicked", "FulfillmentPacked"]
 
 
+@pytest.mark.requirement("X2", "O12")
+async def test_what_was_mended_and_handled_is_kept_with_who_why_and_the_first_body(lot: Lot) -> None:
+    await lot.arrive(*story("a", "bad"))
+    first = (await lot.parking.list_())[0]
+    for picker in ("bad", "li"):
+        body = {"order_id": "a", "picker": picker}
+        mended = MendParked(parked_key=first.parked_key, body=body, reason=f"it was {picker}")
+        await lot.bench.ask(mended, actor=OPS)
+        await lot.parking.retry(first.lane)
+    assert await lot.parking.list_() == []
+    (kept,) = await lot.parking.list_("mended")
+    assert kept.original == first.body != kept.body
+    assert [word in kept.note for word in (str(OPS), "it was bad", "it was li")] == [True] * 3
+    again = await lot.bench.ask(SkipParked(parked_key=first.parked_key, reason="once more"), actor=OPS)
+    assert again.refusal is not None
+    assert again.refusal.detail == "this message was mended before, and waits no more"
+
+
+@pytest.mark.requirement("X2")
+async def test_what_others_wait_for_is_listed_first(lot: Lot) -> None:
+    await lot.arrive(*story("a", "bad"), *story("b", "bad"))
+    assert [p.state for p in await lot.parking.list_()] == ["failed", "failed", "queued", "queued"]
+
+
 @pytest.mark.requirement("X2")
 async def test_a_missing_message_is_noticed_and_waited_for(lot: Lot) -> None:
     started, picked, packed = story("a")

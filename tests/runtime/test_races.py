@@ -134,7 +134,8 @@ async def test_a_batch_that_the_database_refuses_is_split_until_only_the_guilty_
     outcomes = await reader.turns.run(decoded(reader, *(raw(e, 1) for e in events), after))
     assert [o.status for o in outcomes] == [*["done"] * 4, "parked", *["done"] * 3, "queued"]
     assert await parked(reader) == [("order/o5", "failed"), ("order/o5", "queued")]
-    assert str((await reader.parking.list_())[0].reason).startswith("Unfit")
+    reason = (await reader.parking.list_())[0].reason
+    assert reason == "the database refused the data: notes_are_modest"
     assert await reader.pool.fetchval("SELECT sum(total) FROM notes") == sum(range(1, 9)) - 5
 
 
