@@ -110,7 +110,7 @@ WRONG_RULES: dict[str, Plant] = {
     "counter-not-delivery": Plant("what was taken over the counter is not delivered", (
         (Fulfillment, "fetched_by_buyer", False),)),
     "cash-dropped": Plant("cash that is told of later is dropped", (
-        (tracking, "_collected", lambda shipment, cash, at, desk: shipment),)),
+        (tracking, "collect", lambda shipment, cash, at, desk: shipment),)),
     "received-too-early": Plant("a receipt is taken for goods that have not left", _handlers(
         "orders", ReceiptConfirmed=_received_whenever)),
     "own-request": Plant("whoever asked for money grants it", (
