@@ -117,10 +117,11 @@ def requirements() -> str:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {number} | {what} | {not_yet.pop(number, '')} | {'<br>'.join(tests[number]) or '**no test yet**'} |"
+        f"| {number} | {what} | {not_yet.get(number, '')} | {'<br>'.join(tests[number]) or '**no test yet**'} |"
         for number, what in known.items()
     ]
-    lines += ["", "Not built yet:", "", *(f"- **{number}** {what}" for number, what in not_yet.items())]
+    lines += ["", "Not built yet:", ""]
+    lines += [f"- **{number}** {what}" for number, what in not_yet.items() if number not in known]
     return "\n".join([*lines, ""])
 
 

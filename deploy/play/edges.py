@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from shared.events.base import Event
+from shared.runtime.member import begin
 from shared.values import Actor, ActorKind, Role
 
 OWNER = {
@@ -79,7 +80,7 @@ class Edges:
             linger_ms=2,
         )
         try:
-            await self.producer.start()
+            await begin(self.producer.start())
         except BaseException:  # no broker, or stopped meanwhile
             await self.__aexit__()
             raise
@@ -200,7 +201,7 @@ class Listener:
             fetch_max_wait_ms=20,
         )
         try:
-            await consumer.start()
+            await begin(consumer.start())
             while True:
                 try:
                     batches = await consumer.getmany(timeout_ms=50, max_records=1000)

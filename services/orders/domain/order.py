@@ -204,7 +204,7 @@ class Order:
 
     @property
     def came_to_nothing(self) -> bool:
-        """True when the buyer gets nothing of it."""
+        """True when the buyer gets nothing of it, and owes nothing."""
         return self.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)
 
     @property

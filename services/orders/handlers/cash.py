@@ -1,7 +1,7 @@
 """Cash on delivery: what couriers collect is booked; what is short, late or not due is looked into, not passed over (O3)."""
 
 from services.orders.desk import OrdersDesk
-from services.orders.domain.order import Order, OrderStatus, Payment
+from services.orders.domain.order import Order, Payment
 from services.orders.domain.payment import collect, status_of
 from services.orders.handlers.payments import odd
 from shared.events.orders import PaymentAnomaly
@@ -16,16 +16,12 @@ class CashDue(Timer, name="orders.cash_due"):
     order_id: str
 
 
-OVER = (OrderStatus.CANCELED, OrderStatus.EXPIRED)
-"""The buyer owes nothing any more."""
-
-
 def came(order: Order, shipment_id: str, amount: int, desk: OrdersDesk) -> Order:
     """A courier collected so much more for a parcel."""
     if not amount:
         return order
-    if not order.is_cod or order.status in OVER:
-        anomaly = PaymentAnomaly.AFTER_CLOSING if order.status in OVER else PaymentAnomaly.NOT_DUE
+    if not order.is_cod or order.came_to_nothing:
+        anomaly = PaymentAnomaly.AFTER_CLOSING if order.came_to_nothing else PaymentAnomaly.NOT_DUE
         name = f"cod:{shipment_id}:{len(order.payments) + 1}"
         payment = Payment(name, amount, order.currency, desk.now, counts=False, anomaly=anomaly.value)
         return _odd(replace(order, payments=(*order.payments, payment)), name, anomaly, amount, 0, desk)
@@ -47,7 +43,7 @@ def less_due(order: Order, amount: int, desk: OrdersDesk) -> Order:
 
 def judge(order: Order, desk: OrdersDesk) -> Order:
     """The buyer has everything: less cash than due is told at once, none at all may still be told of for a while."""
-    if not order.is_cod or order.status in OVER:
+    if not order.is_cod or order.came_to_nothing:
         return order
     if order.paid_in_full:
         return order if order.closed else replace(order, payment_status=status_of(order))
@@ -60,7 +56,7 @@ def judge(order: Order, desk: OrdersDesk) -> Order:
 def overdue(timer: CashDue, desk: OrdersDesk) -> None:
     """Nobody told of the cash in time."""
     order = desk.orders.get(timer.order_id)
-    if order is not None and order.is_cod and not order.paid_in_full and order.status not in OVER:
+    if order is not None and order.is_cod and not order.paid_in_full and not order.came_to_nothing:
         desk.orders.put(_short(order, desk))
 
 

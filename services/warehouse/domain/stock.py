@@ -161,21 +161,11 @@ def reserve(
     )
 
 
-def shelf_for(level: Level, quantity: int) -> str | None:
-    """Where a picker finds so many pieces: the fullest location that has them, or None."""
-    shelves = [
-        (count, place) for place, count in level.locations.items() if place != STAGING and count >= quantity
-    ]
-    return max(shelves)[1] if shelves else None
-
-
 def shelves_for(level: Level, quantity: int) -> dict[str, int]:
-    """Where so many pieces are, and how many from each: one shelf when one has them all, else the fullest first.
+    """Where so many pieces are, and how many from each, the fullest first: from that alone when it has them all.
 
     Fewer than asked for when the shelves do not hold so many.
     """
-    if (one := shelf_for(level, quantity)) is not None:
-        return {one: quantity}
     found: dict[str, int] = {}
     for count, place in sorted(((n, place) for place, n in level.locations.items()), reverse=True):
         part = 0 if place == STAGING else min(count, quantity)
