@@ -24,15 +24,22 @@ def verify(
     service: Service = None,
     stream: Annotated[str | None, typer.Option(help="One stream, for example order/<order id>")] = None,
 ) -> None:
-    """Compute every hash chain anew and say where the first break is. Ends with 1 when there is one (O12)."""
-    whole, events = True, 0
+    """Compute every hash chain anew and say where the first break is. Ends with 1 when there is one, with 2 when there is none
+    but a database could not be read; the others are read all the same (O12)."""
+    whole, events, unread = True, 0, None
     for name in named(service):
-        verdict: Verdict = _with_pool(name, lambda pool: verify_log(pool, stream))
+        try:
+            verdict: Verdict = _with_pool(name, lambda pool: verify_log(pool, stream))
+        except typer.Exit as failed:
+            unread = failed
+            continue
         read = f"{counted(verdict.events, 'event')} in {counted(verdict.streams, 'stream')}"
         print(f"{name}: {read}, {len(verdict.breaks)} broken.")
         for broken in verdict.breaks:
             print(f"  {broken.stream} breaks at event {broken.sequence}: {broken.why}.")
         whole, events = whole and not verdict.breaks, events + verdict.events
+    if unread is not None and whole:
+        raise unread
     if stream and whole and not events:
         raise wrong(f"There is no stream {stream!r} in the log.")
     raise typer.Exit(0 if whole else 1)

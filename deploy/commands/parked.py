@@ -66,26 +66,25 @@ def list_parked(
 @app.command()
 def show(service: Name, key: Key) -> None:
     """One message whole: headers, body, traceback. It may hold personal data."""
-    console.print_json(json.dumps(_ask("GET", named(service)[0], f"/ops/parked/{quote(key)}")))
+    row = _ask("GET", named(service)[0], f"/ops/parked/{quote(key)}")
+    bodies = {name: _read(row[name]) for name in ("body", "original")}
+    console.print_json(data=row | bodies | {"traceback": row["traceback"].splitlines()})
 
 
 @app.command()
 def retry(service: Name, key: Key) -> None:
     """Try the lane of this message again, in order, until one fails. Ends with 1 when one did."""
-    name = named(service)[0]
-    lane = _ask("GET", name, f"/ops/parked/{quote(key)}")["lane"]
-    answer = _ask("POST", name, f"/ops/parked/{quote(key)}/retry")
+    answer = _ask("POST", named(service)[0], f"/ops/parked/{quote(key)}/retry")
     refused = answer["refused"]
     between = f"{len(refused)} refused, " if refused else ""
     console.print(f"{answer['done']} done, {between}{answer['still_parked']} still parked.")
     for refusal in refused:
         told = f"{refusal['code']}: {refusal['detail']}"
         console.print(f"Refused, its sender is told: {told}", soft_wrap=True, markup=False, highlight=False)
+    if first := answer["waits_for"]:
+        told = f"{first['type']}, {first['reason']}"
+        console.print(f"Still parked: {told}", soft_wrap=True, markup=False, highlight=False)
     if answer["still_parked"]:
-        waits = [row for row in _ask("GET", name, "/ops/parked?limit=1000") if row["lane"] == lane]
-        for row in waits[:1]:  # what the others wait for
-            told = f"{row['type']}, {row['reason']}"
-            console.print(f"Still parked: {told}", soft_wrap=True, markup=False, highlight=False)
         raise typer.Exit(1)
 
 
@@ -113,6 +112,16 @@ def mend(
     _ask("POST", named(service)[0], f"/ops/parked/{quote(key)}/mend", {"body": corrected, "reason": reason})
     console.print("Mended. Now try it again:")
     console.print(f"handover parked retry {service} {key}", soft_wrap=True, highlight=False)
+
+
+def _read(body: str) -> Any:
+    """What a body says, so that it can be read, and copied into a file for `mend`; its text where that is no JSON."""
+    try:
+        said = json.loads(body)
+        json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return body
+    return said
 
 
 def _since(parked_at: str) -> str:

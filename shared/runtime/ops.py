@@ -100,11 +100,13 @@ def ops(runtime: "Runtime") -> APIRouter:
             )
         outcomes = await runtime.parking.retry(row.lane)
         left = sum(o.status in STAYS for o in outcomes)
+        first = next(iter(await runtime.parking.waiting(row.lane, 1)), None)
         refused = [o.refusal for o in outcomes if o.status is Status.REFUSED and o.refusal is not None]
         return {
             "done": len(outcomes) - left - len(refused),
             "refused": [{"code": r.code, "detail": r.detail} for r in refused],
             "still_parked": left,
+            "waits_for": first and {"type": first.type, "reason": first.reason},
         }
 
     @router.post("/parked/{key}/skip")

@@ -158,6 +158,11 @@ class Parking:
         record = await self.pool.fetchrow("SELECT * FROM parked WHERE parked_key = $1", key)
         return PARKED.load(dict(record)) if record else None
 
+    async def waiting(self, lane: str, limit: int) -> list[Parked]:
+        """The messages that wait on a lane, oldest first."""
+        sql = "SELECT * FROM parked WHERE queue = $1 ORDER BY place LIMIT $2"
+        return [PARKED.load(dict(r)) for r in await self.pool.fetch(sql, lane, limit)]
+
     async def counts(self) -> dict[str, int]:
         """How many messages are parked, by state."""
         records = await self.pool.fetch(
@@ -169,12 +174,10 @@ class Parking:
         """Try the lane again from its oldest message on, in order, until one fails or all are done."""
         outcomes: list[Outcome] = []
         while True:
-            records = await self.pool.fetch(
-                "SELECT * FROM parked WHERE queue = $1 ORDER BY place LIMIT $2", lane, AT_ONCE
-            )
-            batch = await self.turns.run([again(PARKED.load(dict(r)), self.decode) for r in records])
+            waiting = await self.waiting(lane, AT_ONCE)
+            batch = await self.turns.run([again(parked, self.decode) for parked in waiting])
             outcomes += batch
-            if len(records) < AT_ONCE or any(o.status in STAYS for o in batch):
+            if len(waiting) < AT_ONCE or any(o.status in STAYS for o in batch):
                 return outcomes
 
     def wake(self) -> None:

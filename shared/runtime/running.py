@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from sqlalchemy import func, select
@@ -29,6 +30,8 @@ from shared.runtime.store import Changes
 from shared.runtime.tasks import Loops, Signal
 from shared.runtime.telemetry import Metrics
 from shared.runtime.turn import Turns
+
+log = structlog.get_logger(__name__)
 
 SAMPLE_SECONDS = 5
 """How often the gauges (lag, outbox, parked, overdue timers) are read."""
@@ -70,6 +73,8 @@ class Runtime:
         self.stopping = Signal()
         self._loops, self._further, self._reading = Loops(), Loops(), Loops()
         self._asking: asyncio.Task[Any] | None = None
+        self._logged: set[str] | None = None
+        """Parts that were not well when the log last told of readiness."""
         self.turns.after_commit += [self.metrics.turn_done, self._committed]
         self.turns.took = self.metrics.turn_took
 
@@ -236,7 +241,16 @@ class Runtime:
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def _sample_readiness(self) -> None:
-        self.metrics.sample_readiness(await self.readiness())
+        checks = await self.readiness()
+        self.metrics.sample_readiness(checks)
+        troubles = {part: why for part, why in checks.items() if why is not None}
+        if troubles.keys() == self._logged:
+            return
+        self._logged = set(troubles)
+        if troubles:
+            log.warning("not ready", service=self.service.name, **troubles)
+        else:
+            log.info("ready", service=self.service.name)
 
     async def _sample_waiting(self) -> None:
         w = await self._waiting()

@@ -27,10 +27,13 @@ LIKE = 0.92
 def _postgres(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
         raise ValueError("must begin with postgresql://")
-    hosts = value.get_secret_value().partition("://")[2].partition("/")[0].rpartition("@")[2].split(",")
-    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
-    if not all(port.isdecimal() for port in ports if port):
-        raise ValueError("must have a number for its port; / : @ in a password are written %2F %3A %40")
+    authority, _, rest = value.get_secret_value().partition("://")[2].partition("/")
+    whom, _, hosts = authority.rpartition("@")
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts.split(",")]
+    ended_early = "@" in rest or not {*"?#"}.isdisjoint(whom)
+    if ended_early or not all(port.isdecimal() for port in ports if port):
+        signs = "/ : @ ? # in a password are written %2F %3A %40 %3F %23"
+        raise ValueError(f"must have a number for its port; {signs}")
     return value
 
 

@@ -107,7 +107,7 @@ def test_a_setting_that_is_no_address_is_what_is_said_to_be_wrong(
     ("name", "value", "rule"),
     [("ORDERS_DATABASE_URL", "orders", "it must begin with postgresql://."),
      ("ORDERS_DATABASE_URL", "postgresql://u:s3c/ret@db:5432/x",
-      "it must have a number for its port; / : @ in a password are written %2F %3A %40."),
+      "it must have a number for its port; / : @ ? # in a password are written %2F %3A %40 %3F %23."),
      ("POSTGRES_PORT", "25432x", "it must be a whole number from 1 to 65535.")],
 )  # fmt: skip
 def test_a_setting_that_names_no_database_is_said_to_be_wrong_without_its_value(
@@ -241,3 +241,18 @@ def test_the_command_line_says_its_version_or_where_to_find_it(monkeypatch: pyte
     answer = CliRunner().invoke(app, ["--version"])
     assert answer.exit_code == 0
     assert "the tag of its image" in answer.output
+
+
+def test_a_database_that_cannot_be_reached_keeps_no_other_log_from_being_verified(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in ("ORDERS", "WAREHOUSE", "AFTERSALES", "NOTIFY"):
+        monkeypatch.setenv(f"HANDOVER_{name}_DATABASE_URL", "postgresql://u:p@127.0.0.1:1/x")
+    answer = CliRunner().invoke(app, ["log", "verify"])
+    assert answer.exit_code == 2
+    assert [line.split()[3] for line in answer.output.splitlines()] == [
+        "orders",
+        "warehouse",
+        "aftersales",
+        "notify",
+    ]

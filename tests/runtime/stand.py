@@ -124,6 +124,9 @@ class StandParking:
     async def show(self, key: str) -> Parked | None:
         return next((r for r in self.rows if r.parked_key == key), None)
 
+    async def waiting(self, lane: str, limit: int) -> list[Parked]:
+        return [r for r in self.rows if r.queue == lane][:limit]
+
     async def retry(self, lane: str) -> list[Outcome]:
         refused = Outcome(Status.REFUSED, refusal=Refused("paid", "it is paid"))
         return [Outcome(Status.DONE), refused, Outcome(Status.PARKED)]

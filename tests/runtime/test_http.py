@@ -281,6 +281,7 @@ async def test_parked_messages_are_for_administrators_and_a_list_has_no_bodies(s
         "done": 1,
         "refused": [{"code": "paid", "detail": "it is paid"}],
         "still_parked": 1,
+        "waits_for": {"type": "orders.order_paid.v1", "reason": "ValueError in add"},
     }
 
 

@@ -62,8 +62,8 @@ async def test_list_show_and_retry(reader: Runtime, probe: Probe):
     code, said = await run("show", "warehouse", first)
     assert code == 0
     shown = json.loads(said)
-    assert (shown["stream"], shown["sequence"], json.loads(shown["body"])["order_id"]) == ("order/a", 1, "a")
-    assert "ZeroDivisionError" in shown["traceback"]
+    assert (shown["stream"], shown["sequence"], shown["body"]["order_id"]) == ("order/a", 1, "a")
+    assert "ZeroDivisionError" in shown["traceback"][-1]
     assert await run("retry", "warehouse", first) == (
         1,
         f"0 done, 3 still parked.\nStill parked: {shown['type']}, {shown['reason']}\n",

@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from deploy.embedded.child import free_port
 from shared.events.orders import OrderEventParked
@@ -300,6 +301,30 @@ async def test_metrics_say_what_is_away_and_what_waits_for_it(probe: Probe, monk
     assert metric("parked_messages", state="failed") == metric("parked_messages", state="gap") == 1
     assert metric("turns_total") == metric("turn_seconds_count") == 1
     assert metric("last_turn_timestamp_seconds")
+
+
+async def test_the_log_says_once_that_a_service_is_not_ready_and_once_that_it_is_again(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(running, "SAMPLE_SECONDS", 0.1)
+    await probe.topics()
+    with capture_logs() as logs:
+        writer = await probe.writer()
+        await writer.start()
+
+        def told() -> list[tuple[str, bool]]:
+            ours = [line for line in logs if line["event"] in ("ready", "not ready")]
+            return [(line["event"], "database" in line) for line in ours]
+
+        await until(lambda: told()[-1:] == [("ready", False)])
+        before = len(told())
+        with away(probe.server):
+            await until(lambda: len(told()) > before)
+            await until(says(writer, "timers", "cannot be reached"))
+        await until(lambda: told()[-1] == ("ready", False))
+    assert told()[before] == ("not ready", True)
+    assert [event for event, _ in told()].count("ready") == 2
+    assert len(told()) <= before + 6, "parts fall away and come back one by one, each once"
 
 
 async def test_a_gauge_that_cannot_be_read_keeps_no_other_from_it(
