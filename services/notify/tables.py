@@ -1,6 +1,6 @@
 """Messages, contacts and opt-outs: rows and tables."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -95,7 +95,6 @@ class OptOut:
     buyer_id: str
     by: str
     at: datetime
-    templates: tuple[str, ...] = field(default=())
 
 
 opt_outs = Table(

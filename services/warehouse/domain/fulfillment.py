@@ -71,7 +71,6 @@ FULFILLMENT = lifecycle(
     # where a parcel has left, this is the end of the rest
     (BEFORE_LEAVING, CancelRequested, S.CANCELED),
     (BEFORE_LEAVING, OrderCanceled, S.CANCELED),  # ended by after-sales after some of its parcels left
-    (S.CANCELED, OrderReleased, S.OPEN),
     overtaken=[
         (S.CANCELED, CancelRequested),
         (S.SHIPPED, CancelRequested),  # answered with a refusal: the parcel has left
