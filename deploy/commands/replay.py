@@ -24,7 +24,8 @@ from deploy.embedded.lock import only_one
 from deploy.embedded.stack import Stack
 from deploy.play.checks import check_all
 from deploy.play.edges import Edges, Listener
-from deploy.play.histories import SOURCE, HistoriesError, History, read
+from deploy.play.files import HistoriesError
+from deploy.play.histories import SOURCE, History, read
 from deploy.play.outcomes import UNPAID_FOR, from_files, from_system
 from deploy.play.pace import WATCHER, Pace
 from deploy.play.replay import Progress as Kept
@@ -53,7 +54,7 @@ def replay(
     try:
         histories = read(folder)
     except HistoriesError as error:
-        console.print(f"[bold red]{error}")
+        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     if limit:
         histories = histories[:limit]

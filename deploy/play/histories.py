@@ -1,25 +1,33 @@
 """Order histories from files: what happened to each order, read as it stands, dirt included.
 
 A folder holds `customers.csv`, `orders.csv`, `order_items.csv`, `order_payments.csv`, `products.csv` and, where there are any,
-`order_reviews.csv`, in the shape of the Brazilian E-Commerce Public Dataset by Olist. Times without an offset are Brasília's.
+`order_reviews.csv`, in the shape of the Brazilian E-Commerce Public Dataset by Olist; which columns are read, `files.py` names.
+Rows that name an order which is not in `orders.csv` are left alone, so that a few orders can be cut out there alone.
 """
 
-import csv
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
+
+from deploy.play.files import (
+    CustomerRow,
+    HistoriesError,
+    ItemRow,
+    OrderRow,
+    PaymentRow,
+    ProductRow,
+    R,
+    ReviewRow,
+    rows,
+)
 
 SOURCE = "marketplace"
-ZONE = ZoneInfo("America/Sao_Paulo")
 FILES = ("customers.csv", "orders.csv", "order_items.csv", "order_payments.csv", "products.csv")
-
-
-class HistoriesError(Exception):
-    """The folder cannot be read as order histories; says which file, which row, and why."""
+REVIEWS = "order_reviews.csv"
+MOST_ITEMS = 1000
+"""Of one order; the system takes as many lines."""
 
 
 @dataclass
@@ -41,7 +49,7 @@ class History:
     """(SKU, price) → pieces."""
     freight: int = 0
     payments: list[tuple[str, int]] = field(default_factory=list)
-    """(id, amount) in the order of the file."""
+    """(id, amount) in their sequence."""
     reviewed_at: datetime | None = None
     weight_grams: int = 1
 
@@ -102,64 +110,69 @@ def read(folder: Path) -> list[History]:
             raise HistoriesError(
                 f"{folder} has no {name}; a folder of order histories holds {', '.join(FILES)}"
             )
-    customers = {r["customer_id"]: r for r in _rows(folder / "customers.csv")}
-    weights = {r["product_id"]: _grams(r.get("product_weight_g", "")) for r in _rows(folder / "products.csv")}
-    histories: dict[str, History] = {}
-    for number, row in enumerate(_rows(folder / "orders.csv"), 2):
-        try:
-            histories[row["order_id"]] = _history(row, customers)
-        except (KeyError, ValueError) as error:
-            raise HistoriesError(f"orders.csv, line {number}: {error}") from None
-    for row in _rows(folder / "order_items.csv"):
-        if (history := histories.get(row["order_id"])) is not None:
-            history.items[row["product_id"], _cents(row["price"])] += 1
-            history.freight += _cents(row["freight_value"])
-            history.weight_grams += weights.get(row["product_id"], 0)
-    payments: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for row in _rows(folder / "order_payments.csv"):
-        payments[row["order_id"]].append((int(row["payment_sequential"]), _cents(row["payment_value"])))
-    for order_id, rows in payments.items():
-        if order_id in histories:
-            histories[order_id].payments = [(f"{order_id}-{n}", amount) for n, amount in sorted(rows)]
-    if (folder / "order_reviews.csv").is_file():
-        for row in _rows(folder / "order_reviews.csv"):
-            if (history := histories.get(row["order_id"])) is not None:
-                history.reviewed_at = _time(row["review_answer_timestamp"])
+    customers = _by("customer_id", rows(folder / "customers.csv", CustomerRow))
+    products = _by("product_id", rows(folder / "products.csv", ProductRow))
+    orders = _by("order_id", rows(folder / "orders.csv", OrderRow))
+    histories = {id: _history(where, row, customers) for id, (where, row) in orders.items()}
+    for where, item in rows(folder / "order_items.csv", ItemRow):
+        if (history := histories.get(item.order_id)) is not None:
+            _, product = _named(where, "product_id", item.product_id, products, "products.csv")
+            history.items[item.product_id, item.price] += 1
+            history.freight += item.freight_value
+            history.weight_grams += product.product_weight_g
+            if history.items.total() > MOST_ITEMS:
+                raise HistoriesError(f"{where}: order {item.order_id} has more than {MOST_ITEMS} items")
+    _read_payments(folder / "order_payments.csv", histories)
+    if (folder / REVIEWS).is_file():
+        for _, review in rows(folder / REVIEWS, ReviewRow, none=True):
+            if (history := histories.get(review.order_id)) is not None:
+                history.reviewed_at = review.review_answer_timestamp
     return sorted(histories.values(), key=lambda h: (h.placed_at, h.order_id))
 
 
-def _history(row: dict[str, str], customers: dict[str, dict[str, str]]) -> History:
-    customer = customers[row["customer_id"]]
-    placed = _time(row["order_purchase_timestamp"])
-    if placed is None:
-        raise ValueError("order_purchase_timestamp is empty")
+def _by(column: str, found: Iterable[tuple[str, R]]) -> dict[str, tuple[str, R]]:
+    """Rows and where they stand, by a column that names each of them once."""
+    known: dict[str, tuple[str, R]] = {}
+    for where, row in found:
+        id = getattr(row, column)
+        if id in known:
+            raise HistoriesError(f"{where}: {column} is '{id}', as in {known[id][0]}; it must be there once")
+        known[id] = where, row
+    return known
+
+
+def _named(where: str, column: str, id: str, among: dict[str, tuple[str, R]], file: str) -> tuple[str, R]:
+    if id not in among:
+        raise HistoriesError(f"{where}: {column} is '{id}'; it must be one of {file}")
+    return among[id]
+
+
+def _history(where: str, row: OrderRow, customers: dict[str, tuple[str, CustomerRow]]) -> History:
+    _, customer = _named(where, "customer_id", row.customer_id, customers, "customers.csv")
     return History(
-        order_id=row["order_id"],
-        buyer_id=customer["customer_unique_id"],
-        region=customer["customer_state"] or "?",
-        city=customer["customer_city"] or "?",
-        postcode=customer["customer_zip_code_prefix"],
-        status=row["order_status"],
-        placed_at=placed,
-        approved_at=_time(row["order_approved_at"]),
-        carrier_at=_time(row["order_delivered_carrier_date"]),
-        delivered_at=_time(row["order_delivered_customer_date"]),
-        estimated_at=_time(row["order_estimated_delivery_date"]),
+        order_id=row.order_id,
+        buyer_id=customer.customer_unique_id,
+        region=customer.customer_state.strip() or "?",
+        city=customer.customer_city.strip() or "?",
+        postcode=customer.customer_zip_code_prefix,
+        status=row.order_status,
+        placed_at=row.order_purchase_timestamp,
+        approved_at=row.order_approved_at,
+        carrier_at=row.order_delivered_carrier_date,
+        delivered_at=row.order_delivered_customer_date,
+        estimated_at=row.order_estimated_delivery_date,
     )
 
 
-def _rows(file: Path) -> Iterator[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as lines:
-        yield from csv.DictReader(lines)
-
-
-def _time(text: str) -> datetime | None:
-    return datetime.fromisoformat(text).replace(tzinfo=ZONE) if text else None
-
-
-def _cents(text: str) -> int:
-    return int(Decimal(text) * 100)
-
-
-def _grams(text: str) -> int:
-    return int(Decimal(text)) if text else 0
+def _read_payments(file: Path, histories: dict[str, History]) -> None:
+    found: dict[tuple[str, int], tuple[str, int]] = {}
+    for where, row in rows(file, PaymentRow):
+        key = row.order_id, row.payment_sequential
+        if key in found:
+            raise HistoriesError(
+                f"{where}: payment_sequential is '{key[1]}', as in {found[key][0]} of this order; it must be there once"
+            )
+        found[key] = where, row.payment_value
+    for (order_id, n), (_, amount) in sorted(found.items()):
+        if order_id in histories:
+            histories[order_id].payments.append((f"{order_id}-{n}", amount))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.play.edges import Edges, Heard, Listener, person, system
-from deploy.play.histories import SOURCE, ZONE, History
+from deploy.play.files import ZONE
+from deploy.play.histories import SOURCE, History
 from deploy.play.pace import Pace
 from shared.events import inbox
 from shared.events.base import Event
