@@ -25,11 +25,11 @@ from deploy.embedded.stack import Stack
 from deploy.play.checks import check_all
 from deploy.play.edges import Edges, Listener
 from deploy.play.files import HistoriesError
-from deploy.play.histories import SOURCE, History, read
+from deploy.play.histories import SOURCE, History, digest, read
 from deploy.play.outcomes import UNPAID_FOR, from_files, from_system
 from deploy.play.pace import WATCHER, Pace
+from deploy.play.replay import OtherReplay, Replay, end_of
 from deploy.play.replay import Progress as Kept
-from deploy.play.replay import Replay, end_of
 from deploy.play.report import checks_table
 from deploy.play.targets import embedded
 from shared.events.identity import order_id as id_of
@@ -53,12 +53,12 @@ def replay(
     """
     try:
         histories = read(folder)
-    except HistoriesError as error:
+        kept = Kept(data / "replay.json", limit, digest(folder))
+    except (HistoriesError, OtherReplay) as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     if limit:
         histories = histories[:limit]
-    kept = Kept(data / "replay.json")
     start = histories[0].placed_at - timedelta(days=1)
     if kept.done > "2000-01-01":
         start = end_of(datetime.fromisoformat(kept.done).date())

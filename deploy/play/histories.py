@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from deploy.play.files import (
@@ -128,6 +129,15 @@ def read(folder: Path) -> list[History]:
             if (history := histories.get(review.order_id)) is not None:
                 history.reviewed_at = review.review_answer_timestamp
     return sorted(histories.values(), key=lambda h: (h.placed_at, h.order_id))
+
+
+def digest(folder: Path) -> str:
+    """A hash of all that the files hold, to know them again."""
+    hashed = sha256()
+    for name in (*FILES, REVIEWS):
+        if (file := folder / name).is_file():
+            hashed.update(f"{name} {file.stat().st_size} ".encode() + file.read_bytes())
+    return hashed.hexdigest()
 
 
 def _by(column: str, found: Iterable[tuple[str, R]]) -> dict[str, tuple[str, R]]:

@@ -31,19 +31,39 @@ AFTER = timedelta(days=45)
 """So long the clock goes on after the last day, for what completes, expires or is given up by time."""
 
 
-class Progress:
-    """How far a replay came, kept in a file of its folder."""
+class OtherReplay(Exception):
+    """What is kept in the folder is of another replay; says which, and what to do."""
 
-    def __init__(self, file: Path) -> None:
+
+class Progress:
+    """What is replayed and how far it came, kept in a file of its folder: another replay over the same data would take the
+    orders that it does not hand in for its own. Raises OtherReplay."""
+
+    def __init__(self, file: Path, limit: int, files: str) -> None:
         self.file = file
-        self.done = json.loads(file.read_text())["done"] if file.exists() else ""
+        self.limit = limit
+        self.files = files
+        self.done = self._kept() if file.exists() else ""
 
     def finished(self, day: str) -> None:
         """This day is settled."""
         self.done = day
         part = self.file.with_suffix(".part")
-        part.write_text(json.dumps({"done": day}))
+        part.write_text(json.dumps({"done": day, "limit": self.limit, "files": self.files}))
         part.replace(self.file)
+
+    def _kept(self) -> str:
+        try:
+            kept = json.loads(self.file.read_text())
+            done, limit, files = str(kept["done"]), int(kept["limit"]), kept["files"]
+        except (KeyError, TypeError, ValueError):
+            raise OtherReplay(f"{self.file} does not tell what was replayed: give another --data.") from None
+        other = "Give another --data, or"
+        if files != self.files:
+            raise OtherReplay(f"{self.file} is of a replay of other files. {other} the same files as then.")
+        if limit != self.limit:
+            raise OtherReplay(f"{self.file} is of a replay with --limit {limit}. {other} the same --limit.")
+        return done
 
 
 class Replay:
@@ -72,6 +92,8 @@ class Replay:
 
     async def play(self, progress: Progress, again: bool, each: Callable[[date], None]) -> None:
         """Play from where it was stopped; `again` plays all of it over a system that has it all."""
+        if not progress.done:
+            progress.finished("")  # from here on the data is of this replay, however early it is stopped
         if again or not progress.done:
             await self._receive_stock()
             if not again:

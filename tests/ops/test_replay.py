@@ -1,0 +1,102 @@
+"""A replay on the driven clock, and what is kept of it between two runs."""
+
+import asyncio
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from deploy.play.edges import Edges, Listener
+from deploy.play.histories import digest, read
+from deploy.play.pace import Pace
+from deploy.play.replay import OtherReplay, Progress, Replay
+from shared.events.base import Event
+from shared.events.inbox import OrderSubmitted
+from shared.values import Actor
+from tests.ops.histories import folder
+
+
+class Clock:
+    """A pace without services: nothing has to settle."""
+
+    def __init__(self) -> None:
+        self.now: datetime | None = None
+        self.moves: list[datetime] = []
+
+    async def move_to(self, now: datetime) -> None:
+        self.now = now
+        self.moves.append(now)
+
+    async def settled(self) -> None:
+        """At once."""
+
+
+class Inboxes:
+    """Edges that note what was handed in, and what time it was then."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.orders: dict[str, tuple[datetime | None, datetime]] = {}
+
+    async def send(self, event: Event, actor: Actor, *, id: str, source: str) -> asyncio.Future[None]:
+        if isinstance(event, OrderSubmitted):
+            self.orders[event.external_number] = self.clock.now, event.placed_at
+        taken = asyncio.get_running_loop().create_future()
+        taken.set_result(None)
+        return taken
+
+
+def replay_of(at: Path) -> tuple[Replay, Clock, Inboxes]:
+    clock = Clock()
+    inboxes = Inboxes(clock)
+    listener = Listener(cast(Any, None))
+    return Replay(read(at), cast(Edges, inboxes), cast(Pace, clock), listener), clock, inboxes
+
+
+async def test_the_data_is_of_this_replay_before_anything_is_handed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    replay, _, inboxes = replay_of(folder(tmp_path / "files"))
+
+    async def stopped(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inboxes, "send", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        await replay.play(Progress(tmp_path / "replay.json", 3, "digest"), False, lambda day: None)
+    assert Progress(tmp_path / "replay.json", 3, "digest").done == ""
+    with pytest.raises(OtherReplay):
+        Progress(tmp_path / "replay.json", 12, "digest")
+
+
+@pytest.mark.parametrize(
+    ("limit", "other", "sentence"),
+    [
+        (2, False, "is of a replay with --limit 3. Give another --data, or the same --limit."),
+        (0, False, "is of a replay with --limit 3. Give another --data, or the same --limit."),
+        (3, True, "is of a replay of other files. Give another --data, or the same files as then."),
+    ],
+)
+@pytest.mark.requirement("X6")
+def test_another_replay_on_the_same_data_is_refused(tmp_path: Path, limit: int, other: bool, sentence: str):
+    files = folder(tmp_path / "files")
+    kept = tmp_path / "replay.json"
+    Progress(kept, 3, digest(files)).finished("2017-07-12")
+    if other:
+        with (files / "order_reviews.csv").open("a") as reviews:
+            reviews.write("r2,o3,1,,\n")
+    answer = CliRunner().invoke(app, ["replay", str(files), "--data", str(tmp_path), "--limit", str(limit)])
+    assert (answer.exit_code, answer.output) == (2, f"{kept} {sentence}\n")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["files", "replay.json"]
+    assert json.loads(kept.read_text())["done"] == "2017-07-12"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"done": "2017-07-12"}'])
+def test_a_note_that_does_not_tell_what_was_replayed_is_of_another_replay(tmp_path: Path, text: str):
+    (tmp_path / "replay.json").write_text(text)
+    with pytest.raises(OtherReplay, match=r"does not tell what was replayed: give another --data\."):
+        Progress(tmp_path / "replay.json", 0, "digest")
