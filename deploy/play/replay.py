@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ CHECKER = person("zhao.min", device="scanner-2")
 STOCKED = "2000-01-01"
 """Name of the step before the first day: receiving stock."""
 AFTER = timedelta(days=45)
-"""So long the clock goes on after the last day, for what completes, expires or is given up by time."""
+"""So long the clock goes on in small steps once nothing happens: for what completes, expires or is given up by time."""
 
 
 class OtherReplay(Exception):
@@ -84,11 +85,13 @@ class Replay:
 
     @property
     def days(self) -> list[date]:
-        """The days on which something happened, and those after the last one until everything timed has happened."""
-        if not self._days:
-            return []
-        last = max(self._days)
-        return sorted([*self._days, *(last + timedelta(days=n) for n in range(5, AFTER.days + 1, 5))])
+        """The days on which something happened, and those after each, until the next, on which only what is timed happens: its
+        consequences are reckoned from when it is done, so that one long step would put them off."""
+        days: list[date] = []
+        for day, following in pairwise([*sorted(self._days), date.max]):
+            quiet = (day + timedelta(days=n) for n in range(5, AFTER.days + 1, 5))
+            days += [day, *(d for d in quiet if d < following)]
+        return days
 
     async def play(self, progress: Progress, again: bool, each: Callable[[date], None]) -> None:
         """Play from where it was stopped; `again` plays all of it over a system that has it all."""
@@ -110,6 +113,10 @@ class Replay:
 
     async def _day(self, day: date) -> None:
         happening = self._days.get(day, {})
+        if self.pace.now is None or self.pace.now < midnight(day):
+            # what fell due in the days between has happened before anybody acts today, and today is no longer still to come
+            await self.pace.move_to(midnight(day))
+            await self._settle()
         for history, what in happening.get("shop", []):
             await self._shop(history, what)
         await self._settle()
@@ -280,6 +287,11 @@ class Replay:
             self.cancel_refused.add(heard.data["order_id"])
 
 
+def midnight(day: date) -> datetime:
+    """When a day begins, where the histories happened."""
+    return datetime.combine(day, time(), ZONE).astimezone(UTC)
+
+
 def end_of(day: date) -> datetime:
-    """Midnight after a day, where the histories happened."""
-    return datetime.combine(day + timedelta(days=1), time(), ZONE).astimezone(UTC)
+    """When the next day begins."""
+    return midnight(day + timedelta(days=1))

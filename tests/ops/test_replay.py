@@ -1,8 +1,9 @@
-"""A replay on the driven clock, and what is kept of it between two runs."""
+"""A replay on the driven clock: who acts when, and what is kept of it between two runs."""
 
 import asyncio
 import json
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from deploy.cli import app
 from deploy.play.edges import Edges, Listener
 from deploy.play.histories import digest, read
 from deploy.play.pace import Pace
-from deploy.play.replay import OtherReplay, Progress, Replay
+from deploy.play.replay import OtherReplay, Progress, Replay, midnight
 from shared.events.base import Event
 from shared.events.inbox import OrderSubmitted
 from shared.values import Actor
@@ -55,6 +56,37 @@ def replay_of(at: Path) -> tuple[Replay, Clock, Inboxes]:
     inboxes = Inboxes(clock)
     listener = Listener(cast(Any, None))
     return Replay(read(at), cast(Edges, inboxes), cast(Pace, clock), listener), clock, inboxes
+
+
+async def test_an_order_is_handed_in_on_its_day_however_long_nothing_happened_before(tmp_path: Path):
+    replay, _, inboxes = replay_of(folder(tmp_path / "files"))
+    await replay.play(Progress(tmp_path / "replay.json", 0, "digest"), False, lambda day: None)
+    assert sorted(inboxes.orders) == ["o1", "o2", "o3"]
+    for now, placed_at in inboxes.orders.values():
+        assert now is not None
+        assert now <= placed_at < now + timedelta(days=1)
+
+
+async def test_a_replay_that_goes_on_begins_the_day_anew(tmp_path: Path):
+    replay, clock, inboxes = replay_of(folder(tmp_path / "files"))
+    progress = Progress(tmp_path / "replay.json", 0, "digest")
+    progress.finished("2017-10-19")
+    await replay.play(progress, False, lambda day: None)
+    assert inboxes.orders.keys() == {"o3"}
+    assert clock.moves[0] == midnight(date(2017, 10, 20))
+
+
+async def test_what_is_timed_happens_in_small_steps_while_nothing_else_does(tmp_path: Path):
+    replay, clock, _ = replay_of(folder(tmp_path / "files"))
+    await replay.play(Progress(tmp_path / "replay.json", 0, "digest"), False, lambda day: None)
+    last, following = midnight(date(2017, 7, 19)), midnight(date(2017, 10, 20))
+    between = [last, *(move for move in clock.moves if last < move < following)]
+    assert between[-1] - last >= timedelta(days=45)
+    assert max(b - a for a, b in pairwise(between)) <= timedelta(days=5)
+    assert clock.moves == sorted(clock.moves)
+
+
+# --- what is kept -------------------------------------------------------------------------------------------
 
 
 async def test_the_data_is_of_this_replay_before_anything_is_handed_in(
