@@ -26,7 +26,7 @@ from deploy.play.checks import check_all
 from deploy.play.edges import Edges, Listener
 from deploy.play.files import HistoriesError
 from deploy.play.histories import SOURCE, History, digest, read
-from deploy.play.outcomes import UNPAID_FOR, from_files, from_system
+from deploy.play.outcomes import UNPAID_FOR, from_files, from_system, is_fault
 from deploy.play.pace import WATCHER, Pace
 from deploy.play.replay import OtherReplay, Replay, end_of
 from deploy.play.replay import Progress as Kept
@@ -125,7 +125,7 @@ async def _of_system(h: History, run: Replay, edges: Edges) -> tuple[str, str]:
 
 
 def _reconcile(histories: list[History], found: dict[str, tuple[str, str]], most: int) -> bool:
-    """Print both sides; True when every order has an outcome on both and every difference a reason."""
+    """Print both sides; True when no difference is a fault: all others have a reason, which is told."""
     told = from_files(histories)
     table = Table(title="Where every order ended", title_justify="left")
     for column in ("outcome", "from the files alone", "from the system alone"):
@@ -142,11 +142,11 @@ def _reconcile(histories: list[History], found: dict[str, tuple[str, str]], most
     console.print(table)
     differ = [h for h in histories if told[h.order_id][0] != found[h.order_id][0]]
     console.print(f"{len(histories) - len(differ)} orders agree, {len(differ)} differ.")
-    for h in differ[:most]:
+    faults = {h.order_id for h in differ if is_fault(told[h.order_id][0], found[h.order_id][0])}
+    for h in sorted(differ, key=lambda h: h.order_id not in faults)[:most]:
         (outcome, why), (stands, behind) = told[h.order_id], found[h.order_id]
-        console.print(
-            f"{h.order_id} ({h.status}): files {outcome}{f', {why}' if why else ''}; system {stands}, {behind}"
-        )
+        line = f"{h.order_id} ({h.status}): files {outcome}{f', {why}' if why else ''}; system {stands}, {behind}"
+        console.print(line, style="red" if h.order_id in faults else None, markup=False, soft_wrap=True)
     surprises = Table(title="Decided by rule, where the files are not clean", title_justify="left")
     surprises.add_column("what the files hold")
     surprises.add_column("orders", justify="right")
@@ -156,6 +156,10 @@ def _reconcile(histories: list[History], found: dict[str, tuple[str, str]], most
     for why, count in Counter([*why_told, *(dirt for h in histories for dirt in h.dirt)]).items():
         surprises.add_row(why, str(count))
     console.print(surprises)
-    return not any(stands == "lost" for stands, _ in found.values()) and all(
-        behind for _, behind in (found[h.order_id] for h in differ)
-    )
+    if faults:
+        console.print(
+            f"{len(faults)} of them no rule explains: lost, or refused on one side alone. They stand first in the list.",
+            style="bold red",
+            soft_wrap=True,
+        )
+    return not faults

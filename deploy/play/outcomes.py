@@ -26,6 +26,10 @@ class Outcome(StrEnum):
     LATE_CANCEL = "canceled after shipping, goods not back"
 
 
+LOST = "lost"
+"""What the system says of an order that it neither has nor refused: no outcome."""
+
+
 def from_files(histories: Sequence[History]) -> dict[str, tuple[Outcome, str]]:
     """Order → outcome and, where it is not what the file's status says, why."""
     last: dict[tuple[str, tuple[tuple[str, int], ...]], History] = {}
@@ -66,10 +70,16 @@ def _one(h: History, *, twice: bool) -> tuple[Outcome, str]:
     return Outcome.IN_WAREHOUSE, ""
 
 
+def is_fault(told: str, found: str) -> bool:
+    """Whether no rule of the trade can have led to the difference. Where an order stands may hang on the hour of a payment or
+    a cancel, which the driven clock knows by the day; whether it is taken in hangs on its content alone."""
+    return found == LOST or (told == Outcome.REFUSED) != (found == Outcome.REFUSED)
+
+
 def from_system(order: Mapping[str, Any] | None, refusal: str | None) -> tuple[str, str]:
     """The outcome of an order as the orders service shows it, or of the refusal of its submission; and why."""
     if order is None:
-        return (Outcome.REFUSED, refusal) if refusal else ("lost", "neither an order nor a refusal")
+        return (Outcome.REFUSED, refusal) if refusal else (LOST, "neither an order nor a refusal")
     why = f"{order['payment_status']}, {order['fulfillment']}"
     holds = order["standing_holds"]
     match order["status"]:

@@ -1,4 +1,4 @@
-"""A replay on the driven clock: who acts when, and what is kept of it between two runs."""
+"""A replay on the driven clock: who acts when, what is kept of it between two runs, and which end of an order is a fault."""
 
 import asyncio
 import json
@@ -11,14 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.commands.replay import _reconcile
 from deploy.play.edges import Edges, Listener
 from deploy.play.histories import digest, read
+from deploy.play.outcomes import LOST, Outcome, from_files
 from deploy.play.pace import Pace
 from deploy.play.replay import OtherReplay, Progress, Replay, midnight
 from shared.events.base import Event
 from shared.events.inbox import OrderSubmitted
 from shared.values import Actor
-from tests.ops.histories import folder
+from tests.ops.histories import FILES, folder
 
 
 class Clock:
@@ -132,3 +134,40 @@ def test_a_note_that_does_not_tell_what_was_replayed_is_of_another_replay(tmp_pa
     (tmp_path / "replay.json").write_text(text)
     with pytest.raises(OtherReplay, match=r"does not tell what was replayed: give another --data\."):
         Progress(tmp_path / "replay.json", 0, "digest")
+
+
+# --- the reconciliation -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ends", "why", "well"),
+    [
+        (Outcome.IN_TRANSIT, "paid, shipped", True),
+        (Outcome.EXPIRED, "unpaid, none", True),
+        (Outcome.REFUSED, "clock_ahead: this is still to come", False),
+        (LOST, "neither an order nor a refusal", False),
+    ],
+)
+def test_an_order_refused_by_the_system_alone_is_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ends: str, why: str, well: bool
+):
+    histories = read(folder(tmp_path / "files"))
+    found = {id: (str(outcome), why) for id, (outcome, why) in from_files(histories).items()}
+    found["o2"] = ends, why
+    assert _reconcile(histories, found, 10) is well
+    printed = capsys.readouterr().out
+    assert f"o2 (canceled): files canceled; system {ends}, {why}\n" in printed
+    assert ("1 of them no rule explains: lost, or refused on one side alone." in printed) is not well
+
+
+def test_an_order_without_items_that_is_taken_in_is_a_fault(tmp_path: Path):
+    files = folder(tmp_path / "files")
+    items = files / "order_items.csv"
+    kept = (line for line in FILES["order_items.csv"].splitlines(True) if not line.startswith("o2,"))
+    items.write_text("".join(kept))
+    histories = read(files)
+    found = {id: (str(outcome), why) for id, (outcome, why) in from_files(histories).items()}
+    assert found["o2"][0] == Outcome.REFUSED
+    assert _reconcile(histories, found, 10)
+    found["o2"] = Outcome.CANCELED, "buyer"
+    assert not _reconcile(histories, found, 10)
