@@ -39,7 +39,7 @@ console = Console()
 
 def replay(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Order histories: customers.csv, orders.csv, …")
+        Path, typer.Argument(metavar="DIR", help="Order histories: orders.csv, customers.csv, …")
     ],
     data: Annotated[Path, typer.Option(help="Where the system keeps its data between runs")] = Path(
         ".handover/replay"
@@ -49,7 +49,32 @@ def replay(
 ) -> None:
     """Play order histories through the public edges on the driven clock, then compare files and system, order by order.
 
-    Stopped with Ctrl-C it goes on where it was; run after its end it hands everything in again, which changes nothing.
+    Stopped with Ctrl-C it goes on where it was; run after its end it hands
+    everything in again, which changes nothing. Other files or another --limit
+    need another --data.
+
+    Ends with 0 when every order was found again and all checks hold; with 1
+    when an order is lost, or refused though the files hold nothing against it,
+    or a check does not hold; with 2, before anything starts, when the files
+    cannot be used.
+
+    DIR holds CSV files in UTF-8 with at least these columns. Times without an
+    offset are Brasília's, amounts are in reais.
+
+    orders.csv: order_id, customer_id, order_status, order_purchase_timestamp,
+    order_approved_at, order_delivered_carrier_date,
+    order_delivered_customer_date, order_estimated_delivery_date
+
+    customers.csv: customer_id, customer_unique_id, customer_zip_code_prefix,
+    customer_city, customer_state
+
+    order_items.csv, a row a piece: order_id, product_id, price, freight_value
+
+    order_payments.csv: order_id, payment_sequential, payment_value
+
+    products.csv: product_id, product_weight_g
+
+    order_reviews.csv, which may be left out: order_id, review_answer_timestamp
     """
     try:
         histories = read(folder)

@@ -7,7 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from deploy.play.files import HistoriesError
+from deploy.play.files import (
+    CustomerRow,
+    HistoriesError,
+    ItemRow,
+    OrderRow,
+    PaymentRow,
+    ProductRow,
+    ReviewRow,
+)
 from deploy.play.histories import read
 from tests.ops.histories import FILES, folder
 
@@ -141,6 +149,12 @@ def test_a_damaged_folder_ends_the_command_before_anything_is_there(tmp_path: Pa
     assert answer.exit_code == 2
     assert answer.output.splitlines() == [f"order_items.csv, line 5: freight_value is '[/red]'; {AMOUNT}"]
     assert not (tmp_path / "data").exists()
+
+
+def test_help_names_every_column_that_is_read():
+    shown = CliRunner().invoke(app, ["replay", "--help"]).output
+    for kind in (CustomerRow, OrderRow, ItemRow, PaymentRow, ProductRow, ReviewRow):
+        assert [column for column in kind.model_fields if column not in shown] == []
 
 
 def told(damaged: Path) -> str:
