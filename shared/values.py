@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 MAX_MINOR = 10**13
 """Largest amount in minor units (cents, fen): far above any order, far below 64 bits."""
@@ -53,7 +61,15 @@ Flag = Annotated[bool, Field(strict=True)]
 CODE, CURRENCY, COUNTRY = r"^[\w][\w.:@/+\-]*$", r"^[A-Z]{3}$", r"^[A-Z]{2}$"
 PHONE, EMAIL = r"^\+?[0-9][0-9 \-]{4,24}$", r"^[^@\s]+@[^@\s]+$"
 
-Code = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=CODE)]
+TOLD_CODE = r"^[^\s!-/:-@\[-\^`{-~][^\s!-*,;-?\[-\^`{-~]*$"
+"""The pattern of a code as schemas tell it: what letters of all languages are, each kind of validator takes otherwise, so it
+names the signs that are none."""
+
+Code = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100, pattern=CODE),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 100, "pattern": TOLD_CODE}),
+]
 """An identifier that people and machines read: letters, digits and . : @ / + - _ (no spaces)."""
 
 Text = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True), AfterValidator(_printable)]
@@ -102,7 +118,12 @@ class Address(Value):
     city: Name
     district: Text = ""
     street: Name
-    postcode: Annotated[str, StringConstraints(max_length=20, pattern=r"^[\w\- ]*$")] = ""
+    postcode: Annotated[
+        str,
+        StringConstraints(max_length=20, pattern=r"^[\w\- ]*$"),
+        WithJsonSchema({"type": "string", "maxLength": 20}),
+    ] = ""
+    """Letters, digits, spaces and -."""
 
 
 class Contact(Value):

@@ -6,15 +6,16 @@ from typing import Any
 import orjson
 
 from deploy.docs.examples import examples
+from deploy.docs.schemas import is_inbox, published
 from deploy.docs.system import Described, app_of
 from shared.events.base import EVENT_TYPES, Event
 
 _TEXT = {"type": "string"}
 _INBOX_HEADERS = {
     "type": "object",
-    "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "authorization"],
+    "required": ["ce_id", "ce_source", "ce_type", "authorization"],
     "properties": {
-        "ce_specversion": {"const": "1.0"},
+        "ce_specversion": {"const": "1.0", "description": "Taken for 1.0 where it is left out."},
         "ce_id": _TEXT | {"description": "Together with ce_source the identity of the message."},
         "ce_source": _TEXT,
         "ce_type": _TEXT,
@@ -83,12 +84,14 @@ def asyncapi(described: Described) -> dict[str, Any]:
 
 
 def _message(event: type[Event], schemas: dict[str, Any]) -> dict[str, Any]:
-    """One message; the values in its payload go to `schemas`, since a `$ref` is read from the top of the document."""
-    payload = event.model_json_schema(ref_template="#/components/schemas/{model}")
+    """One message; the values in its payload go to `schemas`, since a `$ref` is read from the top of the document. Those that
+    others write are closed and have names of their own."""
+    inbox = is_inbox(event)
+    prefix = "inbox." if inbox else ""
+    payload = published(event, f"#/components/schemas/{prefix}{{model}}")
     for name, value in payload.pop("$defs", {}).items():
-        if schemas.setdefault(name, value) != value:
+        if schemas.setdefault(prefix + name, value) != value:
             raise ValueError(f"two different values are called {name}; AsyncAPI needs a name for each")
-    inbox = ".inbox." in event.wire_type
     kind = event.subject_field.removesuffix("_id")
     key = (
         f"What keeps order: {event.subject_field}" if inbox else f"The stream, {kind}/<{event.subject_field}>"

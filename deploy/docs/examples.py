@@ -1,12 +1,10 @@
 """An example of each event from outside: files that can be posted as they are, and the page that shows them."""
 
-import ast
-import inspect
 import json
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
+from deploy.docs.schemas import published
 from deploy.docs.system import OUTSIDE, ROOT, services
 from shared.events.base import EVENT_TYPES, Event
 
@@ -48,6 +46,7 @@ def page(made: str) -> str:
     for inbox, token in TOKENS.items():
         owner = next(d.name for d in services() if inbox in d.service.inboxes)
         lines.append(f"| `{inbox}` | {owner}, `POST /v1/events` | {OUTSIDE[inbox]} | {token} |")
+    values: dict[str, Any] = {}
     for file in sorted(FOLDER.glob("*.json")):
         example = json.loads(file.read_text(encoding="utf-8"))
         event = EVENT_TYPES[example["type"]]
@@ -57,36 +56,26 @@ def page(made: str) -> str:
             f"`{event.wire_type}` · record key: `{event.subject_field}` · [{file.name}](../examples/{file.name})",
             "",
         ]
-        lines += ["```json", data, "```", "", *_fields(event)]
+        schema = published(event)
+        values |= schema.get("$defs", {})
+        lines += ["```json", data, "```", "", *_fields(schema, values)]
+    lines += ["", "## Values", "", "What stands in a field of several parts."]
+    for name in sorted(name for name, value in values.items() if "properties" in value):
+        told = " ".join(values[name]["description"].split())
+        lines += ["", f"### {name}", "", told, "", *_fields(values[name], values)]
     return "\n".join([*lines, ""])
 
 
-def _fields(event: type[Event]) -> list[str]:
-    schema, meanings = event.model_json_schema(), _meanings(event)
+def _fields(schema: dict[str, Any], values: dict[str, Any]) -> list[str]:
+    """A table of the fields of an event or of a value in it."""
     required = schema.get("required", [])
     lines = ["| field | type | default | what it says |", "|---|---|---|---|"]
     for name, field in schema["properties"].items():
         default = (
             "required" if name in required else f"`{json.dumps(field.get('default'), ensure_ascii=False)}`"
         )
-        kind, meaning = _kind(field, schema.get("$defs", {})), meanings.get(name, "")
-        lines.append(f"| `{name}` | {kind} | {default} | {meaning} |")
+        lines.append(f"| `{name}` | {_kind(field, values)} | {default} | {field.get('description', '')} |")
     return lines
-
-
-def _meanings(event: type[Event]) -> dict[str, str]:
-    """What stands under each field of the class."""
-    (of_class,) = ast.parse(inspect.getsource(event)).body
-    assert isinstance(of_class, ast.ClassDef)
-    return {
-        field.target.id: " ".join(below.value.value.split())
-        for field, below in pairwise(of_class.body)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(below, ast.Expr)
-        and isinstance(below.value, ast.Constant)
-        and isinstance(below.value.value, str)
-    }
 
 
 def _kind(field: dict[str, Any], values: dict[str, Any]) -> str:

@@ -137,7 +137,9 @@ class RefundRequested(Event, type="aftersales.refund_requested.v1", subject="ord
     order_id: Code
     case_id: Code
     amount: Money
+    """All that is to be paid back now."""
     reason: Text
+    """What it is for, in a word: the kind of the case, mostly."""
     excess: Minor = 0
     """What of it was captured beyond the price: all else comes out of the price."""
 
@@ -150,7 +152,8 @@ class CaseClosed(Event, type="aftersales.case_closed.v1", subject="order_id"):
     kind: CaseKind
     refunded: Money
     order_ends: bool = True
-    """Of a parcel that came back: False while others of the order are with the buyer or on their way."""
+    """Of a `late_cancel`, `returned_parcel` or `refused_cod` alone: False while other parcels of the order are with the buyer
+    or on their way. It says nothing for other kinds."""
     cod_lost: Minor = 0
     """Cash that nobody will collect: of goods that their courier lost without a word."""
 

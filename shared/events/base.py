@@ -56,11 +56,10 @@ def stream_name(event: type[Event], subject: str) -> str:
 class MessageRefused(Event):
     """The answer to an outside message that was refused: which one, by which rule, what to do. Nothing was changed.
 
-    Sent for Kafka inboxes only; over HTTP the same answer is a problem document (RFC 9457).
+    Over HTTP the same answer is a problem document (RFC 9457), and this is said of a message alone that was parked first.
     """
 
     refused: str
-    """Stream of the answer: the id of the refused message."""
     refused_source: str
     refused_type: str
     code: str
@@ -76,3 +75,4 @@ class EventParked(Event):
     parked_type: str
     parked_stream: str
     reason: str
+    """What failed, and where in the code."""

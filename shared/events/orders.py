@@ -47,7 +47,8 @@ class PaymentAnomaly(StrEnum):
 
 
 class OrderPlaced(Event, type="orders.order_placed.v1", subject="order_id"):
-    """An order was accepted from a storefront, marketplace, ERP or agent (O1)."""
+    """An order was accepted from a storefront, marketplace, ERP or agent (O1). Its total is lines + delivery_fee + cod_fee −
+    discount."""
 
     order_id: Code
     source: Code
@@ -57,14 +58,16 @@ class OrderPlaced(Event, type="orders.order_placed.v1", subject="order_id"):
     lines: tuple[OrderLine, ...] = Field(min_length=1)
     currency: Currency
     total: Minor
-    """What the buyer owes in minor units: lines, delivery and fees, less discounts."""
+    delivery_fee: Minor | None = None
+    """Delivery, in minor units. Null, as cod_fee and discount, when the event is older than this field."""
+    cod_fee: Minor | None = None
+    discount: Minor | None = None
     payment_method: PaymentMethod
     delivery_method: DeliveryMethod
     ship_by: Time
     deliver_by: Time
     locale: Locale
     agent: Code | None
-    """Who is credited with the sale (O17)."""
     remark: Text
     personal: Personal | None
 
@@ -75,8 +78,9 @@ class PaymentRecorded(Event, type="orders.payment_recorded.v1", subject="order_i
     order_id: Code
     payment_id: Code
     amount: Money
+    """What of the payment counts towards the price: what was captured beyond it is told as an anomaly."""
     paid: Minor
-    """All that counts towards the order so far."""
+    """All that counts towards the price so far."""
     due: Minor
     """What is still owed."""
 
@@ -95,7 +99,10 @@ class PaymentAnomalyFound(Event, type="orders.payment_anomaly_found.v1", subject
     payment_id: Code
     anomaly: PaymentAnomaly
     amount: Money
+    """The whole payment as it was captured, of which a part may have been recorded. For `underpaid_at_closing` all cash that
+    was collected; for cash that is `overpaid` what it grew by."""
     expected: Money
+    """What was owed before."""
     excess: Minor = 0
     """What of the payment was captured beyond the price, in the currency of the order. 0 for cash of couriers, which stands in
     what the warehouse says, and when the event is older than this field."""
@@ -198,6 +205,7 @@ class CancelRefused(Event, type="orders.cancel_refused.v1", subject="order_id"):
     order_id: Code
     reason: Text
     paid: Money
+    """What was paid of the price so far."""
     kept_back: tuple[SkuQuantity, ...] = ()
     """What had not left, and stays in the warehouse: its price is paid back. Empty when all had left."""
 

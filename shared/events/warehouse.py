@@ -50,7 +50,7 @@ class StockReceived(Event, type="warehouse.stock_received.v1", subject="sku"):
 
 
 class StockScrapped(Event, type="warehouse.stock_scrapped.v1", subject="sku"):
-    """Pieces were found unfit and taken off the shelf (W3, W8)."""
+    """Pieces were found unfit and booked out: on the shelf, or of what came back to the dock and was booked in (W3, W8)."""
 
     sku: Code
     quantity: Pieces
@@ -213,6 +213,8 @@ class ShipmentShipped(Event, type="warehouse.shipment_shipped.v1", subject="orde
     """True when no other parcel of the order is still to leave."""
     courier_name: Text = ""
     """What buyers are told (N1); empty when the event is older than this field."""
+    lines: tuple[SkuQuantity, ...] = ()
+    """What is in the parcel; empty when the event is older than this field."""
 
 
 class CanceledShipmentLeft(Event, type="warehouse.canceled_shipment_left.v1", subject="order_id"):

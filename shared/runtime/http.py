@@ -59,12 +59,14 @@ _WITHOUT_KEY = ("/v1/events", "/ops/parked/{key}/retry")
 _EVENT = {
     "parameters": [
         {"in": "header", "name": f"ce-{name}", "required": False, "schema": {"type": "string"},
-         "description": f"CloudEvents {name}; needed in binary mode"} for name in ("specversion", "id", "source", "type")
+         "description": f"CloudEvents {name}; " + ("1.0, also where it is left out" if name == "specversion" else
+                                                   "needed in binary mode")}
+        for name in ("specversion", "id", "source", "type")
     ],
     "requestBody": {"required": True, "content": {
         "application/json": {"schema": {"type": "object", "description": "Binary mode: the data of the event"}},
         "application/cloudevents+json": {"schema": {
-            "type": "object", "required": ["specversion", "id", "source", "type", "data"],
+            "type": "object", "required": ["id", "source", "type", "data"],
             "properties": {name: {"type": "string"} for name in ("specversion", "id", "source", "type")}
             | {"data": {"type": "object"}}}},
     }},

@@ -19,7 +19,7 @@ from shared.runtime.due import DueTimers
 from shared.runtime.forgetting import Forgetting
 from shared.runtime.intake import METADATA_MS, Intake
 from shared.runtime.messages import Incoming, Outcome, Refused
-from shared.runtime.parking import Parking, with_parking
+from shared.runtime.parking import STAYS, Parking, with_parking
 from shared.runtime.places import ANSWER_SECONDS
 from shared.runtime.postgres import UNAVAILABLE, PostgresStore, make_pool
 from shared.runtime.reading import reader
@@ -130,7 +130,7 @@ class Runtime:
             self.relay.committed(changes)
         if any(timer.due <= self.clock.now() for timer in changes.timers_set):
             self.due.wake()
-        if any(m.lane for m in messages) and any(o.status in ("queued", "parked") for o in outcomes):
+        if any(m.lane for m in messages) and any(o.status in STAYS for o in outcomes):
             self.parking.wake()
 
     async def readiness(self) -> dict[str, str | None]:

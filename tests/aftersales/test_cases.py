@@ -292,6 +292,7 @@ async def test_before_delivery_and_for_unknown_orders_there_is_no_return() -> No
     assert unknown.refusal is not None
     assert early.refusal is not None
     assert (unknown.refusal.code, early.refusal.code) == ("unknown_order", "not_delivered")
+    assert unknown.refusal.field == "external_number"
 
 
 @pytest.mark.requirement("X1")

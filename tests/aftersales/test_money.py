@@ -133,15 +133,37 @@ def test_refunds_never_exceed_what_was_paid(
 
 
 @pytest.mark.requirement("A2")
-async def test_two_open_refunds_together_give_back_only_what_was_paid() -> None:
+async def test_what_waits_for_approval_is_spoken_for() -> None:
     shop = Shop()
     await shop.placed()
     await shop.delivered()
-    for _ in range(2):
-        await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=8000, reason="x"), actor=AGENT)
+    asked = [
+        await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=amount, reason="x"), actor=AGENT)
+        for amount in (8000, 8000, 2000, 1)
+    ]
+    assert [one.refusal and one.refusal.detail for one in asked] == [
+        None,
+        "between 1 and 2000 minor units can be refunded",
+        None,
+        "nothing that was paid is left to refund beside what waits for approval",
+    ]
     for n in (1, 2):
         await shop.bench.ask(ApproveCase(case_id=f"{shop.order_id}-C{n}"), actor=SUPERVISOR)
     assert shop.refunds == [8000, 2000]
+
+
+@pytest.mark.requirement("A2")
+async def test_a_sum_that_was_paid_back_otherwise_is_not_granted_for_nothing() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=8000, reason="x"), actor=AGENT)
+    await shop.bench.hear(OrderCanceled(order_id=shop.order_id, reason="x", refund=money(10000)))
+    case_id = f"{shop.order_id}-C1"
+    granted = await shop.bench.ask(ApproveCase(case_id=case_id), actor=SUPERVISOR)
+    assert granted.refusal is not None
+    assert (granted.refusal.code, shop.refunds) == ("nothing_left", [10000])
+    await shop.bench.ask(RejectCase(case_id=case_id, reason="it was canceled"), actor=SUPERVISOR)
+    assert shop.bench.said_of(CaseClosed)[-1].case_id == case_id
 
 
 @pytest.mark.requirement("O10")

@@ -7,15 +7,19 @@ from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deploy.docs import contracts, pages
 from deploy.docs.examples import FOLDER, examples
+from deploy.docs.schemas import is_inbox, published
 from deploy.docs.system import ROOT, lifecycles, services
+from deploy.docs.words import WORDS
 from shared.events.aftersales import RefundRequested
 from shared.events.base import EVENT_TYPES
 from shared.events.orders import OrderCanceled, OrderCompleted
 from shared.lifecycle import Lifecycle, NotAllowed
-from shared.values import Actor, ActorKind
+from shared.values import CODE, TOLD_CODE, Actor, ActorKind
 from tests.harness import SHOP
 from tests.town import CHECKER, COURIER, PICKER, Town
 
@@ -136,3 +140,33 @@ def test_every_lifecycle_stands_on_its_page_as_it_is() -> None:
     assert written == pages.lifecycle_pages(), (
         "a cell changed: run `make docs`, look at what changed, and commit it"
     )
+
+
+def test_schemas_of_what_others_write_are_closed_and_ours_may_grow() -> None:
+    for event in EVENT_TYPES.values():
+        schema = published(event)
+        parts = [schema, *(p for p in schema.get("$defs", {}).values() if "properties" in p)]
+        assert {part.get("additionalProperties", True) for part in parts} == {not is_inbox(event)}
+
+
+@pytest.mark.requirement("X3")
+def test_each_field_of_each_event_is_said_what_it_says() -> None:
+    said = set[str]()
+    for event in EVENT_TYPES.values():
+        fields = published(event)["properties"]
+        assert all(field["description"] for field in fields.values())
+        said |= fields.keys()
+        said |= {f for part in published(event).get("$defs", {}).values() for f in part.get("properties", {})}
+    assert WORDS.keys() <= said, "words of no field"
+
+
+@given(st.from_regex(CODE, fullmatch=True).filter(lambda code: len(code) <= 100))
+def test_what_schemas_say_of_a_code_holds_for_each_code(code: str) -> None:
+    assert re.fullmatch(TOLD_CODE, code)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "a b", "a,b", "-a", ".a", "a<b>", "a'b", 'a"b', "a\\b", "a{b", "a?", "a\n"]
+)
+def test_what_schemas_say_of_a_code_keeps_out_what_is_none(wrong: str) -> None:
+    assert not re.search(TOLD_CODE.removesuffix("$") + r"\Z", wrong)

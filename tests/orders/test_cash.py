@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.orders.domain.order import OrderStatus, PaymentStatus
+from services.orders.handlers.closing import CancelOrder
 from services.orders.handlers.release import LiftHold
 from shared.events.aftersales import CaseKind
 from shared.events.orders import Hold, OrderCompleted, PaymentAnomaly, PaymentAnomalyFound
@@ -12,7 +13,16 @@ from shared.events.warehouse import CodCollected
 from shared.values import PaymentMethod
 from tests.builders import confirmed, paid, receipt, submitted
 from tests.harness import START, SUPERVISOR
-from tests.orders.world import ORDER, World, case_closed, case_opened, delivered, returned, shipped
+from tests.orders.world import (
+    ORDER,
+    World,
+    case_closed,
+    case_opened,
+    delivered,
+    fulfillment_canceled,
+    returned,
+    shipped,
+)
 
 DAY = timedelta(days=1)
 
@@ -113,3 +123,28 @@ async def test_cash_for_an_order_that_was_paid_before_is_an_anomaly() -> None:
     await world.bench.hear(shipped(), delivered(cod=10000))
     assert odd(world) == [(PaymentAnomaly.NOT_DUE, 10000, 0)]
     assert world.order.paid == 10000
+
+
+@pytest.mark.requirement("O3")
+async def test_of_a_parcel_that_was_refused_no_cash_is_due(world: World) -> None:
+    await world.bench.hear(returned(cod_due=10000), case_opened(CaseKind.REFUSED_COD))
+    await world.bench.hear(case_closed(CaseKind.REFUSED_COD, 0))
+    assert world.order.status is OrderStatus.CANCELED
+    assert world.order.payment_status is PaymentStatus.UNPAID
+
+
+@pytest.mark.requirement("O3")
+async def test_of_an_order_that_was_canceled_in_the_house_no_cash_is_due() -> None:
+    world = World()
+    await world.bench.outside(submitted(payment_method=PaymentMethod.COD))
+    await world.bench.outside(confirmed(cod_accepted=True))
+    await world.bench.ask(CancelOrder(order_id=ORDER, reason="changed their mind"))
+    await world.bench.hear(fulfillment_canceled())
+    assert world.order.payment_status is PaymentStatus.UNPAID
+
+
+@pytest.mark.requirement("O3")
+async def test_cash_that_was_taken_for_a_parcel_that_came_back_is_said_to_be(world: World) -> None:
+    await world.bench.hear(cash(4000), returned(cod_due=10000), case_opened(CaseKind.REFUSED_COD))
+    await world.bench.hear(case_closed(CaseKind.REFUSED_COD, 4000))
+    assert world.order.payment_status is PaymentStatus.COD_COLLECTED

@@ -99,6 +99,15 @@ async def test_an_order_handed_in_twice_is_one_order(bench: Bench[OrdersDesk]) -
 
 
 @pytest.mark.requirement("O1")
+async def test_whoever_reads_of_an_order_can_book_it_by_its_fees(bench: Bench[OrdersDesk]) -> None:
+    await bench.outside(
+        submitted(delivery_fee=600, cod_fee=100, discount=50, payment_method=PaymentMethod.COD)
+    )
+    (said,) = bench.said_of(OrderPlaced)
+    assert (said.total, said.delivery_fee, said.cod_fee, said.discount) == (10650, 600, 100, 50)
+
+
+@pytest.mark.requirement("O1")
 async def test_another_order_under_a_known_number_is_refused_and_changes_nothing(
     bench: Bench[OrdersDesk],
 ) -> None:

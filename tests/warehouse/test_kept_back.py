@@ -54,7 +54,8 @@ async def test_the_parcel_that_is_still_here_stays_and_its_stock_is_free(floor: 
     await floor.bench.pass_time(timedelta(minutes=1))
     assert await floor.code(inbox.HandOverScanned, tracking_number=second) == "canceled"
     assert await floor.code(inbox.HandOverScanned, tracking_number=first) == "already_left"
-    assert len(floor.bench.said_of(ShipmentShipped)) == 1
+    (left,) = floor.bench.said_of(ShipmentShipped)
+    assert [(line.sku, line.quantity) for line in left.lines] == [("TEA", 1)], "of three that were ordered"
     floor.adds_up()
 
 

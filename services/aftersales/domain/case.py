@@ -114,6 +114,11 @@ class Case:
         return self.state is CaseState.CLOSED
 
     @property
+    def is_a_sum(self) -> bool:
+        """True when money is asked for, and not the price of pieces."""
+        return self.kind is CaseKind.REFUND_ONLY and not self.lines
+
+    @property
     def left_to_buyer(self) -> bool:
         """True when a person said that the buyer has what its courier was to bring back."""
         return self.refund is Refund.DENIED and bool(self.disputed)

@@ -7,7 +7,14 @@ from services.aftersales.domain.case import Case, CaseState, may_approve, noted
 from services.aftersales.domain.coming_back import with_the_buyer
 from services.aftersales.domain.known_order import KnownOrder, within_window
 from services.aftersales.handlers.awaiting import reject
-from services.aftersales.handlers.cases import agent_limit, ask_for_approval, authorize, open_case, stake_of
+from services.aftersales.handlers.cases import (
+    agent_limit,
+    ask_for_approval,
+    authorize,
+    open_case,
+    owed,
+    stake_of,
+)
 from services.aftersales.handlers.disputes import delivered_after_all, lost_on_its_way
 from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of
@@ -49,24 +56,29 @@ class RejectCase(Command):
 
 def asked(event: ReturnAsked, desk: AftersalesDesk) -> dict[str, str]:
     """The buyer asks to send goods back."""
-    known = desk.orders.get(id_of(event.source, event.external_number))
+    known = _placed(desk.orders.get(id_of(event.source, event.external_number)), "external_number")
     return _return(known, event.lines, event.reason, event.comment, desk)
 
 
 def opened(command: OpenReturn, desk: AftersalesDesk) -> dict[str, str]:
     """An agent asks for the buyer."""
-    return _return(desk.orders.get(command.order_id), command.lines, command.reason, command.comment, desk)
+    known = _placed(desk.orders.get(command.order_id), "order_id")
+    return _return(known, command.lines, command.reason, command.comment, desk)
+
+
+def _placed(known: KnownOrder | None, field: str) -> KnownOrder:
+    if known is None or not known.placed:
+        raise Refused("unknown_order", "there is no such order", field=field, status=404)
+    return known
 
 
 def _return(
-    known: KnownOrder | None,
+    known: KnownOrder,
     lines: tuple[SkuQuantity, ...],
     reason: ReturnReason,
     comment: str,
     desk: AftersalesDesk,
 ) -> dict[str, str]:
-    if known is None or not known.placed:
-        raise Refused("unknown_order", "there is no such order", field="external_number", status=404)
     if known.delivered_at is None and not known.arrived:
         raise Refused("not_delivered", _not_delivered(desk.cases_of(known)))
     missing = reason is ReturnReason.MISSING_ITEM
@@ -105,13 +117,15 @@ def _not_delivered(cases: list[Case]) -> str:
 
 def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
     """Money back without goods, first of all what was captured beyond the price (O3); always approved by somebody else (A3)."""
-    known = desk.orders.get(command.order_id)
-    if known is None or not known.placed:
-        raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
-    excess = known.excess_left(desk.cases_of(known))
-    most = known.paid - known.refunded + excess
+    known = _placed(desk.orders.get(command.order_id), "order_id")
+    cases = desk.cases_of(known)
+    excess = known.excess_left(cases)
+    # a sum that waits for its approval is spoken for: granted too, it would come to nothing
+    waits = sum(case.amount - case.excess for case in cases if case.is_a_sum and not case.over)
+    most = max(known.paid - known.refunded - waits, 0) + excess
     if most <= 0:
-        raise Refused("amount", "nothing that was paid is left to refund", field="amount")
+        beside = " beside what waits for approval" if waits else ""
+        raise Refused("amount", f"nothing that was paid is left to refund{beside}", field="amount")
     if not 0 < command.amount <= most:
         raise Refused("amount", f"between 1 and {most} minor units can be refunded", field="amount")
     excess = min(excess, command.amount)
@@ -126,6 +140,9 @@ def approve(command: ApproveCase, desk: AftersalesDesk) -> dict[str, str]:
     if case.disputed or case.no_word:
         lost_on_its_way(case, desk)
     else:
+        if case.is_a_sum and not owed(case, (), desk.orders[case.order_id]):
+            detail = "all that was paid has been paid back meanwhile: reject the case"
+            raise Refused("nothing_left", detail)
         authorize(case, desk, by_rule=False)
     return {"case_id": case.case_id, "state": desk.cases[case.case_id].state}
 
@@ -135,10 +152,9 @@ def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
     case = _decidable(desk.case(command.case_id), desk)
     if case.disputed:
         delivered_after_all(case, command.reason, desk)
-    elif case.no_word:
-        desk.orders.put(desk.orders[case.order_id].arrived_after_all(desk.now))
-        reject(case, RejectReason.BY_AGENT, command.reason, desk)
     else:
+        if case.no_word:
+            desk.orders.put(desk.orders[case.order_id].arrived_after_all(desk.now))
         reject(case, RejectReason.BY_AGENT, command.reason, desk)
     return {"case_id": case.case_id, "state": desk.cases[case.case_id].state}
 

@@ -165,9 +165,8 @@ def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
     """Ask finance for the price of these pieces, or for the sum that a case without pieces is about; never for more than was
     paid. Then close."""
     known = desk.orders[case.order_id]
-    a_sum = case.kind is CaseKind.REFUND_ONLY and not case.lines
-    of_price = known.refundable(case.amount - case.excess if a_sum else known.worth(pieces))
-    amount = of_price + case.excess
+    amount = owed(case, pieces, known)
+    of_price = amount - case.excess
     known = replace(
         known,
         settled=known.settled + pieces,
@@ -188,6 +187,12 @@ def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
         )
         case = replace(case, refund=Refund.REQUESTED, refunded=amount)
     return close(case, desk)
+
+
+def owed(case: Case, pieces: tuple[SkuQuantity, ...], known: KnownOrder) -> int:
+    """What the buyer gets of the case, should it end with these pieces now."""
+    of_price = case.amount - case.excess if case.is_a_sum else known.worth(pieces)
+    return known.refundable(of_price) + case.excess
 
 
 def pay_more(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> None:

@@ -74,10 +74,10 @@ def status_of(order: Order) -> PaymentStatus:
     if order.refunded:
         return PaymentStatus.REFUNDED if order.refunded >= order.paid else PaymentStatus.PARTIALLY_REFUNDED
     if order.is_cod:
-        nothing_paid = order.cod_waived and not order.paid
-        return (
-            PaymentStatus.COD_COLLECTED if order.paid_in_full and not nothing_paid else PaymentStatus.COD_DUE
-        )
+        if not (order.paid_in_full or order.came_to_nothing):
+            return PaymentStatus.COD_DUE
+        nothing_taken = order.total and not order.paid
+        return PaymentStatus.UNPAID if nothing_taken else PaymentStatus.COD_COLLECTED
     if order.paid_in_full:
         return PaymentStatus.PAID
     return PaymentStatus.PARTIALLY_PAID if order.paid else PaymentStatus.UNPAID

@@ -1,7 +1,8 @@
 """Orders end: canceled, expired, completed (O4, O10, O16)."""
 
 from services.orders.desk import OrdersDesk
-from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus
+from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus, PaymentStatus
+from services.orders.domain.payment import status_of
 from services.orders.handlers import cash
 from services.orders.handlers.promises import DeliverByDue, ShipByDue, UnpaidDue
 from services.orders.handlers.release import ConfirmationDue, free, stop
@@ -154,5 +155,7 @@ def _close(order: Order, status: OrderStatus, reason: str, desk: OrdersDesk) -> 
     for timer in (UnpaidDue, CompletionDue, ShipByDue, DeliverByDue, ConfirmationDue):
         desk.timers.cancel(timer(order_id=order.order_id))
     order = replace(order, status=status, released=False, closed_reason=reason)
+    if order.payment_status is PaymentStatus.COD_DUE:  # of what came to nothing no cash is due
+        order = replace(order, payment_status=status_of(order))
     desk.orders.put(order)
     return order

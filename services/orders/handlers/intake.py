@@ -38,7 +38,7 @@ def submit(event: OrderSubmitted, desk: OrdersDesk) -> dict[str, str]:
         detail = "this is still to come; send the time at which the order was placed"
         raise Refused("clock_ahead", detail, field="placed_at")
     order = _new(event, order_id, content, desk)
-    desk.publish(_placed(order))
+    desk.publish(_placed(order, event))
     order = _hold_back(order, event, desk)
     if order.payment_status is PaymentStatus.UNPAID:
         desk.timers.set(
@@ -112,7 +112,7 @@ def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
     return stop(order, Hold.DUPLICATE_SUSPECTED, reason, desk)
 
 
-def _placed(order: Order) -> OrderPlaced:
+def _placed(order: Order, event: OrderSubmitted) -> OrderPlaced:
     return OrderPlaced(
         order_id=order.order_id,
         source=order.source,
@@ -122,6 +122,9 @@ def _placed(order: Order) -> OrderPlaced:
         lines=order.lines,
         currency=order.currency,
         total=order.total,
+        delivery_fee=event.delivery_fee,
+        cod_fee=event.cod_fee,
+        discount=event.discount,
         payment_method=order.payment_method,
         delivery_method=order.delivery_method,
         ship_by=order.ship_by,

@@ -40,6 +40,7 @@ def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
             shipped_at=shipped_at,
             expected_at=shipped_at + timedelta(days=shipment.transit_days),
             last=last,
+            lines=shipment.lines,
         )
     )
 
