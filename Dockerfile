@@ -18,11 +18,13 @@ RUN printf '#!/opt/handover/bin/python\nfrom deploy.__main__ import main\n\nmain
  && /opt/handover/bin/python -m compileall -q /srv
 
 FROM python:3.13-slim
+# Which version this is, as metrics and `handover --version` say it: docker build --build-arg HANDOVER_VERSION=$(git describe --always)
+ARG HANDOVER_VERSION=unknown
 # What a service writes (the file channel of notify) goes to this folder: mount a volume there.
 RUN install -d -o 10001 -g 10001 /var/lib/handover
 COPY --from=build /opt/handover /opt/handover
 COPY --from=build /srv /srv
-ENV PATH=/opt/handover/bin:$PATH PYTHONPATH=/srv PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+ENV HANDOVER_VERSION=$HANDOVER_VERSION PATH=/opt/handover/bin:$PATH PYTHONPATH=/srv PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HANDOVER_HTTP_HOST=0.0.0.0 HANDOVER_HTTP_PORT=8000 HANDOVER_MESSAGES_DIR=/var/lib/handover/messages
 WORKDIR /srv
 USER 10001:10001

@@ -3,12 +3,12 @@
 A command is a function in a file of `deploy/commands`, a group of commands a file with an `app`; here each is only named.
 """
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
 
 from deploy.commands import demo, docs, doctor, env, log, parked, replay, setup, simulate, token, up
+from shared.version import running
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,10 +20,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        try:
-            print(f"handover {version('handover')}")
-        except PackageNotFoundError:  # the image holds our files alone
-            print("handover, not installed as a package; the tag of its image says which version it is")
+        print(f"handover {running()}")
         raise typer.Exit
 
 

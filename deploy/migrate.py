@@ -8,6 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -16,13 +17,21 @@ from deploy.waiting import Told, patiently
 ROOT = Path(__file__).resolve().parent.parent
 
 
-async def migrate(service: str, url: str, *, patience: float = 60, waiting: Told | None = None) -> None:
+async def migrate(service: str, url: str, *, patience: float = 60, waiting: Told | None = None) -> str:
     """Bring the database to the newest version, then protect it: append-only tables refuse UPDATE, DELETE and TRUNCATE from
-    everyone, the service's user may not change tables (O12).
+    everyone, the service's user may not change tables (O12). One that a newer version has migrated is left as it is, for older
+    services run on it: so says, in a sentence, what is returned.
 
     Waits up to `patience` seconds for the database; `waiting` is told each time why, and how many seconds are left.
     """
-    await _run(url, lambda c: _upgrade(c, service), patience, waiting)
+    said = ""
+
+    def upgrade(connection: Connection) -> None:
+        nonlocal said
+        said = _upgrade(connection, service)
+
+    await _run(url, upgrade, patience, waiting)
+    return said
 
 
 def awaited(error: BaseException) -> str | None:
@@ -74,8 +83,20 @@ async def _run(url: str, work: Any, patience: float, waiting: Told | None = None
         await engine.dispose()
 
 
-def _upgrade(connection: Connection, service: str) -> None:
-    command.upgrade(_config(service, connection), "head")
+def _upgrade(connection: Connection, service: str) -> str:
+    config = _config(service, connection)
+    script = ScriptDirectory.from_config(config)
+    was, newest = MigrationContext.configure(connection).get_current_revision(), script.get_current_head()
+    if was is None or was in {one.revision for one in script.walk_revisions()}:
+        command.upgrade(config, "head")
+        said = f"is up to date, at {newest}" if was == newest else f"went from {was or 'nothing'} to {newest}"
+    else:
+        said = f"is at {was}, newer than this version, which knows up to {newest}: it stays as it is"
+    _protect(connection, service)
+    return f"The database of {service} {said}."
+
+
+def _protect(connection: Connection, service: str) -> None:
     user = f"handover_{service}"
     connection.execute(text(_REFUSE))
     connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {user}"))

@@ -59,8 +59,7 @@ def migrate(service: Annotated[str, typer.Argument(help="orders, warehouse, afte
     url = settings.migration_database_url.get_secret_value()
     part = _database(url)
     job = migrations.migrate(service, url, waiting=_telling(part))
-    _run(job, part, "HANDOVER_MIGRATION_DATABASE_URL")
-    print(f"The database of {service} is up to date.")
+    print(_run(job, part, "HANDOVER_MIGRATION_DATABASE_URL"))
 
 
 def _database(url: str) -> str:

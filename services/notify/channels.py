@@ -57,7 +57,8 @@ class Channel(Protocol):
 
 class FileChannel:
     """Messages as lines of JSON under a folder, one file a day (UTC): the default, for trying things out. A message that is
-    sent twice stands there twice, under the same id."""
+    sent twice stands there twice, under the same id. They hold personal data: the folder is for whoever runs the service alone
+    (X4)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,8 +77,11 @@ class FileChannel:
             }
         )
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / f"{now:%Y-%m-%d}.jsonl").open("a+b", buffering=0) as file:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            of_today = os.open(
+                self.folder / f"{now:%Y-%m-%d}.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600
+            )
+            with os.fdopen(of_today, "a+b", buffering=0) as file:
                 if (end := file.seek(0, os.SEEK_END)) and _last_byte(file, end) != b"\n":
                     line = b"\n" + line  # the disk was full in the middle of the line before
                 if file.write(line + b"\n") != len(line) + 1:

@@ -10,7 +10,6 @@ import traceback
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from shared.runtime.messages import Incoming, Outcome
 from shared.runtime.settings import Settings
 from shared.runtime.store import Changes
+from shared.version import running
 
 PERSONAL = frozenset(
     {"personal", "contact", "address", "name", "phone", "email", "street", "recipient", "body"}
@@ -170,7 +170,7 @@ class Metrics:
     def __init__(self, service: str) -> None:
         self.registry = registry = CollectorRegistry()
         prefix: dict[str, Any] = {"namespace": "handover", "registry": registry}
-        Info("build", "What is running.", **prefix).info({"service": service, "version": _version()})
+        Info("build", "What is running.", **prefix).info({"service": service, "version": running()})
         self._messages = Counter(
             "messages", "Messages by what became of them.", ["type", "door", "outcome"], **prefix
         )
@@ -253,10 +253,3 @@ class Metrics:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-def _version() -> str:
-    try:
-        return version("handover")
-    except PackageNotFoundError:  # run from a checkout that was not installed
-        return "unknown"

@@ -1,10 +1,13 @@
 """What the courier brings back, the buyer never had: whatever becomes of it is no loss of theirs (A1, A6)."""
 
+from dataclasses import replace
+
 import pytest
 
+from services.aftersales.domain.coming_back import came_back_as_agreed
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund
-from shared.events.aftersales import CaseClosed, CaseKind, CaseRejected
-from shared.events.warehouse import Condition
+from shared.events.aftersales import CaseClosed, CaseKind, CaseRejected, ReturnReason
+from shared.events.warehouse import Condition, InspectedLine
 from tests.aftersales.desk import DAY, Shop, goods, money
 from tests.builders import lines
 from tests.harness import AGENT, SUPERVISOR
@@ -263,3 +266,12 @@ async def test_a_late_cancel_does_not_end_an_order_of_which_a_courier_still_brin
     closed = [(e.kind, e.order_ends) for e in shop.bench.said_of(CaseClosed)]
     assert closed == [(CaseKind.LATE_CANCEL, False), (CaseKind.RETURNED_PARCEL, True)]
     assert sum(shop.refunds) == 10000
+
+
+@pytest.mark.requirement("A6")
+@pytest.mark.parametrize("word", [*ReturnReason, "nobody home"])
+async def test_what_a_courier_says_in_its_own_words_is_no_reason_of_a_buyer(word: str) -> None:
+    shop = await on_its_way_back("returned")
+    told = replace(shop.case(), reason=str(word))
+    in_its_place = InspectedLine(sku="CUP", quantity=2, condition=Condition.WRONG_ITEM, restocked=False)
+    assert came_back_as_agreed(told, (in_its_place,)) == ()

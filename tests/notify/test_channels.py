@@ -40,6 +40,14 @@ async def test_the_file_channel_writes_a_line_a_message_under_the_same_id_each_t
     ] * 2
 
 
+@pytest.mark.requirement("X4")
+async def test_letters_are_for_whoever_runs_the_service_alone(tmp_path: Path) -> None:
+    channel = FileChannel(tmp_path / "messages")
+    await channel.send(LETTER)
+    (file,) = (tmp_path / "messages").iterdir()
+    assert [f"{one.stat().st_mode & 0o777:o}" for one in (file.parent, file)] == ["700", "600"]
+
+
 @pytest.mark.requirement("N3")
 async def test_a_line_that_a_full_disk_cut_off_spoils_none_after_it(tmp_path: Path) -> None:
     channel = FileChannel(tmp_path / "messages")

@@ -135,6 +135,23 @@ async def test_a_migration_switches_the_protection_on_again(databases: Databases
     await admin.close()
 
 
+@pytest.mark.requirement("X6")
+async def test_a_database_that_a_newer_version_has_migrated_is_left_as_it_is(databases: Databases) -> None:
+    """Whoever goes back to the image before must not be left without services."""
+    admin = await asyncpg.connect(databases.url("orders", "superuser"))
+    newest = await admin.fetchval("SELECT version_num FROM alembic_version")
+    url = databases.url("orders", "owner")
+    assert await migrate("orders", url) == f"The database of orders is up to date, at {newest}."
+    await admin.execute("UPDATE alembic_version SET version_num = '9999'")
+    await admin.execute("ALTER TABLE event_log DISABLE TRIGGER append_only")
+    assert await migrate("orders", url) == (
+        f"The database of orders is at 9999, newer than this version, which knows up to {newest}: it stays as it is."
+    )
+    assert await admin.fetchval(_PROTECTED)
+    await admin.execute("UPDATE alembic_version SET version_num = $1", newest)
+    await admin.close()
+
+
 @pytest.mark.requirement("O12")
 async def test_a_changed_event_is_found_and_named(databases: Databases, pools: dict[str, Pool]) -> None:
     await placed(pools["orders"])

@@ -130,7 +130,7 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
             detail=detail,
             cod_due=case.cod_due,
             arrived=case.no_word,
-            asked_by_buyer=case.kind is not CaseKind.REFUND_ONLY or bool(case.lines),
+            asked_by_buyer=not case.is_a_sum,
         )
     )
     case = noted(case, desk.now, desk.actor, f"rejected: {reason}")
