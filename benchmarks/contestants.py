@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
+from types import SimpleNamespace
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -23,7 +24,7 @@ from benchmarks.work import STREAMS, PaymentTaken, metadata
 from deploy.embedded.child import free_port
 from deploy.topics import PARTITIONS
 from shared.runtime.auth import new_key_pair
-from shared.runtime.envelope import headers_of
+from shared.runtime.envelope import headers
 from shared.values import Money, OrderLine
 
 SEED = 11
@@ -106,7 +107,11 @@ class Contestant:
             "actor_kind": "service", "actor_name": "shop", "correlation_id": f"shop-{self.taken}",
             "causation_id": f"shop-{self.taken}", "trace": None,
         }  # fmt: skip
-        return event.stream.encode(), event.model_dump_json().encode(), headers_of(said, "/bench/shop")
+        return (
+            event.stream.encode(),
+            event.model_dump_json().encode(),
+            headers(SimpleNamespace(**said), "/bench/shop"),
+        )
 
     def start(self, place: Place, *wrapper: str) -> subprocess.Popen[bytes]:
         """Start its process."""

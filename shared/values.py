@@ -41,9 +41,8 @@ def _in_utc(value: datetime) -> datetime:
 
 
 def _printable(value: str) -> str:
-    if (
-        value.isprintable()
-    ):  # nearly always: the rest is only for those that hold a line break, or something bad
+    # nearly always: the rest is only for those that hold a line break, or something bad
+    if value.isprintable():
         return value
     if any(ord(c) < 32 and c not in "\n\t" for c in value) or "\x7f" in value:
         raise ValueError("control characters are not allowed")

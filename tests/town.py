@@ -12,7 +12,7 @@ from services.warehouse.handlers import service as warehouse
 from shared.events import inbox
 from shared.events.base import EVENT_TYPES, Event
 from shared.events.warehouse import TrackingStatus
-from shared.runtime.envelope import decode_ours, headers_of
+from shared.runtime.envelope import decode_ours, headers
 from shared.runtime.messages import Command, Outcome, Raw
 from shared.values import Actor, ActorKind
 from tests.builders import confirmed, oid, paid, submitted
@@ -202,9 +202,8 @@ class Town:
 
 
 def _record(publisher: str, entry: Any) -> Any:
-    fields = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
-    headers = tuple(headers_of(fields, f"/handover/{publisher}"))
-    incoming = decode_ours(Raw(publisher, 0, entry.sequence, entry.stream.encode(), headers, entry.wire))
+    said = tuple(headers(entry, f"/handover/{publisher}"))
+    incoming = decode_ours(Raw(publisher, 0, entry.sequence, entry.stream.encode(), said, entry.wire))
     assert incoming.error is None, incoming.error
     assert entry.type in EVENT_TYPES
     return incoming

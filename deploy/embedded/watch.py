@@ -62,9 +62,8 @@ class Watch:
             start()
         except EmbeddedError as error:
             self.say(str(error))
-        except (
-            Exception
-        ) as error:  # a full disk, a database that just ended: whatever it is, it is tried again
+        except Exception as error:
+            # a full disk, a database that just ended: whatever it is, it is tried again
             self.say(f"{part} could not be started ({type(error).__name__}: {error}).")
         self._restarted(part)
 

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from standardwebhooks import Webhook as Signer
@@ -27,6 +28,9 @@ class NotifySettings(Settings):
     """Settings of notify."""
 
     shop_name: str = Field("Handover Shop", min_length=1, description="How messages call the shop (N4).")
+    shop_timezone: str = Field(
+        "Asia/Shanghai", description="IANA zone of the shop, in which letters write times (N4)."
+    )
     messages_dir: Path = Field(
         Path("messages"),
         description="Where the file channel writes, one file a day, a line of JSON for each message (N3).",
@@ -42,6 +46,13 @@ class NotifySettings(Settings):
         None,
         description="TOML file of endpoints that want events: [[webhook]] with name, url, secret, events (N3).",
     )
+
+    @field_validator("shop_timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("is not an IANA time zone; take one like Asia/Shanghai or Europe/Berlin")
+        return value
 
     @field_validator("smtp_url")
     @classmethod

@@ -164,9 +164,8 @@ class Sender:
                 return Result(
                     message_id=message.message_id, error=f"template: {type(error).__name__}", lasting=True
                 )
-            except (
-                Exception
-            ) as error:  # a bug of ours: it must not keep the results of the others from being booked
+            except Exception as error:
+                # a bug of ours: it must not keep the results of the others from being booked
                 log.exception("message cannot be sent", message=message.message_id, template=message.template)
                 return Result(message_id=message.message_id, error=f"a bug: {type(error).__name__}")
         return Result(message_id=message.message_id)

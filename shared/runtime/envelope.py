@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 
 from shared.events.base import EVENT_TYPES, Event
@@ -25,11 +24,6 @@ index of PostgreSQL takes, 2,704."""
 
 class Malformed(Exception):
     """A record whose headers or body cannot be read as a CloudEvent; says which part, never its content."""
-
-
-def headers_of(record: Any, source: str) -> list[tuple[str, bytes]]:
-    """Kafka headers of an event-log record (a row of `event_log`)."""
-    return headers(SimpleNamespace(**record), source)
 
 
 def headers(entry: Any, source: str) -> list[tuple[str, bytes]]:

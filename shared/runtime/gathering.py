@@ -76,9 +76,8 @@ class Gathering:
             found = await consumer.getmany(timeout_ms=int(seconds * 1000), max_records=most)
         except (KafkaError, ConsumerStoppedError):
             raise  # FastStream knows what to do
-        except (
-            Exception
-        ):  # it would begin a new loop at once, say nothing, and count the old one as stopped for ever
+        except Exception:
+            # it would begin a new loop at once, say nothing, and count the old one as stopped for ever
             log.exception("reading failed", service=self.places.service)
             await asyncio.sleep(LOOK_SECONDS)
         self.places.given.update({(p.topic, p.partition): r[-1].offset + 1 for p, r in found.items()})

@@ -59,9 +59,8 @@ def outside(
         if not _fit(attributes[name]):
             detail = f"the CloudEvents attribute {name} must have 1 to {LONGEST} printable characters"
             raise Refused("malformed", detail, field=name, status=422)
-    if (
-        " " in attributes["source"]
-    ):  # "<source> <id>" is the key that it is known by: only the id may hold spaces
+    # "<source> <id>" is the key that it is known by: only the id may hold spaces
+    if " " in attributes["source"]:
         raise Refused("malformed", "source is a URI reference: it has no spaces", field="source", status=422)
     if attributes.get("specversion", "1.0") != "1.0":
         raise Refused("malformed", "specversion must be 1.0", field="specversion", status=422)

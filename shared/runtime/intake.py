@@ -106,9 +106,8 @@ class Intake:
         self._gathering = Gathering(self.places, service.hears, settings.kafka_batch, patient=clock is None)
         self._reads: list[Read] = []
         """What the batch in hand was gathered from."""
-        if (
-            clock is not None
-        ):  # without a group: every replica follows every tick, from the first on after a restart
+        # without a group: every replica follows every tick, from the first on after a restart
+        if clock is not None:
             self.broker.subscriber(CLOCK_TOPIC, auto_offset_reset="earliest", decoder=_undecoded)(self._tick)
 
     async def start(self) -> None:

@@ -95,9 +95,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        if (
-            error.status_code == 400
-        ):  # FastAPI's word for what its parser gave up on: too deep, a number too long
+        # FastAPI's word for what its parser gave up on: too deep, a number too long
+        if error.status_code == 400:
             return _not_json()
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
         response = problem(error.status_code, code, str(error.detail))

@@ -122,9 +122,8 @@ class Relay:
                     await connection.execute(
                         "RESET idle_session_timeout"
                     )  # others lend it from the pool next
-                except (
-                    BaseException
-                ) as error:  # the lock must not go back into the pool: it ends with the connection
+                except BaseException as error:
+                    # the lock must not go back into the pool: it ends with the connection
                     connection.terminate()
                     if not isinstance(error, Exception):
                         raise

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -97,22 +96,12 @@ class Settings(BaseSettings):
     clock_start: AwareDatetime = Field(
         datetime(2026, 1, 1, tzinfo=UTC), description="Where a driven clock stands before its first tick."
     )
-    shop_timezone: str = Field(
-        "Asia/Shanghai", description="IANA zone of the shop: cutoffs, hours, snapshots."
-    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level that is logged."
     )
     otlp_endpoint: str | None = Field(
         None, description="Where traces go, an OTLP HTTP endpoint; without it no traces are made."
     )
-
-    @field_validator("shop_timezone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("is not an IANA time zone; take one like Asia/Shanghai or Europe/Berlin")
-        return value
 
     @field_validator("kafka")
     @classmethod
@@ -148,9 +137,8 @@ def load(settings: type[S]) -> S:
         return settings()
     except ValidationError as error:
         lines = problems(error, settings)
-    except (
-        SettingsError
-    ) as error:  # a list or mapping that is not JSON; the text names the field, not the value
+    except SettingsError as error:
+        # a list or mapping that is not JSON; the text names the field, not the value
         found = re.search(r'field "(\w+)"', str(error))
         lines = [_sentence(found[1] if found else "", "it must be JSON", settings)]
     for line in lines:

@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 
+from services.notify.app import NotifySettings
 from services.notify.routing import NECESSARY
 from services.notify.texts import Text, Texts
 from services.notify.words import WORDS, in_words
@@ -16,6 +17,7 @@ from services.warehouse.domain.shipment import ENDS
 from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason, ReturnReason, WaitsFor
 from shared.events.base import EVENT_TYPES
 from shared.events.orders import Hold, Overdue, PaymentAnomaly
+from shared.runtime.settings import load
 from shared.values import DeliveryMethod, Locale, Role
 from tests.builders import oid, submitted
 from tests.harness import START, Bench
@@ -191,3 +193,13 @@ def test_an_order_of_which_a_parcel_turned_round_is_not_called_delivered() -> No
     for whole, subject in ((True, "Order T-1 "), (False, "A parcel of order T-1 ")):
         told = facts | {"last": True, "whole": whole, "number": "T-1", "name": "Wang Fang"}
         assert texts.render("delivered", Locale.EN, told).subject.startswith(subject)
+
+
+@pytest.mark.requirement("X6")
+def test_a_zone_that_there_is_not_ends_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HANDOVER_SHOP_TIMEZONE", "Asia/Nowhere")
+    with pytest.raises(SystemExit):
+        load(NotifySettings)
+    assert "HANDOVER_SHOP_TIMEZONE is wrong: it is not an IANA time zone" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -26,7 +27,7 @@ from shared.events.warehouse import WarehouseEventParked
 from shared.runtime.bookkeeping import runtime_tables
 from shared.runtime.chain import GENESIS
 from shared.runtime.desk import Desk, Want
-from shared.runtime.envelope import headers_of
+from shared.runtime.envelope import headers
 from shared.runtime.intake import STOP_SECONDS
 from shared.runtime.messages import Command, Incoming, Raw, Refused, Timer
 from shared.runtime.rows import RowMap
@@ -156,9 +157,9 @@ def raw(event: Event, sequence: int, offset: int = 0) -> Raw:
         "stream": event.stream, "sequence": sequence, "type": event.wire_type, "time": START, "actor_kind": "service",
         "actor_name": "orders", "correlation_id": None, "causation_id": None, "trace": None, "previous": GENESIS,
     }  # fmt: skip
-    headers = tuple(headers_of(said, "/handover/orders"))
+    told = tuple(headers(SimpleNamespace(**said), "/handover/orders"))
     body = event.model_dump_json().encode()
-    return Raw("orders", 0, offset or sequence, event.stream.encode(), headers, body)
+    return Raw("orders", 0, offset or sequence, event.stream.encode(), told, body)
 
 
 def outside(id: str, **headers: bytes | None) -> list[tuple[str, bytes]]:
@@ -263,8 +264,8 @@ class Probe:
         """Put (headers, value) into a topic, as anybody could."""
         producer = AIOKafkaProducer(bootstrap_servers=self.broker.bootstrap)
         await producer.start()
-        for headers, value in records:
-            await producer.send_and_wait(topic, value, key=b"", headers=list(headers), partition=0)
+        for said, value in records:
+            await producer.send_and_wait(topic, value, key=b"", headers=list(said), partition=0)
         await producer.stop()
 
     async def stop(self) -> None:

@@ -3,6 +3,7 @@
 import base64
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from services.orders.handlers import service as orders
 from shared.events.base import Event
 from shared.events.warehouse import FulfillmentPacked, FulfillmentPicked, FulfillmentPickStarted
 from shared.runtime.chain import GENESIS
-from shared.runtime.envelope import decode_ours, headers_of
+from shared.runtime.envelope import decode_ours, headers
 from shared.runtime.messages import Incoming, Raw, Status
 from shared.runtime.parking import MendParked, Parking, SkipParked, with_parking
 from shared.runtime.postgres import Pool, PostgresStore
@@ -62,9 +63,9 @@ def record(event: Event, sequence: int) -> Incoming:
         "stream": event.stream, "sequence": sequence, "type": event.wire_type, "time": START, "actor_kind": "service",
         "actor_name": "warehouse", "correlation_id": None, "causation_id": None, "trace": None, "previous": GENESIS,
     }  # fmt: skip
-    headers = tuple(headers_of(row, "/handover/warehouse"))
+    told = tuple(headers(SimpleNamespace(**row), "/handover/warehouse"))
     body = event.model_dump_json().encode()
-    return decode_ours(Raw("warehouse", 0, sequence, event.stream.encode(), headers, body))
+    return decode_ours(Raw("warehouse", 0, sequence, event.stream.encode(), told, body))
 
 
 def story(order: str, picker: str = "li") -> tuple[tuple[Event, int], ...]:

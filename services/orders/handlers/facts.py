@@ -83,9 +83,8 @@ def moved(event: Event, order: Order, desk: OrdersDesk) -> Order:
     """The goods are somewhere else now; a first parcel's news does not undo that another was delivered."""
     if order.fulfillment is Fulfillment.DELIVERED:
         return order
-    if (
-        isinstance(event, ShipmentShipped) and not event.last
-    ):  # the warehouse has the order until its last parcel leaves
+    # the warehouse has the order until its last parcel leaves
+    if isinstance(event, ShipmentShipped) and not event.last:
         return order
     return replace(order, fulfillment=STAGE[type(event)])
 
