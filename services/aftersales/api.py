@@ -1,14 +1,14 @@
 """After-sales over HTTP: staff commands go through the same handlers as events; reads go to queries."""
 
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 
 from services.aftersales import queries
-from services.aftersales.domain.case import Case, CaseState
+from services.aftersales.domain.case import CaseState
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, OpenReturn, RejectCase
+from services.aftersales.views import CaseView
 from shared.events.aftersales import CaseKind, ReturnReason
 from shared.runtime.access import Anyone, Because
 from shared.runtime.messages import Refused
@@ -35,11 +35,6 @@ class NewRefund(Value):
     reason: Reason
 
 
-def shown(case: Case) -> dict[str, Any]:
-    """A case as staff see it."""
-    return asdict(case) | {"lines": [line.model_dump() for line in case.lines]}
-
-
 def router(runtime: Runtime) -> APIRouter:
     """The routes of after-sales."""
     routes = APIRouter(prefix="/v1/cases", tags=["cases"])
@@ -51,18 +46,18 @@ def router(runtime: Runtime) -> APIRouter:
         kind: CaseKind | None = None,
         order_id: Code | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    ) -> list[dict[str, Any]]:
+    ) -> list[CaseView]:
         """Cases, oldest first."""
         found = await queries.listing(runtime.read, state=state, kind=kind, order_id=order_id, limit=limit)
-        return [shown(case) for case in found]
+        return [CaseView.model_validate(case) for case in found]
 
     @routes.get("/{case_id}")
-    async def get_case(case_id: Code, asked: Anyone) -> dict[str, Any]:
+    async def get_case(case_id: Code, asked: Anyone) -> CaseView:
         """One case with its history."""
         case = await queries.find(runtime.read, case_id)
         if case is None:
             raise Refused("unknown_case", "there is no such case", field="case_id", status=404)
-        return shown(case)
+        return CaseView.model_validate(case)
 
     @routes.post("")
     async def open_case(

@@ -1,5 +1,6 @@
 """The message log over HTTP, without addresses and texts, and what people may do about messages."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -11,21 +12,43 @@ from services.notify.tables import MESSAGES, MessageState, messages
 from services.notify.troubles import troubles
 from shared.runtime.access import Anyone, BackOffice
 from shared.runtime.running import Runtime
+from shared.runtime.views import View
 from shared.values import Code, Flag, Value
 
-SHOWN = (
-    "message_id",
-    "order_id",
-    "template",
-    "channel",
-    "audience",
-    "state",
-    "tries",
-    "due",
-    "planned_at",
-    "event_type",
-    "last_error",
-)
+
+class MessageView(View):
+    """One message, without address and text."""
+
+    message_id: str
+    order_id: str
+    template: str
+    channel: str
+    audience: str
+    """`buyer`, `staff`, or the name of a webhook."""
+    state: MessageState
+    tries: int
+    due: datetime
+    """When it is tried next."""
+    planned_at: datetime
+    event_type: str
+    """The event that it tells of."""
+    last_error: str
+
+
+class ChannelView(View):
+    """A channel with messages that could not be sent."""
+
+    channel: str
+    waiting: int
+    """Messages that wait after a failed try."""
+    tries: int
+    """The most tries of one of these."""
+    last_error: str
+    unserved: int
+    """Messages for a channel that the settings do not name."""
+    untaken: int
+    """Messages that are due and that nobody takes."""
+    given_up: int
 
 
 class Wish(Value):
@@ -45,21 +68,20 @@ def router(runtime: Runtime) -> APIRouter:
         order_id: Code | None = None,
         state: MessageState | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    ) -> list[dict[str, Any]]:
+    ) -> list[MessageView]:
         """Messages, newest first: to whom (buyer, staff, webhook), about what, through which channel, how often tried."""
         query = select(messages).order_by(messages.c.due.desc()).limit(limit)
         if order_id is not None:
             query = query.where(messages.c.order_id == order_id)
         if state is not None:
             query = query.where(messages.c.state == state)
-        found = [MESSAGES.load(record) for record in await runtime.read(query)]
-        return [{name: getattr(message, name) for name in SHOWN} for message in found]
+        return [MessageView.model_validate(MESSAGES.load(record)) for record in await runtime.read(query)]
 
     @routes.get("/channels")
-    async def channels(asked: Anyone) -> list[dict[str, Any]]:
+    async def channels(asked: Anyone) -> list[ChannelView]:
         """Channels with messages that could not be sent: how many wait for another try, or for a channel that the settings do
         not name, and how many were given up."""
-        return await troubles(runtime)
+        return [ChannelView.model_validate(found) for found in await troubles(runtime)]
 
     @routes.post("/messages/{message_id}/retry")
     async def retry(message_id: Code, asked: BackOffice) -> Any:

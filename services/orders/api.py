@@ -1,6 +1,5 @@
 """Orders over HTTP: staff commands go through the same handlers as events; reads go to queries."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -10,12 +9,13 @@ from services.orders.domain.order import Order, OrderStatus
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
 from services.orders.handlers.release import LiftHold, PlaceHold
+from services.orders.views import OrderView, TimelineView, shown
 from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
 from shared.runtime.access import Anyone, Because, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Actor, ActorKind, Code, DeliveryMethod, Flag, Personal, Reason, Value
+from shared.values import Code, DeliveryMethod, Flag, Personal, Reason, Value
 
 
 class Confirmation(Value):
@@ -31,20 +31,6 @@ class NewHold(Value):
 
     hold: Hold
     reason: Reason
-
-
-def shown(order: Order, actor: Actor) -> dict[str, Any]:
-    """An order as an actor may see it: personal data only for people of the shop (X4)."""
-    view = asdict(order) | {
-        "paid": order.paid,
-        "holds": [asdict(h) for h in order.holds],
-        "standing_holds": order.standing(),
-        "lines": [line.model_dump() for line in order.lines],
-        "held_by": order.held_by(),
-    }
-    view["personal"] = order.personal if actor.kind is ActorKind.OPERATOR else None
-    del view["content"]
-    return view
 
 
 def router(runtime: Runtime) -> APIRouter:
@@ -72,7 +58,7 @@ def router(runtime: Runtime) -> APIRouter:
             Code | None, Query(description="Id of the last order seen: those that come after it.")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 100,
-    ) -> list[dict[str, Any]]:
+    ) -> list[OrderView]:
         """Orders, newest first."""
         if number is not None:
             if source is None:
@@ -92,16 +78,17 @@ def router(runtime: Runtime) -> APIRouter:
         return [shown(order, asked.actor) for order in orders]
 
     @routes.get("/{order_id}")
-    async def get_order(order_id: Code, asked: Anyone) -> dict[str, Any]:
+    async def get_order(order_id: Code, asked: Anyone) -> OrderView:
         """One order: status, payment, holds with their history, where its goods are, who has it."""
         return shown(await one(order_id), asked.actor)
 
     @routes.get("/{order_id}/timeline")
-    async def get_timeline(order_id: Code, asked: Anyone) -> dict[str, Any]:
+    async def get_timeline(order_id: Code, asked: Anyone) -> TimelineView:
         """What happened to the order in all services, and who has it now (O14)."""
         order = await one(order_id)
         entries = await queries.timeline(runtime.read, order_id)
-        return {"order_id": order_id, "status": order.status, "held_by": order.held_by(), "entries": entries}
+        known = {"order_id": order_id, "status": order.status, "held_by": order.held_by()}
+        return TimelineView.model_validate(known | {"entries": entries})
 
     @routes.post("/{order_id}/confirm-address")
     async def confirm_address(order_id: Code, body: Confirmation, asked: Person) -> Any:

@@ -1,6 +1,5 @@
 """The warehouse over HTTP: scans come in at `/v1/events`; here is what scanners and staff read, and the paper they print."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,6 +14,7 @@ from services.warehouse.domain.shipment import Shipment
 from services.warehouse.domain.stock import shelves_for
 from services.warehouse.handlers.stock import RegisterSku
 from services.warehouse.handlers.taking_back import TakeBack
+from services.warehouse.views import FulfillmentView, ShelvedView, ShipmentView, StockView, shelved, shown
 from shared.events.inbox import Barcode
 from shared.runtime.access import Anyone, BackOffice, Because, OnTheFloor, Person
 from shared.runtime.messages import Refused
@@ -35,17 +35,6 @@ _PDF: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}
 }
 TO_PICK = (FulfillmentState.ALLOCATED, FulfillmentState.PICKING)
-
-
-def shown(work: Fulfillment) -> dict[str, Any]:
-    """The work on an order, without the buyer's address: that stands on the label."""
-    view = asdict(work) | {
-        "lines": [line.model_dump() for line in work.lines],
-        "left_to_pick": work.left_to_pick(),
-        "left_to_pack": work.left_to_pack(),
-    }
-    del view["personal"]
-    return view
 
 
 def router(runtime: Runtime) -> APIRouter:
@@ -70,17 +59,17 @@ def router(runtime: Runtime) -> APIRouter:
         asked: Anyone,
         state: FulfillmentState | None = None,
         limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 100,
-    ) -> list[dict[str, Any]]:
+    ) -> list[FulfillmentView]:
         """Work by state, oldest release first (W3)."""
         return [shown(work) for work in await queries.listing(runtime.read, state=state, limit=limit)]
 
     @routes.get("/fulfillments/{order_id}")
-    async def get_fulfillment(order_id: Code, asked: Anyone) -> dict[str, Any]:
+    async def get_fulfillment(order_id: Code, asked: Anyone) -> ShelvedView:
         """The work on one order: what is picked, checked, packed, what is left, and the shelves that it lies on (W3)."""
         work = await one(order_id)
         left = work.left_to_pick() if work.state in TO_PICK else {}
         found = {level.sku: level for level in await queries.stock_of(runtime.read, *left)}
-        return shown(work) | {"shelves": {s: shelves_for(found[s], n) for s, n in left.items() if s in found}}
+        return shelved(work, {s: shelves_for(found[s], n) for s, n in left.items() if s in found})
 
     @routes.post("/fulfillments/{order_id}/take-back")
     async def take_back(order_id: Code, body: Because, asked: Person) -> Any:
@@ -91,13 +80,13 @@ def router(runtime: Runtime) -> APIRouter:
         return await asked.do(TakeBack(order_id=order_id, reason=body.reason))
 
     @routes.get("/stock/{sku:path}")
-    async def get_stock(sku: Code, asked: Anyone) -> dict[str, Any]:
+    async def get_stock(sku: Code, asked: Anyone) -> StockView:
         """On hand, allocated and available of a SKU, where it lies, and its newest moves (W1)."""
         level = next(iter(await queries.stock_of(runtime.read, sku)), None)
         if level is None:
             raise Refused("unknown_sku", "nobody ever received or wanted this SKU", field="sku", status=404)
         entries = await queries.last_moves(runtime.read, sku)
-        return asdict(level) | {"available": level.available, "moves": entries}
+        return StockView.model_validate(vars(level) | {"available": level.available, "moves": entries})
 
     @routes.put("/skus/{sku:path}")
     async def register_sku(sku: Code, body: SkuDetails, asked: BackOffice) -> Any:
@@ -110,10 +99,9 @@ def router(runtime: Runtime) -> APIRouter:
         return await asked.do(RegisterSku(sku=sku, **dict(body) | {"barcodes": named}))
 
     @routes.get("/shipments/{shipment_id}")
-    async def get_shipment(shipment_id: Code, asked: Anyone) -> dict[str, Any]:
+    async def get_shipment(shipment_id: Code, asked: Anyone) -> ShipmentView:
         """One parcel: contents, courier, where it is (W7, W11)."""
-        shipment = await parcel(shipment_id)
-        return asdict(shipment) | {"lines": [line.model_dump() for line in shipment.lines]}
+        return ShipmentView.model_validate(await parcel(shipment_id))
 
     @routes.get("/shipments/{shipment_id}/label.pdf", response_class=Response, responses=_PDF)
     async def get_label(shipment_id: Code, asked: OnTheFloor) -> Response:
