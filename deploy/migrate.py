@@ -1,8 +1,9 @@
 """Migrations of one service's database, and the protection that every version of it must have."""
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.waiting import Told, patiently
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,14 +26,7 @@ async def migrate(service: str, url: str, *, patience: float = 60, waiting: Told
 
     Waits up to `patience` seconds for the database; `waiting` is told each time why, and how many seconds are left.
     """
-    said = ""
-
-    def upgrade(connection: Connection) -> None:
-        nonlocal said
-        said = _upgrade(connection, service)
-
-    await _run(url, upgrade, patience, waiting)
-    return said
+    return await _run(url, lambda c: _upgrade(c, service), patience, waiting)
 
 
 def awaited(error: BaseException) -> str | None:
@@ -66,19 +61,20 @@ async def new_migration(service: str, url: str, message: str) -> None:
     await _run(url, lambda c: command.revision(_config(service, c), message=message, autogenerate=True), 5)
 
 
-async def _run(url: str, work: Any, patience: float, waiting: Told | None = None) -> None:
+async def _run(url: str, work: Callable[[Connection], T], patience: float, waiting: Told | None = None) -> T:
     # a host that swallows packets must leave time for another try
     engine = create_async_engine(
         f"postgresql+asyncpg://{url.partition('://')[2]}", connect_args={"timeout": 10}
     )
 
-    async def attempt() -> None:
+    async def attempt() -> T:
         async with engine.connect() as connection:
-            await connection.run_sync(work)
+            found = await connection.run_sync(work)
             await connection.commit()
+            return found
 
     try:
-        await patiently(attempt, awaited, patience, waiting)
+        return await patiently(attempt, awaited, patience, waiting)
     finally:
         await engine.dispose()
 

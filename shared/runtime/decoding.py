@@ -54,4 +54,4 @@ class Decoding:
         except Malformed as error:
             return unreadable(raw, Refused("malformed", str(error), field="headers", status=422))
         except Refused as refused:
-            return unreadable(raw, refused, claimed(headers))
+            return unreadable(raw, refused, claimed(headers), actor)

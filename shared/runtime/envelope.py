@@ -161,13 +161,16 @@ def _actor(kind: str, name: str) -> Actor:
     return Actor(kind=ActorKind(kind), name=name)
 
 
-def unreadable(raw: Raw, error: Exception, claimed_id: str | None = None) -> Incoming:
+def unreadable(
+    raw: Raw, error: Exception, claimed_id: str | None = None, actor: Actor | None = None
+) -> Incoming:
     """A record whose identity cannot be read or trusted: known by its place in the topic, so that it cannot use up the id of a
-    genuine message, and by what it holds, for at its place in a topic made anew lies another."""
+    genuine message, and by what it holds, for at its place in a topic made anew lies another. `actor` is who sent it, where
+    that is known: the answer names them."""
     digest = _digest(raw)
     known_by = f"{raw.topic}/{raw.partition}/{raw.offset}/{digest.hex()[:16]}"
     return Incoming(
-        _nobody(known_by, raw.topic),
+        _said_by(actor or _NOBODY, known_by, raw.topic),
         Door.KAFKA,
         f"{raw.topic}|{known_by}",
         error=error,
@@ -186,8 +189,10 @@ def _digest(raw: Raw) -> bytes:
     return whole.digest()
 
 
-def _nobody(known_by: str, topic: str) -> Envelope:
-    actor = Actor(kind=ActorKind.SYSTEM, name="unknown", role=Role.ORDINARY)
+_NOBODY = Actor(kind=ActorKind.SYSTEM, name="unknown", role=Role.ORDINARY)
+
+
+def _said_by(actor: Actor, known_by: str, topic: str) -> Envelope:
     return Envelope(
         known_by, topic, "unknown", known_by, datetime.fromisoformat("2000-01-01T00:00:00+00:00"), actor
     )

@@ -10,13 +10,16 @@ from pydantic import create_model
 from services.orders.handlers import service as orders
 from shared.events.base import EVENT_TYPES, Event
 from shared.events.inbox import PaymentCaptured
+from shared.runtime.auth import Tokens
 from shared.runtime.commands import asked
+from shared.runtime.decoding import Decoding
 from shared.runtime.inbox import LARGEST, inbox_types, outside
-from shared.runtime.messages import Door, Refused
+from shared.runtime.messages import Door, Raw, Refused
+from shared.values import ActorKind
 from tests.builders import confirmed, paid, submitted
 from tests.harness import AGENT, START, Bench
 from tests.runtime.probe import Pay
-from tests.runtime.stand import SHOP
+from tests.runtime.stand import PUBLIC, SHOP, token
 
 PAID = "orders.inbox.payment_captured.v1"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -201,3 +204,21 @@ async def test_promises_may_be_reckoned_from_the_last_moment():
 @pytest.mark.requirement("O6")
 def test_a_consent_is_not_guessed(answered: object):
     assert answer(confirmed(), cod_accepted=answered)[:2] == ("invalid", "cod_accepted")
+
+
+@pytest.mark.requirement("W12")
+def test_a_system_that_scans_over_kafka_is_told_so_by_name_and_uses_up_no_id():
+    said = {
+        **kafka(type="scans.inbox.pick_scanned.v1"),
+        "authorization": f"Bearer {token(ActorKind.SYSTEM, SHOP.name)}",
+    }
+    raw = Raw("scans.inbox", 0, 7, None, tuple((k, v.encode()) for k, v in said.items()), b"{}")
+    incoming = Decoding(Tokens(PUBLIC), {}).decode(raw)
+    assert isinstance(incoming.error, Refused)
+    assert (incoming.error.code, incoming.claimed_id, incoming.envelope.actor) == ("no_operator", "1", SHOP)
+    assert incoming.envelope.id != "1"
+
+
+def test_whoever_has_no_good_token_is_nobody():
+    raw = Raw("scans.inbox", 0, 7, None, tuple((k, v.encode()) for k, v in kafka().items()), b"{}")
+    assert Decoding(Tokens(PUBLIC), {}).decode(raw).envelope.actor.name == "unknown"
