@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deploy.commands import demo, docs, doctor, env, log, parked, replay, setup, simulate, token, up
-from shared.version import running
+from shared.version import running_version
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +20,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        print(f"handover {running()}")
+        print(f"handover {running_version()}")
         raise typer.Exit
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 
 from deploy.docs.examples import examples
-from deploy.docs.schemas import is_inbox, published
+from deploy.docs.schemas import published
 from deploy.docs.system import Described, app_of
-from shared.events.base import EVENT_TYPES, Event
+from shared.events.base import EVENT_TYPES, Event, is_inbox
 
 _TEXT = {"type": "string"}
 _INBOX_HEADERS = {
@@ -86,7 +86,7 @@ def asyncapi(described: Described) -> dict[str, Any]:
 def _message(event: type[Event], schemas: dict[str, Any]) -> dict[str, Any]:
     """One message; the values in its payload go to `schemas`, since a `$ref` is read from the top of the document. Those that
     others write are closed and have names of their own."""
-    inbox = is_inbox(event)
+    inbox = is_inbox(event.wire_type)
     prefix = "inbox." if inbox else ""
     payload = published(event, f"#/components/schemas/{prefix}{{model}}")
     for name, value in payload.pop("$defs", {}).items():

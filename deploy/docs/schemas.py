@@ -9,13 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from deploy.docs.words import WORDS
-from shared.events.base import Event
+from shared.events.base import Event, is_inbox
 from shared.values import Value
-
-
-def is_inbox(event: type[Event]) -> bool:
-    """True for an event that other systems write."""
-    return ".inbox." in event.wire_type
 
 
 def published(event: type[Event], ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
@@ -28,7 +23,7 @@ def published(event: type[Event], ref_template: str = "#/$defs/{model}") -> dict
     for name, part in ({event.__name__: schema} | schema.get("$defs", {})).items():
         if name not in models:
             continue
-        if not is_inbox(event):
+        if not is_inbox(event.wire_type):
             del part["additionalProperties"]
         meanings = WORDS | _meanings(models[name])
         for field, said in part["properties"].items():

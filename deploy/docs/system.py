@@ -18,7 +18,7 @@ from deploy.provision import SERVICES
 from services.notify.routing import Routing, Webhook
 from services.warehouse.app import DEFAULT_COURIERS
 from services.warehouse.domain.courier import load_couriers
-from shared.events.base import EVENT_TYPES, Event
+from shared.events.base import EVENT_TYPES, Event, is_inbox
 from shared.lifecycle import Lifecycle
 from shared.runtime.http import create_app
 from shared.runtime.service import Service
@@ -49,7 +49,7 @@ class Described:
         """The events of its topic that it publishes, each with the file to read."""
         prefix = f"{self.name}."
         own = [
-            e for name, e in sorted(EVENT_TYPES.items()) if name.startswith(prefix) and ".inbox." not in name
+            e for name, e in sorted(EVENT_TYPES.items()) if name.startswith(prefix) and not is_inbox(name)
         ]
         return {e: self.uses[e.__name__][0] for e in own if e.__name__ in self.uses}
 

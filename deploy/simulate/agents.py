@@ -6,7 +6,7 @@ from typing import Any
 from deploy.simulate.edges import AGENT, BACK_OFFICE, SHOP
 from deploy.simulate.story import DAYS, HOURS, SOURCE, Story, personal_at
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
-from services.aftersales.handlers.cases import owed
+from services.aftersales.handlers.cases import payable
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
 from services.orders.handlers.release import BY_HAND, LiftHold, PlaceHold
@@ -128,9 +128,9 @@ class Agents:
                     return
                 lost = still_out and not arrived
                 agreed = lost if case.disputed else dice.random() < 0.85
-                known = self.story.edges.row("aftersales", "known_orders", case.order_id)
                 if case.is_a_sum and agreed:
-                    agreed = owed(case, (), known) > 0
+                    known = self.story.edges.row("aftersales", "known_orders", case.order_id)
+                    agreed = payable(case, (), known) > 0
                     # it may be paid back otherwise before this is heard: whoever is refused looks again
                     self.story.after(1 * DAYS, decide(BACK_OFFICE))
                 grant = ApproveCase(case_id=case_id)

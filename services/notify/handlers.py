@@ -8,7 +8,7 @@ from services.notify.routing import REACHED, NotifyDesk, Routing, plan_for
 from services.notify.sending import ClaimMessages, RecordResults, RetryMessage, claim, named, record, retry
 from services.notify.tables import BuyerContact, Message, MessageState, OptOut
 from shared.events import notify, orders
-from shared.events.base import EVENT_TYPES, Event
+from shared.events.base import EVENT_TYPES, Event, is_inbox
 from shared.events.notify import MessageFailed, MessageSent
 from shared.replacing import replace
 from shared.runtime.desk import Want
@@ -113,7 +113,7 @@ def opted(command: SetOptOut, desk: NotifyDesk) -> Iterator[Want]:
 HEARD = [
     event
     for name, event in sorted(EVENT_TYPES.items())
-    if name.split(".", 1)[0] in ("orders", "warehouse", "aftersales", "notify") and ".inbox." not in name
+    if name.split(".", 1)[0] in ("orders", "warehouse", "aftersales", "notify") and not is_inbox(name)
 ]
 """Everything that the services say, notify too: a webhook may want any of it, and staff what is parked."""
 

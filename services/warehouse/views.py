@@ -128,13 +128,10 @@ class StockView(View):
 
 def shown(work: Fulfillment) -> FulfillmentView:
     """The work on an order."""
-    return FulfillmentView.model_validate(vars(work) | _left(work))
+    left = {"left_to_pick": work.left_to_pick(), "left_to_pack": work.left_to_pack()}
+    return FulfillmentView.model_validate(vars(work) | left)
 
 
 def shelved(work: Fulfillment, shelves: dict[str, dict[str, int]]) -> ShelvedView:
     """The work on an order, and where its goods lie."""
-    return ShelvedView.model_validate(vars(work) | _left(work) | {"shelves": shelves})
-
-
-def _left(work: Fulfillment) -> dict[str, dict[str, int]]:
-    return {"left_to_pick": work.left_to_pick(), "left_to_pack": work.left_to_pack()}
+    return ShelvedView.model_validate(vars(shown(work)) | {"shelves": shelves})

@@ -48,6 +48,11 @@ class Event(BaseModel):
         return self.__pydantic_serializer__.to_json(self, exclude=without).decode()
 
 
+def is_inbox(wire_type: str) -> bool:
+    """True for an event that comes from outside, by its wire name."""
+    return ".inbox." in wire_type
+
+
 def stream_name(event: type[Event], subject: str) -> str:
     """The stream that holds the events of this class about `subject`: `order/5b0c…`, `sku/A-1`."""
     return f"{event.stream_kind}/{subject}"

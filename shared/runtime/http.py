@@ -56,18 +56,20 @@ _KEY = {
 """What commands may be asked with."""
 _WITHOUT_KEY = ("/v1/events", "/ops/parked/{key}/retry")
 """An event has its id, and trying again is no command of its own."""
+_ATTRIBUTES = {"specversion": "1.0, also where it is left out"} | dict.fromkeys(
+    ("id", "source", "type"), "needed in binary mode"
+)
+"""What a CloudEvent is told apart by, and when it is needed as a header."""
 _EVENT = {
     "parameters": [
         {"in": "header", "name": f"ce-{name}", "required": False, "schema": {"type": "string"},
-         "description": f"CloudEvents {name}; " + ("1.0, also where it is left out" if name == "specversion" else
-                                                   "needed in binary mode")}
-        for name in ("specversion", "id", "source", "type")
+         "description": f"CloudEvents {name}; {when}"} for name, when in _ATTRIBUTES.items()
     ],
     "requestBody": {"required": True, "content": {
         "application/json": {"schema": {"type": "object", "description": "Binary mode: the data of the event"}},
         "application/cloudevents+json": {"schema": {
             "type": "object", "required": ["id", "source", "type", "data"],
-            "properties": {name: {"type": "string"} for name in ("specversion", "id", "source", "type")}
+            "properties": {name: {"type": "string"} for name in _ATTRIBUTES}
             | {"data": {"type": "object"}}}},
     }},
 }  # fmt: skip
@@ -190,7 +192,7 @@ def _structured(body: bytes) -> tuple[dict[str, str], bytes]:
             field="data",
             status=422,
         )
-    for name in ("specversion", "id", "source", "type"):
+    for name in _ATTRIBUTES:
         if not isinstance(event.get(name, ""), str):
             raise Refused("malformed", f"the CloudEvents attribute {name} is text", field=name, status=422)
     headers = {f"ce-{name}": value for name, value in event.items() if isinstance(value, str)}

@@ -100,7 +100,7 @@ def ops(runtime: "Runtime") -> APIRouter:
             )
         outcomes = await runtime.parking.retry(row.lane)
         left = sum(o.status in STAYS for o in outcomes)
-        first = next(iter(await runtime.parking.waiting(row.lane, 1)), None)
+        first = next(iter(await runtime.parking.waiting(row.lane, 1)), None) if left else None
         refused = [o.refusal for o in outcomes if o.status is Status.REFUSED and o.refusal is not None]
         return {
             "done": len(outcomes) - left - len(refused),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from shared.events.base import Event, EventParked, MessageRefused
+from shared.events.base import Event, EventParked, MessageRefused, is_inbox
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Message
 
@@ -69,5 +69,5 @@ class Service(Generic[D]):
     @property
     def topics(self) -> list[str]:
         """The topics that the service reads: its inboxes and the topics of the publishers that it hears."""
-        publishers = {name.split(".", 1)[0] for name in self.hears if ".inbox." not in name}
+        publishers = {name.split(".", 1)[0] for name in self.hears if not is_inbox(name)}
         return sorted({*publishers, *self.inboxes})

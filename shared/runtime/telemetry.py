@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from shared.runtime.messages import Incoming, Outcome
 from shared.runtime.settings import Settings
 from shared.runtime.store import Changes
-from shared.version import running
+from shared.version import running_version
 
 PERSONAL = frozenset(
     {"personal", "contact", "address", "name", "phone", "email", "street", "recipient", "body"}
@@ -170,7 +170,7 @@ class Metrics:
     def __init__(self, service: str) -> None:
         self.registry = registry = CollectorRegistry()
         prefix: dict[str, Any] = {"namespace": "handover", "registry": registry}
-        Info("build", "What is running.", **prefix).info({"service": service, "version": running()})
+        Info("build", "What is running.", **prefix).info({"service": service, "version": running_version()})
         self._messages = Counter(
             "messages", "Messages by what became of them.", ["type", "door", "outcome"], **prefix
         )

@@ -119,6 +119,11 @@ class Case:
         return self.kind is CaseKind.REFUND_ONLY and not self.lines
 
     @property
+    def return_reason(self) -> str:
+        """The `ReturnReason` of a buyer who asks about goods; empty where the reason is in somebody's own words."""
+        return self.reason if self.lines and self.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY) else ""
+
+    @property
     def left_to_buyer(self) -> bool:
         """True when a person said that the buyer has what its courier was to bring back."""
         return self.refund is Refund.DENIED and bool(self.disputed)

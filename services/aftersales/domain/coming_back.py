@@ -58,10 +58,9 @@ def came_back_as_agreed(case: Case, found: tuple[InspectedLine, ...]) -> tuple[S
     """The asked pieces that are refunded: as new, damaged ones where that is not the buyer's doing, and where a wrong article
     was sent, that article in their place, whatever it is."""
     good = {Condition.AS_NEW}
-    returned = case.kind is CaseKind.RETURN  # the reason of any other is in somebody's own words
-    if not returned or case.reason in OUR_FAULT:
+    if case.kind is not CaseKind.RETURN or case.return_reason in OUR_FAULT:
         good.add(Condition.DAMAGED)
-    if returned and case.reason == ReturnReason.WRONG_ITEM:
+    if case.return_reason == ReturnReason.WRONG_ITEM:
         good.add(Condition.WRONG_ITEM)
     asked = by_sku(case.lines)
     came: Counter[str] = Counter()
@@ -94,11 +93,7 @@ def still_to_bring(known: KnownOrder, cases: list[Case]) -> Counter[str]:
     """What the courier brings back, and what no case awaits of it or has paid: others had claimed it before."""
 
     def covered(case: Case) -> tuple[SkuQuantity, ...]:
-        missing = (
-            case.kind is CaseKind.REFUND_ONLY
-            and case.reason == ReturnReason.MISSING_ITEM
-            and case.refund is not Refund.DENIED
-        )
+        missing = case.return_reason == ReturnReason.MISSING_ITEM and case.refund is not Refund.DENIED
         awaits = case.kind is CaseKind.LATE_CANCEL and not case.over
         return case.lines if missing or awaits else _by_courier(case)
 

@@ -12,7 +12,7 @@ from services.aftersales.handlers.cases import (
     ask_for_approval,
     authorize,
     open_case,
-    owed,
+    payable,
     stake_of,
 )
 from services.aftersales.handlers.disputes import delivered_after_all, lost_on_its_way
@@ -140,7 +140,7 @@ def approve(command: ApproveCase, desk: AftersalesDesk) -> dict[str, str]:
     if case.disputed or case.no_word:
         lost_on_its_way(case, desk)
     else:
-        if case.is_a_sum and not owed(case, (), desk.orders[case.order_id]):
+        if case.is_a_sum and not payable(case, (), desk.orders[case.order_id]):
             detail = "all that was paid has been paid back meanwhile: reject the case"
             raise Refused("nothing_left", detail)
         authorize(case, desk, by_rule=False)

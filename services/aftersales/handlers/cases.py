@@ -165,7 +165,7 @@ def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
     """Ask finance for the price of these pieces, or for the sum that a case without pieces is about; never for more than was
     paid. Then close."""
     known = desk.orders[case.order_id]
-    amount = owed(case, pieces, known)
+    amount = payable(case, pieces, known)
     of_price = amount - case.excess
     known = replace(
         known,
@@ -189,7 +189,7 @@ def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
     return close(case, desk)
 
 
-def owed(case: Case, pieces: tuple[SkuQuantity, ...], known: KnownOrder) -> int:
+def payable(case: Case, pieces: tuple[SkuQuantity, ...], known: KnownOrder) -> int:
     """What the buyer gets of the case, should it end with these pieces now."""
     of_price = case.amount - case.excess if case.is_a_sum else known.worth(pieces)
     return known.refundable(of_price) + case.excess

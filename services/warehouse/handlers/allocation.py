@@ -31,6 +31,7 @@ from shared.events.warehouse import (
     FulfillmentRefused,
 )
 from shared.goods import as_pieces, by_sku
+from shared.lifecycle import NotAllowed
 from shared.replacing import replace
 from shared.runtime.messages import Timer
 from shared.values import PaymentMethod, SkuQuantity
@@ -53,8 +54,8 @@ def offer(sku: str, desk: WarehouseDesk) -> None:
 def allocate(event: OrderReleased, desk: WarehouseDesk) -> None:
     """Take a release: refuse what no courier reaches, reserve every line, or put the order on backorder (W2, W6)."""
     known = desk.fulfillments.get(event.order_id)
-    if known is not None:
-        FULFILLMENT.next(known.state, OrderReleased)
+    if known is not None:  # only what was refused is released again, and of that there is no work
+        raise NotAllowed(FULFILLMENT.name, known.state, OrderReleased)
     address = event.personal.address if event.personal else None
     cod = event.payment_method is PaymentMethod.COD
     if address is None or desk.couriers.choose(address, event.delivery_method, cod=cod) is None:
