@@ -120,8 +120,8 @@ def _nothing_is_discarded(self: Desk) -> None:
     return None
 
 
-def _every_chain_begins_anew(said: Any, heads: Any) -> Any:
-    entries = _ENTRIES(said, heads)
+def _every_chain_begins_anew(*of_a_turn: Any) -> Any:
+    entries = _ENTRIES(*of_a_turn)
     return [replace(e, previous=bytes(32)) for e in entries]
 
 

@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 
 from shared.runtime.commands import answer_of
 from shared.runtime.messages import Command, Refused, Status
-from shared.runtime.telemetry import traceparent
+from shared.runtime.tracing import known_trace
 from shared.runtime.wording import plain
 from shared.values import Actor, ActorKind, Reason, Role, Value
 
@@ -30,12 +30,12 @@ class Because(Value):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks, and under which idempotency key. `trace` is a W3C traceparent, made here when none came."""
+    """Who asks, and under which idempotency key. `trace` is the W3C traceparent that came."""
 
     runtime: "Runtime"
     actor: Actor
     key: str | None
-    trace: str
+    trace: str | None
     response: Response
 
     async def do(self, command: Command) -> Any:
@@ -74,7 +74,7 @@ def allow(
             detail = "an Idempotency-Key has 1 to 200 visible ASCII characters"
             raise Refused("invalid", detail, field="idempotency-key", status=422)
         _refuse_strange_parameters(request)
-        return Asked(runtime, actor, key, traceparent(request.headers.get("traceparent")), response)
+        return Asked(runtime, actor, key, known_trace(request.headers.get("traceparent")), response)
 
     return asked
 

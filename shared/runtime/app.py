@@ -15,7 +15,7 @@ from shared.runtime.http import create_app
 from shared.runtime.running import Runtime
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings, load
-from shared.runtime.telemetry import setup_logging, setup_tracing
+from shared.runtime.telemetry import setup_logging
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,6 @@ def serve(
     settings = load(settings_class)
     service = make_service(settings)
     setup_logging(settings.log_level, service.name)
-    setup_tracing(settings, service.name)
     _collect_seldom()
     # a name that nobody answers for takes its thread for as long as the resolver tries, and there are four of them by default
     os.environ.setdefault("UV_THREADPOOL_SIZE", "64")

@@ -262,7 +262,7 @@ class Attempt(Generic[D]):
     # --- save ---------------------------------------------------------------------------------------------
 
     def _changes(self) -> Changes:
-        changes = Changes(entries=entries_of(self.desk.said, self.books.heads))
+        changes = Changes(entries=entries_of(self.desk.said, self.books.heads, self.turns.onward))
         for shelf in self.desk.shelves:
             upserts, removes = shelf.changes()
             if upserts:

@@ -172,7 +172,8 @@ def _inbox(runtime: "Runtime") -> APIRouter:
             headers = {
                 name: unquote(value) for name, value in request.headers.items() if name.startswith("ce-")
             }
-        headers["traceparent"] = asked.trace
+        if asked.trace is not None:
+            headers["traceparent"] = asked.trace
         incoming = outside(headers, body, asked.actor, inboxes=inboxes)
         outcome = await runtime.commands.put(incoming)
         return Accepted(status=outcome.status.value, answer=answer_of(outcome))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from shared.events.base import EVENT_TYPES, Event
 from shared.events.inbox import OF_SYSTEMS, SCANS
 from shared.runtime.messages import Door, Envelope, Incoming, Raw, Refused
-from shared.runtime.telemetry import known_trace
+from shared.runtime.tracing import known_trace
 from shared.runtime.wording import fields_of, place_of
 from shared.values import Actor, ActorKind
 

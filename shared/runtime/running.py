@@ -29,6 +29,7 @@ from shared.runtime.settings import Settings
 from shared.runtime.store import Changes
 from shared.runtime.tasks import Loops, Signal
 from shared.runtime.telemetry import Metrics
+from shared.runtime.tracing import Tracing
 from shared.runtime.turn import Turns
 
 log = structlog.get_logger(__name__)
@@ -52,6 +53,7 @@ class Runtime:
         self.settings = settings
         self.clock = DrivenClock(settings.clock_start) if settings.clock == "driven" else WallClock()
         self.metrics = Metrics(service.name)
+        self.tracing = Tracing(service.name, settings.otlp_endpoint)
         self.tokens = Tokens(settings.token_public_key)
         self.pool = make_pool(
             settings.database_url.get_secret_value(),
@@ -76,7 +78,8 @@ class Runtime:
         self._logged: set[str] | None = None
         """Parts that were not well when the log last told of readiness."""
         self.turns.after_commit += [self.metrics.turn_done, self._committed]
-        self.turns.took = self.metrics.turn_took
+        self.turns.took += [self.metrics.turn_took, self.tracing.turn_took]
+        self.turns.onward = self.tracing.onward
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
@@ -124,6 +127,7 @@ class Runtime:
             self._asking.cancel()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.pool.close(), 5)
+        await asyncio.to_thread(self.tracing.close)
 
     def _committed(self, messages: Sequence[Incoming], outcomes: Sequence[Outcome], changes: Changes) -> None:
         if changes.entries:

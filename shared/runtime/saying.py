@@ -1,14 +1,20 @@
 """Numbering and chaining what was said: each event gets its place in its stream and its link in the hash chain."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shared.runtime.bookkeeping import Head
 from shared.runtime.chain import GENESIS, Entry, link, new_salt, personal_digest
 from shared.runtime.desk import Said, Shelf
+from shared.runtime.messages import Envelope
 
 
-def entries_of(said: Sequence[Said], heads: Shelf[Head]) -> list[Entry]:
-    """Event-log entries of a turn, in the order they were said; moves the heads of their streams."""
+def entries_of(
+    said: Sequence[Said], heads: Shelf[Head], onward: Callable[[Envelope], str | None]
+) -> list[Entry]:
+    """Event-log entries of a turn, in the order they were said; moves the heads of their streams.
+
+    `onward` gives the traceparent of what a message causes.
+    """
     entries = []
     for one in said:
         event, stream, cause = one.event, one.stream, one.cause
@@ -40,7 +46,7 @@ def entries_of(said: Sequence[Said], heads: Shelf[Head]) -> list[Entry]:
                 actor_name=actor.name,
                 correlation_id=cause.correlation_id or cause.id,
                 causation_id=cause.id,
-                trace=cause.trace,
+                trace=onward(cause),
                 data=data,
                 personal=personal,
                 salt=salt,

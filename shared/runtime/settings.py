@@ -100,7 +100,9 @@ class Settings(BaseSettings):
         "INFO", description="Least level that is logged."
     )
     otlp_endpoint: str | None = Field(
-        None, description="Where traces go, an OTLP HTTP endpoint; without it no traces are made."
+        None,
+        description="Where traces go by OTLP over HTTP, as `http://collector:4318`; `/v1/traces` is asked for where no path is "
+        "named. Without it no traces are made.",
     )
 
     @field_validator("kafka")

@@ -1,9 +1,7 @@
-"""What ops see: JSON logs without personal data, Prometheus metrics, traces where an endpoint is set (X6)."""
+"""What ops see: JSON logs without personal data, Prometheus metrics (X6). Traces are in `tracing.py`."""
 
 import contextlib
 import logging
-import re
-import secrets
 import sys
 import time
 import traceback
@@ -14,16 +12,9 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 from shared.runtime.messages import Incoming, Outcome
-from shared.runtime.settings import Settings
 from shared.runtime.store import Changes
 from shared.version import running_version
 
@@ -36,8 +27,6 @@ REPEAT_SECONDS = 10
 """How seldom a library's line is written again."""
 LONGEST = 1000
 """Characters of one value in a log line."""
-
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class _Output(structlog.PrintLogger):
@@ -145,25 +134,6 @@ def places(error: BaseException | None) -> list[str]:
     return chain
 
 
-def known_trace(header: str | None) -> str | None:
-    """A W3C traceparent as it came, None when it is missing or not one: nothing else is kept or sent on."""
-    return header if header is not None and _TRACEPARENT.fullmatch(header) else None
-
-
-def traceparent(header: str | None) -> str:
-    """The traceparent of an HTTP request: the one that came, else a new one."""
-    return known_trace(header) or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
-
-
-def setup_tracing(settings: Settings, service: str) -> None:
-    """Send traces to the configured endpoint; without one nothing is made and nothing is spent."""
-    if settings.otlp_endpoint is None:
-        return
-    provider = TracerProvider(resource=Resource.create({"service.name": f"handover-{service}"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint)))
-    trace.set_tracer_provider(provider)
-
-
 class Metrics:
     """The metrics of one service, on a registry of its own."""
 
@@ -190,8 +160,6 @@ class Metrics:
         self._timers = Gauge("timers_overdue", "Timers due and not yet handled.", **prefix)
         self._ready = Gauge("ready", "1 where a part is well, as /health/ready says.", ["part"], **prefix)
         self._parked = Gauge("parked_messages", "Messages set aside.", ["state"], **prefix)
-        self._tracer = trace.get_tracer("handover")
-        self._propagator = TraceContextTextMapPropagator()
 
     def turn_done(self, messages: Sequence[Incoming], outcomes: Sequence[Outcome], changes: Changes) -> None:
         """Count what a committed turn did."""
@@ -208,22 +176,10 @@ class Metrics:
         self._turns.inc()
         self._size.observe(len(messages))
         self._last.set(time.time())
-        self._trace(messages)
 
-    def turn_took(self, seconds: float) -> None:
+    def turn_took(self, seconds: float, messages: Sequence[Incoming], outcomes: Sequence[Outcome]) -> None:
         """Note how long a turn took."""
         self._seconds.observe(seconds)
-
-    def _trace(self, messages: Sequence[Incoming]) -> None:
-        """One span a turn, linked to what caused each message."""
-        traces = {m.envelope.trace for m in messages if m.envelope.trace}
-        if not traces or not isinstance(trace.get_tracer_provider(), TracerProvider):
-            return
-        contexts = (self._propagator.extract({"traceparent": t}) for t in traces)
-        spans = (trace.get_current_span(c).get_span_context() for c in contexts)
-        links = [trace.Link(span) for span in spans if span.is_valid]
-        with self._tracer.start_as_current_span("turn", links=links) as span:
-            span.set_attribute("messaging.batch.message_count", len(messages))
 
     def sample(
         self,

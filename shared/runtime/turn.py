@@ -18,7 +18,7 @@ from shared.runtime.attempt import Attempt
 from shared.runtime.bookkeeper import storable
 from shared.runtime.clock import Clock
 from shared.runtime.desk import Desk
-from shared.runtime.messages import Incoming, Outcome
+from shared.runtime.messages import Envelope, Incoming, Outcome
 from shared.runtime.service import Service
 from shared.runtime.store import Changes, Store, TryAgain, Unfit
 
@@ -37,8 +37,10 @@ class Turns(Generic[D]):
         self.store = store
         self.clock = clock
         self.after_commit: list[Callable[[Sequence[Incoming], Sequence[Outcome], Changes], None]] = []
-        self.took: Callable[[float], None] = lambda seconds: None
-        """Called with the seconds of each turn that did something, from its first try to its commit."""
+        self.took: list[Callable[[float, Sequence[Incoming], Sequence[Outcome]], None]] = []
+        """Called after each turn that did something, with its seconds from its first try to its commit."""
+        self.onward: Callable[[Envelope], str | None] = lambda cause: cause.trace
+        """The traceparent of what a message causes."""
         self.back_off = back_off
 
     async def run(self, messages: Sequence[Incoming]) -> list[Outcome]:
@@ -87,7 +89,8 @@ class Turns(Generic[D]):
                 await self.back_off(tries)
             else:
                 if done[0]:
-                    self.took(time.perf_counter() - began)
+                    for hook in self.took:
+                        hook(time.perf_counter() - began, *done)
                 return done
         raise AssertionError("unreachable")
 

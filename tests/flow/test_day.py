@@ -11,13 +11,15 @@ from deploy.embedded.stack import Stack
 from deploy.migrate import differences
 from deploy.play.targets import embedded
 from deploy.provision import SERVICES
+from tests.collector import Collector, Span
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.requirement("X1")
 @pytest.mark.requirement("X2")
+@pytest.mark.requirement("X6")
 def test_a_day_ends_as_its_stories_go_although_every_service_is_killed() -> None:
-    with Stack() as stack:
+    with Collector() as collector, Stack(settings={"HANDOVER_OTLP_ENDPOINT": collector.url}) as stack:
         killer = Killer(stack)
         assert asyncio.run(play(embedded(stack), 40, 7, killer))
         assert killer.kills == len(SERVICES)
@@ -29,6 +31,19 @@ def test_a_day_ends_as_its_stories_go_although_every_service_is_killed() -> None
             logs = stack.log_of(service).read_text()
             assert "王芳" not in logs
             assert "@example.org" not in logs
+    assert "王芳" not in str(collector.spans)
+    assert any(whole(trace) for trace in collector.traces()), "one trace leads through all services"
+
+
+def whole(trace: list[Span]) -> bool:
+    """One root, from which all services' spans are reached: of a trace whose service was killed, some are missing."""
+    ids = {span.id for span in trace}
+    roots = [span for span in trace if span.parent is None]
+    return (
+        len(roots) == 1
+        and all(span.parent in ids for span in trace if span.parent is not None)
+        and {span.service for span in trace} == {f"handover-{service}" for service in SERVICES}
+    )
 
 
 def test_a_missing_setting_stops_the_start_with_a_sentence() -> None:

@@ -170,7 +170,9 @@ class Stand:
             return await asked.do(body)
 
         @router.get("/v1/supervisors")
-        async def supervisors(asked: Annotated[Asked, Depends(allow(Role.BACK_OFFICE))]) -> dict[str, str]:
+        async def supervisors(
+            asked: Annotated[Asked, Depends(allow(Role.BACK_OFFICE))],
+        ) -> dict[str, str | None]:
             return {"trace": asked.trace, "who": str(asked.actor)}
 
         @router.get("/v1/scanners")

@@ -19,5 +19,5 @@ CAUSE = Envelope("an-id", "shop", "some.type", "some/stream", START, AGENT)
 def test_an_event_goes_out_whole_with_its_personal_part_or_without(event: OrderPlaced) -> None:
     heads = Shelf(HEADS, [])
     heads.loaded([event.stream], [])
-    [entry] = entries_of([Said(event, event.stream, CAUSE, START)], heads)
+    [entry] = entries_of([Said(event, event.stream, CAUSE, START)], heads, lambda cause: cause.trace)
     assert OrderPlaced.model_validate_json(entry.wire) == event

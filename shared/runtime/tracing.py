@@ -1,0 +1,137 @@
+"""Traces: what caused what, from service to service, sent to an OTLP endpoint where one is set (X6).
+
+What a service does about one message is one span. Its id is reckoned from the service and the message: so the events that come
+of it name it before it has ended, and a turn that runs again, or after a crash, names the same.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from hashlib import blake2b
+from urllib.parse import urlsplit
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+from shared.runtime.messages import Door, Envelope, Incoming, Outcome, Status
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+_SHOWN = frozenset({Status.DONE, Status.REFUSED, Status.PARKED, Status.FAILED})
+"""What became of messages about which a service did something."""
+SECONDS = 5
+"""That spans are tried to be sent for, before they are given up: a service that stops waits for it."""
+
+_KINDS = {Door.KAFKA: trace.SpanKind.CONSUMER, Door.HTTP: trace.SpanKind.SERVER}
+
+
+def known_trace(header: str | None) -> str | None:
+    """A W3C traceparent as it came, None when it is missing or not one: nothing else is kept or sent on."""
+    return header if header is not None and _TRACEPARENT.fullmatch(header) else None
+
+
+class Tracing:
+    """The spans of one service. Without an endpoint none are made, and a traceparent goes on as it came."""
+
+    def __init__(self, service: str, endpoint: str | None) -> None:
+        self._service = service
+        self._ids = _Given()
+        self._provider = _provider(service, endpoint, self._ids) if endpoint is not None else None
+
+    def onward(self, cause: Envelope) -> str | None:
+        """The traceparent of what a message causes: its trace, begun here when it came without one, and its span."""
+        if self._provider is None:
+            return cause.trace
+        trace_id, span_id = self._place(cause)
+        return f"00-{trace_id:032x}-{span_id:016x}-{_flags(cause):02x}"
+
+    def turn_took(self, seconds: float, messages: Sequence[Incoming], outcomes: Sequence[Outcome]) -> None:
+        """Make the spans of a turn that has just been committed; none of them holds anything personal (X4)."""
+        if self._provider is None:
+            return
+        tracer = self._provider.get_tracer("handover")
+        end = time.time_ns()
+        begin = end - int(seconds * 1e9)
+        for message, outcome in zip(messages, outcomes, strict=True):
+            if outcome.status not in _SHOWN:
+                continue
+            said = message.envelope
+            self._ids.trace, self._ids.span = self._place(said)
+            span = tracer.start_span(
+                said.type,
+                _parent(said),
+                _KINDS.get(message.door, trace.SpanKind.INTERNAL),
+                {
+                    "messaging.message.id": said.id,
+                    "messaging.batch.message_count": len(messages),
+                    "handover.door": message.door.value,
+                    "handover.stream": said.stream,
+                    "handover.outcome": outcome.status.value,
+                },
+                start_time=begin,
+            )
+            if outcome.status in (Status.PARKED, Status.FAILED):
+                span.set_status(trace.StatusCode.ERROR, type(outcome.error).__name__)
+            span.end(end)
+
+    def close(self) -> None:
+        """Send what is left; blocks for up to SECONDS where the endpoint is away."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+    def _place(self, said: Envelope) -> tuple[int, int]:
+        """The ids of the trace and of the span of a message."""
+        came = known_trace(said.trace)
+        trace_id = int(came[3:35], 16) if came is not None else _hash(said.source, said.id, size=16)
+        return trace_id, _hash(self._service, said.source, said.id, size=8)
+
+
+def _parent(said: Envelope) -> Context:
+    """What the traceparent of a message names; nothing where it came without one, whatever runs around us."""
+    came = known_trace(said.trace)
+    if came is None:
+        return Context()
+    flags = trace.TraceFlags(_flags(said))
+    parent = trace.SpanContext(int(came[3:35], 16), int(came[36:52], 16), is_remote=True, trace_flags=flags)
+    return trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
+
+
+def _flags(said: Envelope) -> int:
+    """Whether a sender wants its trace kept; one that begins here is."""
+    came = known_trace(said.trace)
+    return int(came[-2:], 16) if came is not None else trace.TraceFlags.SAMPLED
+
+
+def _hash(*parts: str, size: int) -> int:
+    return int.from_bytes(blake2b("\0".join(parts).encode(), digest_size=size).digest())
+
+
+class _Given(IdGenerator):
+    """Gives the next span the ids that were reckoned for it."""
+
+    trace = span = 0
+
+    def generate_trace_id(self) -> int:
+        return self.trace
+
+    def generate_span_id(self) -> int:
+        return self.span
+
+
+def _provider(service: str, endpoint: str, ids: IdGenerator) -> TracerProvider:
+    # not above: 3 MB of each service's memory, which those without an endpoint keep
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": f"handover-{service}"}),
+        id_generator=ids,
+        shutdown_on_exit=False,
+    )
+    if not urlsplit(endpoint).path.strip("/"):  # a collector is mostly named by host and port
+        endpoint = f"{endpoint.rstrip('/')}/v1/traces"
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, timeout=SECONDS)))
+    return provider
