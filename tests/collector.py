@@ -76,7 +76,7 @@ def _spans(request: ExportTraceServiceRequest) -> list[Span]:
             span.kind,
             span.status.code == span.status.STATUS_CODE_ERROR,
             (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
-            {a.key: a.value.string_value or a.value.int_value for a in span.attributes},
+            {a.key: getattr(a.value, str(a.value.WhichOneof("value"))) for a in span.attributes},
         )
         for of in request.resource_spans
         for scope in of.scope_spans

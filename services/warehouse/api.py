@@ -10,7 +10,7 @@ from services.warehouse import documents, queries
 from services.warehouse.desk import UNKNOWN_ORDER
 from services.warehouse.domain.courier import Couriers
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState
-from services.warehouse.domain.shipment import Shipment
+from services.warehouse.domain.shipment import Shipment, ShipmentState
 from services.warehouse.domain.stock import shelves_for
 from services.warehouse.handlers.stock import RegisterSku
 from services.warehouse.handlers.taking_back import TakeBack
@@ -110,6 +110,8 @@ def router(runtime: Runtime) -> APIRouter:
         work = await one(shipment.order_id)
         if work.personal is None:
             raise Refused("erased", "the address of this order was erased")
+        if shipment.state is ShipmentState.CANCELED:
+            raise Refused("canceled", "this parcel was canceled: it stays; unpack it")
         pdf = documents.label(shipment, work, couriers.name(shipment.courier))
         return Response(pdf, media_type="application/pdf")
 

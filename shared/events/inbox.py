@@ -194,10 +194,20 @@ class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id")
 
     order_id: ScannedCode
     barcode: Barcode
-    quantity: Quantity
+    quantity: Annotated[int, Field(ge=0, le=100_000, strict=True)]
+    """Good pieces that were taken; 0 only where all that were found are damaged."""
     damaged: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
-    """Further pieces found damaged while picking: logged and scrapped, not picked."""
+    """Further pieces found damaged while picking: logged and scrapped, not picked. Where none are left in their place, the good
+    ones are not picked either: the order waits for stock again."""
     scanned_at: Time
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.quantity and not self.damaged:
+            raise ValueError(
+                "quantity and damaged are both 0: say how many pieces were taken, or found damaged"
+            )
+        return self
 
 
 class CheckStartScanned(Event, type="scans.inbox.check_start_scanned.v1", subject="order_id"):

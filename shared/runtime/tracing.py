@@ -69,8 +69,8 @@ class Tracing:
                     "messaging.message.id": said.id,
                     "messaging.batch.message_count": len(messages),
                     "handover.door": message.door.value,
-                    "handover.stream": said.stream,
                     "handover.outcome": outcome.status.value,
+                    **({"handover.stream": said.stream} if said.stream else {}),  # a command has none
                 },
                 start_time=begin,
             )

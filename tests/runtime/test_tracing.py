@@ -89,6 +89,7 @@ async def test_a_command_is_served_and_its_span_lasts_as_long_as_its_turn(collec
     tracing.close()
     [span] = collector.spans
     assert (span.name, span.kind, span.parent) == ("Add", SERVER, None)
+    assert "handover.stream" not in span.attributes, "what it is about is not known before it is handled"
     assert 0 < span.seconds < 60
 
 

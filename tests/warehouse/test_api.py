@@ -78,8 +78,8 @@ class House:
         headers = {"authorization": f"Bearer {token}", **about}
         return await self.http.post("/v1/events", headers=headers, json=event.model_dump(mode="json"))
 
-    async def shipped(self) -> str:
-        """One order from release to hand-over; its tracking number."""
+    async def packed(self) -> str:
+        """One order from release to its parcel; the tracking number."""
         floor = self.floor
         scan: dict[str, Any] = {"order_id": "o-1"}
         await floor.stock()
@@ -87,8 +87,12 @@ class House:
         await floor.scan(inbox.PickStartScanned, **scan)
         await floor.scan(inbox.PickScanned, **scan, barcode="TEA", quantity=2)
         await floor.count(TEA=2)
-        number = await floor.parcel()
-        assert await floor.code(inbox.HandOverScanned, tracking_number=number) == "ok"
+        return await floor.parcel()
+
+    async def shipped(self) -> str:
+        """One order from release to hand-over; its tracking number."""
+        number = await self.packed()
+        assert await self.floor.code(inbox.HandOverScanned, tracking_number=number) == "ok"
         return number
 
 
@@ -161,6 +165,14 @@ async def test_label_and_note_are_printed_for_people_with_a_token(house: House) 
         assert answer.content.startswith(b"%PDF-")
         assert (await house.http.get(f"/v1/shipments/{number}/{paper}.pdf")).status_code == 401
     assert (await house.ask("GET", "/shipments/none/label.pdf")).status_code == 404
+
+
+@pytest.mark.requirement("W7")
+async def test_no_label_is_printed_for_a_parcel_that_stays(house: House) -> None:
+    number = await house.packed()
+    await house.floor.cancel()
+    refused = await house.ask("GET", f"/shipments/{number}/label.pdf")
+    assert (refused.status_code, refused.json()["code"]) == (409, "canceled")
 
 
 @pytest.mark.requirement("W6")

@@ -1,5 +1,6 @@
 """What a scanner read, as the keys under which a SKU may be known (W3, W12)."""
 
+import re
 from functools import lru_cache
 
 from biip import ParseError, parse
@@ -8,6 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from shared.values import Code
 
 _SKU = TypeAdapter(Code)
+_LINK = re.compile(r"(?:\][A-Za-z][0-9])?(https?://[^/]+)(/.*)", re.IGNORECASE | re.DOTALL)
+"""A web address as a scanner reads it from a QR code: with or without its symbology, mostly in upper case to save room."""
 
 
 @lru_cache(maxsize=10_000)
@@ -28,6 +31,8 @@ def as_skus(barcode: str) -> tuple[str, ...]:
 def _gtin(text: str) -> str | None:
     if not any(c.isdigit() for c in text):
         return None
+    if (link := _LINK.fullmatch(text)) is not None:
+        text = link[1].lower() + link[2]
     try:
         gtin = parse(text).gtin
     except ParseError:
@@ -37,7 +42,9 @@ def _gtin(text: str) -> str | None:
 
 @lru_cache(maxsize=10_000)
 def looks_like_sku(barcode: str) -> bool:
-    """True when the text can itself be a SKU code."""
+    """True when the text can itself be a SKU code; a web address names a piece, or nothing of ours."""
+    if "://" in barcode:
+        return False
     try:
         _SKU.validate_python(barcode.strip())
     except ValidationError:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from services.warehouse.desk import Wants, WarehouseDesk, order_and_stock
+from services.warehouse.domain.barcode import keys
 from services.warehouse.domain.courier import Courier
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState, Pick
 from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
@@ -21,6 +22,8 @@ from shared.values import PaymentMethod, SkuQuantity
 
 def packing(event: PackScanned, desk: WarehouseDesk) -> Wants:
     """The order, its stock, the courier's number range, and reports that came before the label."""
+    if event.lines:
+        yield desk.barcodes.want(*(k for line in event.lines for k in keys(line.sku)))
     yield from order_and_stock(event, desk)
     work = desk.fulfillments.get(event.order_id)
     courier = _courier(work, event.weight_grams, desk) if work else None
@@ -38,7 +41,7 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
     step(work, PackScanned)
-    lines = _contents(event, work)
+    lines = _contents(event, work, desk)
     courier = _courier(work, event.weight_grams, desk)
     if courier is None:
         detail = f"no courier takes {event.weight_grams} g to this address; pack several parcels"
@@ -76,16 +79,17 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
     }
 
 
-def _contents(event: PackScanned, work: Fulfillment) -> tuple[SkuQuantity, ...]:
+def _contents(event: PackScanned, work: Fulfillment, desk: WarehouseDesk) -> tuple[SkuQuantity, ...]:
     left = work.left_to_pack()
     if not event.lines:
         return as_pieces(left)
-    for place, line in enumerate(event.lines):
+    lines = tuple(line.model_copy(update={"sku": desk.sku_of(line.sku)}) for line in event.lines)
+    for place, line in enumerate(lines):
         if line.quantity > left.get(line.sku, 0):
             detail = f"{left.get(line.sku, 0)} of {line.sku} are left to pack, not {line.quantity}"
             raise Refused("not_in_order", detail, field=f"lines.{place}")
         left[line.sku] -= line.quantity
-    return event.lines
+    return lines
 
 
 def _courier(work: Fulfillment, weight: int, desk: WarehouseDesk) -> Courier | None:

@@ -36,6 +36,9 @@ from shared.replacing import replace
 from shared.runtime.messages import Refused
 from shared.values import MAX_PIECES
 
+RIGHT = "put right what differs; then the picker scans the order's code, and picks what is left"
+"""What comes after a check that found something."""
+
 
 def start_pick(event: PickStartScanned, desk: WarehouseDesk) -> dict[str, object]:
     """A picker takes the order and is shown what to fetch where (W3)."""
@@ -75,17 +78,20 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
     sku = desk.sku_of(event.barcode)
     left = work.left_to_pick()
     if sku not in work.wanted():
+        if sku == event.barcode and desk.levels.get(sku) is None:
+            detail = f"nobody knows the code {sku}; if these are the right goods, scan their SKU and have it registered"
+            raise Refused("unknown_barcode", detail, field="barcode", status=404)
         raise Refused("wrong_item", f"{sku} is not in this order; put it back", field="barcode")
-    if event.quantity > left.get(sku, 0):
-        detail = f"{left.get(sku, 0)} of {sku} are left to pick, not {event.quantity}; put the rest back"
+    if not left:
+        detail = "nothing is left to pick; put this back and scan the order's code"
+        raise Refused("too_many", detail, field="quantity")
+    if event.quantity > left.get(sku, 0) or sku not in left:
+        detail = f"{left.get(sku, 0)} of {sku} are left to pick, not {event.quantity or event.damaged}; put the rest back"
         raise Refused("too_many", detail, field="quantity")
     if (short := _scrap_damaged(event, work, sku, desk)) is not None:
-        return {
-            "sku": sku,
-            "left": {},
-            "state": short.state,
-            "hint": "none is left in its place: put all back",
-        }
+        return {"sku": sku, "left": short.left_to_pick(), "state": short.state} | _back(work)
+    if not event.quantity:
+        return {"sku": sku, "left": left, "state": work.state}
     shelves = _shelves(desk.level(sku), left[sku], event.quantity)
     desk.move(*(desk.entry(sku, MoveKind.PICKED, n, place, work.order_id) for place, n in shelves.items()))
     pickers = tuple(dict.fromkeys((*work.pickers, picker)))
@@ -117,8 +123,11 @@ def _scrap_damaged(
         return None
     level = desk.level(sku)
     shelves = shelves_for(level, event.damaged)
-    if sum(shelves.values()) < event.damaged or level.available + work.wanted()[sku] < event.damaged:
-        detail = f"the books have fewer of {sku} that no other order needs; book in what they lack with a stock scan first"
+    if (booked := sum(shelves.values())) < event.damaged:
+        detail = f"the books have only {booked} of {sku} on the shelves; book in what they lack with a stock scan first"
+        raise Refused("not_on_shelf", detail, field="damaged")
+    if (ours := level.available + work.wanted()[sku]) < event.damaged:
+        detail = f"{ours} of {sku} are not another order's: scan so many as damaged now, and the rest when that is picked"
         raise Refused("not_on_shelf", detail, field="damaged")
     reason = "found damaged while picking"
     scrapped = [
@@ -184,10 +193,23 @@ def finish_check(event: CheckFinishScanned, desk: WarehouseDesk) -> dict[str, ob
         return {"state": after, "differences": []}
     after = step(work, FulfillmentCheckFailed)
     desk.publish(FulfillmentCheckFailed(order_id=work.order_id, checker=checker, differences=found))
+    had = work
     work = replace(work, state=after, checker=None, counted=(), round_began=_began(event.scanned_at, desk))
     work = _put_back(work, found, desk)
     desk.fulfillments.put(work)
-    return {"state": work.state, "differences": [d.model_dump(mode="json") for d in found]}
+    answer: dict[str, object] = {
+        "state": work.state,
+        "differences": [d.model_dump(mode="json") for d in found],
+    }
+    return answer | (_back(had) if work.state is FulfillmentState.BACKORDERED else {"hint": RIGHT})
+
+
+def _back(had: Fulfillment) -> dict[str, object]:
+    """What a picker is told of an order that waits for stock again: everything goes back to where it came from."""
+    shelves: dict[str, Counter[str]] = {}
+    for pick in had.picks:
+        shelves.setdefault(pick.sku, Counter())[pick.location] += pick.quantity
+    return {"put_back": shelves, "hint": "none is left in its place: put all back, and take the next order"}
 
 
 def _put_back(work: Fulfillment, found: tuple[CheckDifference, ...], desk: WarehouseDesk) -> Fulfillment:

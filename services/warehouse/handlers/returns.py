@@ -3,24 +3,27 @@
 from collections import Counter
 from typing import Any
 
-from services.warehouse.desk import Wants, WarehouseDesk
+from services.warehouse.desk import Wants, WarehouseDesk, possible_skus
+from services.warehouse.domain.barcode import keys
 from services.warehouse.domain.dock import DOCK, RETURNS, DockReturn, DockState
 from services.warehouse.domain.stock import MoveKind
 from services.warehouse.handlers.allocation import offer
 from services.warehouse.handlers.scanning import judge_time
 from shared.events.aftersales import ReturnAuthorized
-from shared.events.inbox import ReturnInspectedScanned, ReturnReceivedScanned
+from shared.events.inbox import DockLine, ReturnInspectedScanned, ReturnReceivedScanned
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived, StockScrapped
 from shared.goods import by_sku
 from shared.lifecycle import NotAllowed
 from shared.replacing import replace
 from shared.runtime.messages import Refused
+from shared.values import SkuQuantity
 
 
 def case(message: Any, desk: WarehouseDesk) -> Wants:
     """What is expected for a case, and the stock of what came."""
-    yield desk.dock.want(message.case_id)
-    yield desk.levels.want(*sorted({line.sku for line in getattr(message, "lines", ())}))
+    lines: tuple[SkuQuantity, ...] = getattr(message, "lines", ())
+    yield desk.dock.want(message.case_id), desk.barcodes.want(*(k for line in lines for k in keys(line.sku)))
+    yield desk.levels.want(*sorted({sku for line in lines for sku in possible_skus(line.sku, desk)}))
 
 
 def expect(event: ReturnAuthorized, desk: WarehouseDesk) -> None:
@@ -46,9 +49,10 @@ def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, obj
     judge_time(event.scanned_at, desk)
     back = _expected(event.case_id, desk)
     state = _step(back, ReturnInspectedScanned)
-    _adds_up(event, back)
+    seen = tuple(line.model_copy(update={"sku": desk.sku_of(line.sku)}) for line in event.lines)
+    _adds_up(seen, back)
     lines = []
-    for line in event.lines:
+    for line in seen:
         restocked = line.condition is Condition.AS_NEW
         came = desk.entry(line.sku, MoveKind.RETURNED, line.quantity, RETURNS, back.order_id, line.condition)
         if restocked:
@@ -92,12 +96,12 @@ def _step(back: DockReturn, event: type) -> DockState:
     return state
 
 
-def _adds_up(event: ReturnInspectedScanned, back: DockReturn) -> None:
+def _adds_up(seen: tuple[DockLine, ...], back: DockReturn) -> None:
     """Every expected piece is accounted for; a wrong item stands for the piece that it came instead of."""
     expected = by_sku(back.lines)
     found: Counter[str] = Counter()
     wrong = 0
-    for line in event.lines:
+    for line in seen:
         if line.sku in expected:
             found[line.sku] += line.quantity
         elif line.condition is Condition.WRONG_ITEM:

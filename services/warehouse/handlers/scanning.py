@@ -41,7 +41,7 @@ _HINT = {
     FulfillmentState.OPEN: "the order has no stock yet; take the next order",
     FulfillmentState.BACKORDERED: "the order waits for stock; take the next order",
     FulfillmentState.ALLOCATED: "start the picking first",
-    FulfillmentState.PICKING: "the order is being picked; finish that first",
+    FulfillmentState.PICKING: "the order is being picked; its picker ends that, after a failed check by scanning its code",
     FulfillmentState.PICKED: "the order is picked; a second person checks it now",
     FulfillmentState.CHECKING: "the order is being checked; finish that first",
     FulfillmentState.CHECKED: "the order is checked; pack it",

@@ -14,7 +14,10 @@ from shared.events.warehouse import StockReceived
 from shared.runtime.messages import Command, Refused
 from shared.values import Code, Name
 
-NEW_SKU = "nobody knew this code: it is a SKU of its own now; if it is the barcode of another one, have it registered"
+NEW_SKU = (
+    "nobody knew this code: it is a SKU of its own now; if it is the barcode of another one, receive no more under it until "
+    "the back office has registered it: these pieces stay under the new SKU"
+)
 
 
 class RegisterSku(Command):

@@ -1,0 +1,203 @@
+"""What people with scanners do and read: damaged pieces, checks that failed, codes of every kind (W3, W4, W5, W8, W12)."""
+
+from typing import Any
+
+import pytest
+
+from services.warehouse.handlers.stock import RegisterSku
+from shared.events import inbox
+from tests.harness import SUPERVISOR
+from tests.warehouse.floor import CHECKER, Floor
+
+EAN = "6901234567892"
+GTIN = EAN.zfill(14)
+
+
+@pytest.fixture
+def floor() -> Floor:
+    return Floor()
+
+
+async def answer(floor: Floor, event: type[Any], **parts: Any) -> dict[str, Any]:
+    outcome = await floor.scan(event, **parts)
+    assert outcome.refusal is None, outcome.refusal
+    assert isinstance(outcome.answer, dict)
+    return outcome.answer
+
+
+async def picking(floor: Floor, order: str = "o-1", *goods: tuple[str, int]) -> None:
+    await floor.release(order, *goods)
+    await floor.scan(inbox.PickStartScanned, order_id=order)
+
+
+# --- damaged pieces -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("W3")
+async def test_a_picker_who_finds_only_damaged_pieces_takes_none(floor: Floor) -> None:
+    await floor.stock(quantity=5)
+    await picking(floor)
+    told = await answer(floor, inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=0, damaged=3)
+    assert (told["left"], told["state"]) == ({"TEA": 2}, "picking")
+    assert floor.level("TEA").on_hand == 2
+    await floor.pick()
+
+
+@pytest.mark.requirement("W3")
+async def test_an_order_that_falls_short_says_what_goes_back_where(floor: Floor) -> None:
+    await floor.stock("TEA", 2, "A-1")
+    await floor.stock("CUP", 3, "B-7")
+    await picking(floor, "o-1", ("TEA", 2), ("CUP", 3))
+    await floor.scan(inbox.PickScanned, order_id="o-1", barcode="CUP", quantity=3)
+    told = await answer(floor, inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=0, damaged=2)
+    assert told["state"] == "backordered"
+    assert told["left"] == {"TEA": 2, "CUP": 3}, "nothing is done of it any more"
+    assert told["put_back"] == {"CUP": {"B-7": 3}}
+    assert floor.work().picks == ()
+
+
+@pytest.mark.requirement("W3")
+async def test_a_damaged_piece_of_another_order_is_found_when_that_is_picked(floor: Floor) -> None:
+    """All that is on the shelf is broken but one, and two orders have two each of it."""
+    await floor.stock(quantity=4)
+    await floor.release("o-2")
+    await picking(floor)
+    scan: dict[str, Any] = {"order_id": "o-1", "barcode": "TEA", "quantity": 0}
+    told = await floor.told(inbox.PickScanned, **scan, damaged=3)
+    assert told.startswith("not_on_shelf: 2 of TEA are not another order's: scan so many as damaged now")
+    assert (await answer(floor, inbox.PickScanned, **scan, damaged=2))["state"] == "backordered"
+    await floor.scan(inbox.PickStartScanned, order_id="o-2")
+    scan["order_id"] = "o-2"
+    assert (await answer(floor, inbox.PickScanned, **scan, damaged=1))["state"] == "backordered"
+    assert floor.level("TEA").on_hand == 1
+
+
+@pytest.mark.requirement("W3")
+async def test_pieces_that_the_books_do_not_have_are_booked_in_first(floor: Floor) -> None:
+    await floor.stock(quantity=2)
+    await picking(floor)
+    told = await floor.told(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=0, damaged=3)
+    assert told.startswith("not_on_shelf: the books have only 2 of TEA on the shelves; book in")
+
+
+def test_a_pick_of_nothing_says_nothing(floor: Floor) -> None:
+    with pytest.raises(ValueError, match="quantity and damaged are both 0"):
+        inbox.PickScanned(order_id="o-1", barcode="TEA", quantity=0, scanned_at=floor.now)
+
+
+# --- a check that failed --------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("W4")
+async def test_after_a_check_that_found_too_many_everybody_is_told_how_it_goes_on(floor: Floor) -> None:
+    await floor.stock()
+    await picking(floor)
+    await floor.pick()
+    found = (await floor.count(TEA=3)).answer
+    assert (found["state"], found["hint"]) == (
+        "picking",
+        "put right what differs; then the picker scans the order's code, and picks what is left",
+    )
+    told = await floor.told(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=1)
+    assert told == "too_many: nothing is left to pick; put this back and scan the order's code"
+    told = await floor.told(inbox.CheckStartScanned, CHECKER, order_id="o-1")
+    assert "its picker ends that, after a failed check by scanning its code" in told
+    assert (await answer(floor, inbox.PickStartScanned, order_id="o-1"))["state"] == "picked"
+    assert (await floor.count(TEA=2)).answer["state"] == "checked"
+
+
+@pytest.mark.requirement("W4")
+async def test_a_check_after_which_an_order_falls_short_says_what_goes_back_where(floor: Floor) -> None:
+    await floor.stock("TEA", 2, "A-1")
+    await floor.stock("CUP", 1, "B-7")
+    await picking(floor, "o-1", ("TEA", 2), ("CUP", 1))
+    await floor.pick()
+    await floor.scan(inbox.CheckStartScanned, CHECKER, order_id="o-1")
+    await floor.scan(inbox.CheckScanned, CHECKER, order_id="o-1", barcode="CUP", quantity=1)
+    await floor.scan(inbox.CheckScanned, CHECKER, order_id="o-1", barcode="TEA", quantity=2, damaged=True)
+    found = await answer(floor, inbox.CheckFinishScanned, actor=CHECKER, order_id="o-1")
+    assert (found["state"], found["put_back"]) == (
+        "backordered",
+        {"TEA": {"A-1": 2}, "CUP": {"B-7": 1}},
+    )
+
+
+# --- codes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize(
+    "read",
+    [
+        EAN,
+        f"]E0{EAN}",
+        GTIN,
+        f"]C101{GTIN}10LOT7",
+        f"https://id.gs1.org/01/{GTIN}",
+        f"HTTPS://ID.GS1.ORG/01/{GTIN}/21/7",
+        f"]Q1https://shop.example/01/{GTIN}",
+        f"]Q1HTTPS://SHOP.EXAMPLE/01/{GTIN}",
+    ],
+)
+async def test_an_article_is_known_however_its_code_is_printed_and_read(floor: Floor, read: str) -> None:
+    await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    await floor.stock(read, 4)
+    assert floor.level("TEA").on_hand == 4
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize(
+    "read",
+    [
+        f"https://id.gs1.org/01/{GTIN}",
+        f"https://id.gs1.org/01/{GTIN}/21/7",
+        "https://u.wechat.com/a",
+        f"]E0{EAN}",
+    ],
+)
+async def test_a_web_address_that_nobody_registered_is_no_sku(floor: Floor, read: str) -> None:
+    code = await floor.code(inbox.StockScanned, barcode=read, quantity=1, location="A-1")
+    assert code == "unknown_barcode"
+
+
+@pytest.mark.requirement("W3")
+async def test_a_code_that_nobody_knows_does_not_send_the_goods_back(floor: Floor) -> None:
+    """They may be the right ones: only their code is not known."""
+    await floor.stock("TEA", 5)
+    await floor.stock("CUP", 5)
+    await picking(floor)
+    scan: dict[str, Any] = {"order_id": "o-1", "quantity": 1}
+    assert await floor.code(inbox.PickScanned, **scan, barcode="CUP") == "wrong_item"
+    told = await floor.told(inbox.PickScanned, **scan, barcode=EAN)
+    assert told.startswith(f"unknown_barcode: nobody knows the code {EAN}; if these are the right goods")
+
+
+@pytest.mark.requirement("W8")
+@pytest.mark.parametrize("condition", ["as_new", "damaged", "wrong_item"])
+async def test_what_came_back_is_told_by_its_barcode_too(floor: Floor, condition: str) -> None:
+    await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    await floor.expect_back("c-1", ("TEA", 2))
+    await floor.scan(inbox.ReturnReceivedScanned, case_id="c-1")
+    found = [
+        {"sku": "TEA", "quantity": 1, "condition": "as_new"},
+        {"sku": EAN, "quantity": 1, "condition": condition},
+    ]
+    assert (await answer(floor, inbox.ReturnInspectedScanned, case_id="c-1", lines=found))[
+        "state"
+    ] == "inspected"
+    assert floor.level("TEA").on_hand == (2 if condition == "as_new" else 1)
+    assert floor.bench.row("levels", EAN) is None
+
+
+@pytest.mark.requirement("W5")
+async def test_what_is_packed_is_told_by_its_barcode_too(floor: Floor) -> None:
+    await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    await floor.stock()
+    await floor.release()
+    await floor.pick()
+    await floor.count(TEA=2)
+    number = await floor.parcel(lines=[{"sku": EAN, "quantity": 1}])
+    assert [(line.sku, line.quantity) for line in floor.parcel_row(number).lines] == [("TEA", 1)]
+    lines = [{"sku": EAN, "quantity": 2}]
+    told = await floor.told(inbox.PackScanned, order_id="o-1", weight_grams=500, lines=lines)
+    assert told == "not_in_order: 1 of TEA are left to pack, not 2"
