@@ -28,7 +28,7 @@ from shared.runtime.messages import Refused
 
 Wants = Iterator[Want | tuple[Want, ...]]
 
-UNKNOWN_ORDER = "the warehouse does not have this order; scan its code from the pick list, or ask an agent whether it is held"
+UNKNOWN_ORDER = "the warehouse does not have this order; take its id from the work list, or ask an agent whether it is held"
 """It is not released yet, or what was scanned is the shop's own number or a SKU."""
 
 

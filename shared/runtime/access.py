@@ -80,13 +80,17 @@ def allow(
 
 
 def _refuse_strange_parameters(request: Request) -> None:
-    """A filter whose name is misspelled would be no filter at all."""
+    """A filter whose name is misspelled would be no filter at all, and of two values one would be none."""
     known = [param.alias for param in request.scope["route"].dependant.query_params]
     for name in request.query_params:
         if name not in known:
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             detail = f"{plain(name)} is no parameter of this address; {takes}"
             raise Refused("invalid", detail, field=plain(name), status=422)
+        if len(request.query_params.getlist(name)) > 1:
+            raise Refused(
+                "invalid", f"{name} is given more than once; it takes one value", field=name, status=422
+            )
 
 
 Anyone = Annotated[Asked, Depends(allow())]

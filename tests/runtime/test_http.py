@@ -298,6 +298,15 @@ async def test_a_filter_whose_name_is_misspelled_is_refused_and_not_ignored(
     assert answer.json()["detail"].endswith(f"is no parameter of this address; {takes}")
 
 
+async def test_of_a_filter_that_is_given_twice_none_is_left_out(stand: Stand):
+    async with stand.client(**bearer(Role.ADMINISTRATOR)) as http:
+        answer = await http.get("/ops/parked?state=failed&state=gap")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        "state is given more than once; it takes one value",
+    )
+
+
 @pytest.mark.requirement("X4")
 @pytest.mark.parametrize(
     ("method", "step", "body"),
