@@ -5,9 +5,12 @@ of it name it before it has ended, and a turn that runs again, or after a crash,
 """
 
 import re
+import secrets
 import time
 from collections.abc import Sequence
 from hashlib import blake2b
+from threading import Timer
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -16,15 +19,22 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
 from shared.runtime.messages import Door, Envelope, Incoming, Outcome, Status
+from shared.values import ActorKind
+
+if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 _SHOWN = frozenset({Status.DONE, Status.REFUSED, Status.PARKED, Status.FAILED})
 """What became of messages about which a service did something."""
+_TRIED_AGAIN = frozenset({Status.PARKED, Status.FAILED})
+"""What comes again under its id: parked messages are retried, failed commands are asked again."""
 SECONDS = 5
-"""That spans are tried to be sent for, before they are given up: a service that stops waits for it."""
+"""That spans are tried to be sent for, before they are given up."""
 
 _KINDS = {Door.KAFKA: trace.SpanKind.CONSUMER, Door.HTTP: trace.SpanKind.SERVER}
 
@@ -40,7 +50,8 @@ class Tracing:
     def __init__(self, service: str, endpoint: str | None) -> None:
         self._service = service
         self._ids = _Given()
-        self._provider = _provider(service, endpoint, self._ids) if endpoint is not None else None
+        self._exporter = _exporter(endpoint) if endpoint is not None else None
+        self._provider = _provider(service, self._exporter, self._ids) if self._exporter is not None else None
 
     def onward(self, cause: Envelope) -> str | None:
         """The traceparent of what a message causes: its trace, begun here when it came without one, and its span."""
@@ -50,7 +61,7 @@ class Tracing:
         return f"00-{trace_id:032x}-{span_id:016x}-{_flags(cause):02x}"
 
     def turn_took(self, seconds: float, messages: Sequence[Incoming], outcomes: Sequence[Outcome]) -> None:
-        """Make the spans of a turn that has just been committed; none of them holds anything personal (X4)."""
+        """Make the spans of a turn that has just been committed; nothing that outsiders wrote freely is in them (X4)."""
         if self._provider is None:
             return
         tracer = self._provider.get_tracer("handover")
@@ -60,34 +71,43 @@ class Tracing:
             if outcome.status not in _SHOWN:
                 continue
             said = message.envelope
-            self._ids.trace, self._ids.span = self._place(said)
+            trace_id, span_id = self._place(said)
+            again = outcome.refusal is not None and outcome.refusal.code == "id_reused"
+            if again or outcome.status in _TRIED_AGAIN:  # the id is for what is done in the end
+                span_id = secrets.randbits(64) or 1
+            self._ids.trace, self._ids.span = trace_id, span_id
+            readable = message.error is None
             span = tracer.start_span(
-                said.type,
+                said.type if readable else "unreadable",
                 _parent(said),
                 _KINDS.get(message.door, trace.SpanKind.INTERNAL),
-                {
-                    "messaging.message.id": said.id,
-                    "messaging.batch.message_count": len(messages),
-                    "handover.door": message.door.value,
-                    "handover.outcome": outcome.status.value,
-                    **({"handover.stream": said.stream} if said.stream else {}),  # a command has none
-                },
+                {"handover.door": message.door.value, "handover.outcome": outcome.status.value}
+                | ({"handover.stream": said.stream} if readable and said.stream else {})  # a command has none
+                | ({"messaging.message.id": said.id} if said.sequence is not None else {}),
                 start_time=begin,
             )
-            if outcome.status in (Status.PARKED, Status.FAILED):
+            if outcome.status in _TRIED_AGAIN:
                 span.set_status(trace.StatusCode.ERROR, type(outcome.error).__name__)
             span.end(end)
 
     def close(self) -> None:
-        """Send what is left; blocks for up to SECONDS where the endpoint is away."""
-        if self._provider is not None:
-            self._provider.shutdown()
+        """Send what is left; blocks for up to twice SECONDS where the endpoint is away."""
+        if self._provider is None or self._exporter is None:
+            return
+        late = Timer(SECONDS, self._exporter.shutdown)  # the provider would go on with batch after batch
+        late.daemon = True
+        late.start()
+        self._provider.shutdown()
+        late.cancel()
 
     def _place(self, said: Envelope) -> tuple[int, int]:
         """The ids of the trace and of the span of a message."""
+        named = [said.source, said.id]
+        if said.actor.kind is ActorKind.TIMER:  # the same each time that it falls due
+            named.append(said.time.isoformat())
         came = known_trace(said.trace)
-        trace_id = int(came[3:35], 16) if came is not None else _hash(said.source, said.id, size=16)
-        return trace_id, _hash(self._service, said.source, said.id, size=8)
+        trace_id = int(came[3:35], 16) if came is not None else _hash(*named, size=16)
+        return trace_id, _hash(self._service, *named, size=8)
 
 
 def _parent(said: Envelope) -> Context:
@@ -101,9 +121,9 @@ def _parent(said: Envelope) -> Context:
 
 
 def _flags(said: Envelope) -> int:
-    """Whether a sender wants its trace kept; one that begins here is."""
+    """Whether a sender wants its trace kept; one that begins here is. Other flags are not known here, and not passed on."""
     came = known_trace(said.trace)
-    return int(came[-2:], 16) if came is not None else trace.TraceFlags.SAMPLED
+    return int(came[-2:], 16) & trace.TraceFlags.SAMPLED if came is not None else trace.TraceFlags.SAMPLED
 
 
 def _hash(*parts: str, size: int) -> int:
@@ -122,16 +142,21 @@ class _Given(IdGenerator):
         return self.span
 
 
-def _provider(service: str, endpoint: str, ids: IdGenerator) -> TracerProvider:
+def _exporter(endpoint: str) -> "OTLPSpanExporter":
     # not above: 3 MB of each service's memory, which those without an endpoint keep
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
+    if not urlsplit(endpoint).path.strip("/"):  # a collector is mostly named by host and port
+        endpoint = f"{endpoint.rstrip('/')}/v1/traces"
+    return OTLPSpanExporter(endpoint=endpoint, timeout=SECONDS)
+
+
+def _provider(service: str, exporter: "OTLPSpanExporter", ids: IdGenerator) -> TracerProvider:
     provider = TracerProvider(
+        sampler=ParentBased(ALWAYS_ON),  # whatever the environment says: events have named these spans by now
         resource=Resource.create({"service.name": f"handover-{service}"}),
         id_generator=ids,
         shutdown_on_exit=False,
     )
-    if not urlsplit(endpoint).path.strip("/"):  # a collector is mostly named by host and port
-        endpoint = f"{endpoint.rstrip('/')}/v1/traces"
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, timeout=SECONDS)))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
