@@ -49,6 +49,8 @@ class Contestant:
     schema: tuple[str, ...]
     events: int
     answers_again: bool = False
+    settings: dict[str, str] = field(default_factory=dict)
+    """What else its process is told by its environment."""
     sequences: dict[str, int] = field(default_factory=dict)
     taken: int = 0
 
@@ -118,11 +120,12 @@ class Contestant:
         log = (place.folder / f"{self.name}.log").open("ab")
         own = {
             "BENCH_DATABASE": place.url(self.database), "BENCH_KAFKA": place.kafka,
+            "BENCH_IN": self.topic_in, "BENCH_OUT": self.topic_out,
             "HANDOVER_DATABASE_URL": place.url(self.database), "HANDOVER_KAFKA": place.kafka,
             "HANDOVER_HTTP_PORT": str(free_port()), "HANDOVER_TOKEN_PUBLIC_KEY": new_key_pair()[1],
         }  # fmt: skip
         command = [sys.executable, *wrapper, "-m", self.module]
-        return subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
+        return subprocess.Popen(command, env=os.environ | own | self.settings, stdout=log, stderr=log)
 
     async def check(self, place: Place) -> None:
         """Every payment was booked once. Raises AssertionError."""
@@ -143,7 +146,26 @@ def contestants() -> dict[str, Contestant]:
             Contestant("handover", "benchmarks.peers.handover", "shop", "ledger", own, 40_000),
             Contestant("floor", "benchmarks.peers.floor", "floor.in", "floor.out", (FLOOR_SCHEMA,), 40_000),
             Contestant(
+                "floor_ahead",
+                "benchmarks.peers.floor",
+                "ahead.in",
+                "ahead.out",
+                (FLOOR_SCHEMA,),
+                40_000,
+                settings={"BENCH_AHEAD": "1"},
+            ),
+            Contestant(
                 "orm", "benchmarks.peers.faststream_orm", "orm.in", "orm.out", (ORM_SCHEMA,), 600, True
+            ),
+            Contestant(
+                "orm_12",
+                "benchmarks.peers.faststream_orm",
+                "orm12.in",
+                "orm12.out",
+                (ORM_SCHEMA,),
+                2_000,
+                True,
+                {"BENCH_WORKERS": "12"},
             ),
             Contestant("dbos", "benchmarks.peers.dbos_workflow", "dbos.in", "dbos.out", (DBOS_SCHEMA,), 600),
         )

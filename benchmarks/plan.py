@@ -1,6 +1,7 @@
 """What so many orders a day need, from what one order was measured to cost: plain sums, for machines like the measured one."""
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 DAYS = (1_000_000, 10_000_000, 100_000_000)
@@ -13,16 +14,15 @@ BUSY = 0.6
 
 def plan(results: Mapping[str, Any]) -> str:
     """A table with a column for each of DAYS; empty until what it needs was measured."""
-    if not {"orders", "microseconds", "throughput", "growth"} <= results.keys():
+    if not {"orders", "microseconds", "growth"} <= results.keys():
         return ""
     orders = results["orders"]["found"]
-    # what history makes dearer: the database's time, and whole pages in its WAL
+    # what history makes dearer: the database's time, whole pages in its WAL, and indices
     aged = results["growth"]["found"]["full"]
     database = aged["cpu_ms_an_order"]["postgres"]["median"] / 1000
     cpu = {name: ms["median"] / 1000 for name, ms in orders["cpu_ms_an_order"].items()}
     services = {name: cpu[name] for name in ("orders", "warehouse", "aftersales", "notify")}
     relay_us = results["microseconds"]["found"]["us"]["relay"]["median"]
-    event_us = results["throughput"]["found"]["cpu_us"]["handover"]["process"]["median"]
     busiest = max(orders["events_by_service"].values())
     peak = [n / 86_400 * PEAK for n in DAYS]
     rows = [
@@ -32,9 +32,10 @@ def plan(results: Mapping[str, Any]) -> str:
         ["cores for PostgreSQL, all four databases", *(cores(p * database) for p in peak)],
         *([["cores for Kafka", *(cores(p * cpu["kafka"]) for p in peak)]] if "kafka" in cpu else []),
         ["WAL, MB/s", *(f"{p * aged['wal_kb_an_order']['median'] / 1000:,.1f}" for p in peak)],
-        ["kept in the databases, GB a day", *(f"{n * orders['kept_kb_an_order']['median'] / 1e6:,.0f}" for n in DAYS)],
+        ["kept in the databases, GB a day", *(f"{n * aged['kept_kb_an_order']['median'] / 1e6:,.0f}" for n in DAYS)],
         ["relays that the busiest service needs", *(cores(p * busiest * relay_us / 1e6) for p in peak)],
-        ["partitions that its topic needs at least", *(cores(p * busiest * event_us / 1e6) for p in peak)],
+        # a process has one core, and a partition has one process
+        ["partitions that a topic needs at least", *(f"{ceil(p * max(services.values()) / BUSY)}" for p in peak)],
     ]  # fmt: skip
     head = " | ".join(["", *(f"{n // 1_000_000} M orders a day" for n in DAYS)])
     lines = [f"| {head} |", "|---" + "|---:" * len(DAYS) + "|"]

@@ -40,25 +40,67 @@ SELECT position, stream, type, time, cause, data FROM outbox JOIN event_log USIN
 _SENT = "DELETE FROM outbox WHERE position = ANY($1::bigint[])"
 
 
+Events = dict[str, PaymentTaken]
+
+
 async def consume(pool: asyncpg.Pool, consumer: AIOKafkaConsumer, queued: asyncio.Event) -> None:
     """Batches in, one transaction each, offsets after the commit."""
     while True:
         fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
-        records = [r for part in fetched.values() for r in part]
-        if not records:
+        events: Events = {}
+        for part in fetched.values():
+            for record in part:
+                decode(record, events)
+        if not events:
             continue
         async with pool.acquire() as connection, connection.transaction():
-            await apply(connection, records)
+            await apply(connection, events)
         queued.set()
         await consumer.commit()
 
 
-async def apply(connection: Any, records: list[Any]) -> None:
+async def consume_ahead(pool: asyncpg.Pool, consumer: AIOKafkaConsumer, queued: asyncio.Event) -> None:
+    """The same with what Handover does besides: the next batch is decoded while this one is at the database, and offsets are
+    committed while the next one is at work."""
+    turn: asyncio.Task[None] | None = None
+    offsets: asyncio.Task[None] | None = None
+
+    async def take(events: Events, places: dict[Any, int]) -> None:
+        nonlocal offsets
+        async with pool.acquire() as connection, connection.transaction():
+            await apply(connection, events)
+        queued.set()
+        offsets = asyncio.create_task(note(places, offsets))
+
+    async def note(places: dict[Any, int], before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        await consumer.commit(places)
+
+    while True:
+        fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
+        events: Events = {}
+        for part in fetched.values():
+            for number, record in enumerate(part):
+                if number % 50 == 0:
+                    await asyncio.sleep(0)
+                decode(record, events)
+        if not events:
+            continue
+        if turn is not None:
+            await turn
+        places = {partition: part[-1].offset + 1 for partition, part in fetched.items()}
+        turn = asyncio.create_task(take(events, places))
+
+
+def decode(record: Any, events: Events) -> None:
+    """One record among the events of its batch, unless it is there."""
+    headers = dict(record.headers)
+    events.setdefault(headers["ce_id"].decode(), PaymentTaken.model_validate_json(record.value))
+
+
+async def apply(connection: Any, events: Events) -> None:
     """One batch in one transaction."""
-    events: dict[str, PaymentTaken] = {}
-    for record in records:
-        headers = dict(record.headers)
-        events.setdefault(headers["ce_id"].decode(), PaymentTaken.model_validate_json(record.value))
     fresh = {r["event_id"] for r in await connection.fetch(_SEEN, sorted(events))}
     todo = [(event_id, event) for event_id, event in events.items() if event_id in fresh]
     accounts = {
@@ -114,14 +156,15 @@ async def main() -> None:
         bootstrap_servers=kafka, acks="all", enable_idempotence=True, linger_ms=2, max_batch_size=256 * 1024
     )
     consumer = AIOKafkaConsumer(
-        "floor.in", bootstrap_servers=kafka, group_id="floor", enable_auto_commit=False,
+        os.environ["BENCH_IN"], bootstrap_servers=kafka, group_id="floor", enable_auto_commit=False,
         auto_offset_reset="earliest", fetch_max_wait_ms=50,
     )  # fmt: skip
+    take = consume_ahead if os.environ.get("BENCH_AHEAD") else consume
     async with producer, consumer:
         queued = asyncio.Event()
         loops = [
-            asyncio.create_task(consume(pool, consumer, queued)),
-            asyncio.create_task(relay(pool, producer, "floor.out", queued)),
+            asyncio.create_task(take(pool, consumer, queued)),
+            asyncio.create_task(relay(pool, producer, os.environ["BENCH_OUT"], queued)),
             asyncio.create_task(stop.wait()),
         ]
         done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.events.base import Event
 from shared.runtime.messages import Command, Outcome, Status
 
 ANSWERS = (Status.DONE, Status.DUPLICATE, Status.REFUSED)
@@ -16,6 +17,8 @@ class Receipts:
 
     accepted: dict[str, str] = field(default_factory=dict)
     """Everything that was acknowledged → the service that did."""
+    sent: dict[str, Event] = field(default_factory=dict)
+    """What was handed in first under an id."""
     over_kafka: set[str] = field(default_factory=set)
     """What of it came over Kafka."""
     reused: set[str] = field(default_factory=set)

@@ -6,6 +6,7 @@ from datetime import datetime
 from deploy.simulate.logs import LAG, Found, said, stopped
 from deploy.simulate.world import World
 from services.warehouse.handlers.allocation import Reallocate
+from shared.events.inbox import StockScanned
 from shared.goods import by_sku
 
 
@@ -88,16 +89,17 @@ def listed(world: World) -> Found:
 
 
 def goods(world: World) -> Found:
-    """W1, W8: what is in the house is what came, less what left and what was thrown away"""
+    """W1, W8: what is in the house is what was scanned in, less what left and what was thrown away"""
     there: Counter[str] = Counter()
     thrown: Counter[str] = Counter()
     spoiled: Counter[str] = Counter()
     boxes: Counter[str] = Counter()
     parcels = {one.shipment_id: one for one in world.node("warehouse").store.rows("shipments")}
+    for scan in world.node("warehouse").store.ledgers.get("applied", []):
+        if isinstance(box := world.receipts.sent.get(scan.message), StockScanned):
+            there[box.barcode] += box.quantity
     for _, what, data in said(world, "warehouse"):
         match what:
-            case "stock_received":
-                there[data["sku"]] += data["quantity"]
             case "stock_scrapped":
                 thrown[data["sku"]] += data["quantity"]
             case "shipment_shipped" | "canceled_shipment_left":

@@ -232,6 +232,7 @@ class World:
         headers, body = _on_the_wire(event, actor, message_id)
         if self.trace is not None:
             self.note(actor.name, f"{message_id}: {event.wire_type} {body.decode()[:SHOWN]}")
+        self.receipts.sent.setdefault(f"{actor.name} {message_id}", event)
         if self.rng.random() < 0.3:
             self._request(node, lambda: outside(headers, body, actor, inboxes=node.service.inboxes))
             return

@@ -17,6 +17,7 @@ from services.orders.handlers import facts as orders
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.handlers import allocation, picking, tracking
+from services.warehouse.handlers import stock as incoming
 from shared.events.aftersales import RejectReason
 from shared.events.warehouse import FulfillmentCanceled, ShipmentShipped
 
@@ -82,6 +83,10 @@ def _received_whenever(event: Any, desk: Any) -> dict[str, str]:
     return {"status": order.status}
 
 
+def _received_short(event: Any, desk: Any) -> Any:
+    return incoming.receive(event.model_copy(update={"quantity": max(event.quantity - 1, 1)}), desk)
+
+
 def _newest_first(level: Any, since: datetime) -> datetime:
     return _FAR - (since - _FAR)
 
@@ -117,6 +122,7 @@ WRONG_RULES: dict[str, Plant] = {
         (asked, "may_approve", lambda case, actor, stake, limit: None),)),
     "letter-forgotten": Plant("buyers are not told that their parcel left", ((letters, "plan_for", _shipped_unsaid),)),
     "newest-first": Plant("who came last for a short SKU is served first", ((allocation, "place_in", _newest_first),)),
+    "stock-short": Plant("a piece of each box is not booked in", _handlers("warehouse", StockScanned=_received_short)),
     "stock-kept": Plant("a canceled order keeps its stock", ((allocation, "give_back", _keeps_stock),)),
     "canceled-though-gone": Plant("an order is called canceled after its parcel left", _handlers(
         "warehouse", CancelRequested=_canceled_although_gone)),

@@ -5,17 +5,19 @@ because every answer and acknowledgment was remembered.
 """
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from deploy.play.checks import check_all
 from deploy.play.script import Script, Story
-from tests.faults.witness import TOPICS, Witness
+from tests.faults.witness import TOPICS, Witness, wording
 
 Connections = Mapping[str, Any]
 
@@ -55,10 +57,13 @@ class Accepted:
     """Pieces by SKU."""
 
 
-async def check(databases: Mapping[str, str], accepted: Accepted, witness: Witness) -> Findings:
-    """Compare everything. Call it when nothing is on its way."""
+async def check(
+    databases: Mapping[str, str], accepted: Accepted, witness: Witness, letters: Path
+) -> Findings:
+    """Compare everything. Call it when nothing is on its way. `letters` is the folder of the file channel."""
     found = Findings()
     found.out_of_order += witness.out_of_order
+    found.broken += witness.otherwise
     for one in await check_all(databases):
         found.broken += [f"{one.service}: {one.rule}: {what}" for what in one.against]
     async with asyncio.timeout(120):
@@ -68,7 +73,9 @@ async def check(databases: Mapping[str, str], accepted: Accepted, witness: Witne
         await _orders(connections["orders"], accepted, found)
         await _goods(connections["warehouse"], accepted, found)
         await _topics(connections, witness, found)
+        await _wording(connections, witness, found)
         await _messages(connections["notify"], found)
+        await _letters(connections["notify"], delivered(letters), found)
         await _told(connections, found)
         await _refunds(connections, accepted, found)
     finally:
@@ -219,6 +226,43 @@ async def _messages(notify: Any, found: Findings) -> None:
     found.doubled += [f"notify: message {r['id']} was sent twice" for r in rows]
     rows = await notify.fetch("SELECT message_id, template FROM messages WHERE state = 'failed'")
     found.lost += [f"notify: message {r['template']} {r['message_id']} failed" for r in rows]
+
+
+async def _wording(connections: Connections, witness: Witness, found: Findings) -> None:
+    """What was read on the topics is what the logs say: when, by whom, why and what."""
+    for service in TOPICS:
+        rows = await connections[service].fetch(
+            "SELECT stream, sequence, type, time, actor_kind || ':' || actor_name AS who, causation_id, data FROM event_log"
+        )
+        for r in rows:
+            heard = witness.said.get((service, r["stream"], r["sequence"]))
+            data = json.loads(r["data"])
+            if heard not in (None, wording(r["type"], r["time"], r["who"], r["causation_id"], data)):
+                found.broken.append(f"topic {service}: {r['stream']}/{r['sequence']} is not as its log says")
+
+
+def delivered(letters: Path) -> Counter[str]:
+    """How often each letter lies in the folder, by its id. The last line may be cut short by a kill: whole ones count."""
+    ids = Counter[str]()
+    for file in letters.glob("*.jsonl"):
+        for line in file.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                ids[json.loads(line)["id"]] += 1
+    return ids
+
+
+async def _letters(notify: Any, delivered: Counter[str], found: Findings) -> None:
+    """What is booked as sent was delivered, and nothing oftener than senders took it in hand: one that died may have sent."""
+    rows = await notify.fetch(
+        "SELECT message_id, template, state, tries FROM messages WHERE channel = 'file'"
+    )
+    for r in rows:
+        times, letter = delivered.pop(r["message_id"], 0), f"notify: letter {r['template']} {r['message_id']}"
+        if not times and r["state"] == "sent":
+            found.lost.append(f"{letter} was never delivered")
+        if times > r["tries"]:
+            found.doubled.append(f"{letter} was delivered {times} times in {r['tries']} tries")
+    found.doubled += [f"notify: letter {id} belongs to nothing" for id in delivered]
 
 
 async def unsent_messages(database: str) -> int:

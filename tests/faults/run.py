@@ -194,7 +194,9 @@ class Run:
     async def _check(self, number: int) -> None:
         self.load.open = False
         accepted = Accepted(self.edges.accepted, self.load.ended, self.load.stocked)
-        found = await checker.check(self.cluster.target().databases, accepted, self.witness)
+        found = await checker.check(
+            self.cluster.target().databases, accepted, self.witness, self.cluster.folder / "messages"
+        )
         for before in self.result.findings.values():
             found = found.without(before)
         if found:

@@ -1,19 +1,25 @@
 """The judges of `make faults` see what they are there to see: who finds nothing must be able to find something (X2)."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.faults.checker import Accepted, Findings, _edges, _topics
+from tests.faults.checker import Accepted, Findings, _edges, _letters, _topics, _wording, delivered
+from tests.faults.load import Load, Step
 from tests.faults.witness import Said, Witness
+from tests.harness import START
 
 pytestmark = pytest.mark.requirement("X2")
 
 
-def record(sequence: int, stream: str = "order/a") -> Any:
-    headers = {"ce_type": "orders.order_paid.v1", "ce_subject": stream, "ce_sequence": str(sequence)}
+def record(sequence: int, stream: str = "order/a", who: str = "shop") -> Any:
+    headers = {
+        "ce_type": "orders.order_paid.v1", "ce_subject": stream, "ce_sequence": str(sequence),
+        "ce_time": "2026-03-02T01:00:00+00:00", "ce_authtype": "system", "ce_authid": who, "ce_causationid": "shop 1",
+    }  # fmt: skip
     value = json.dumps({"n": sequence}).encode()
     return SimpleNamespace(topic="orders", headers=[(k, v.encode()) for k, v in headers.items()], value=value)
 
@@ -43,7 +49,7 @@ def test_an_event_that_overtakes_is_found():
 def test_what_was_in_flight_may_stand_before_the_refill_of_a_topic_made_anew_and_nothing_else():
     witness = Witness("")
     read(witness, 1, 2, 3)
-    witness._lives, witness.highest = 2, {}
+    witness.lives, witness.highest = 2, {}
     read(witness, 4, 1, 2, 4)
     assert witness.early == 1
     assert witness.out_of_order == ["orders order/a: 4 came after 2"]
@@ -73,3 +79,67 @@ async def test_what_is_in_the_log_and_not_on_the_topic_is_lost():
     await _topics(logs | {"orders": Rows({"stream": "order/a", "n": 3})}, witness, found)
     assert found.lost == ["topic orders: order/a ends at 2 of 3"]
     assert found.without(found) == Findings()
+
+
+async def test_an_event_that_says_another_thing_than_its_log_is_found():
+    witness = Witness("")
+    read(witness, 1, 2)
+    witness._take(record(3, who="nobody"))
+    row = {
+        "stream": "order/a",
+        "type": "orders.order_paid.v1",
+        "time": START,
+        "who": "system:shop",
+        "causation_id": "shop 1",
+    }
+    said = [row | {"sequence": n, "data": json.dumps({"n": n})} for n in (1, 3)]
+    other = row | {"sequence": 2, "data": json.dumps({"n": 22})}
+    found = Findings()
+    logs = {name: Rows() for name in ("warehouse", "aftersales", "notify")}
+    await _wording(logs | {"orders": Rows(*said, other)}, witness, found)
+    assert found.broken == [f"topic orders: order/a/{n} is not as its log says" for n in (3, 2)]
+
+
+def test_an_event_that_comes_again_with_other_words_is_found():
+    witness = Witness("")
+    read(witness, 1)
+    witness._take(record(1, who="nobody"))
+    assert witness.otherwise == ["orders order/a/1 came again with other words"]
+
+
+async def test_a_letter_that_is_booked_and_lies_nowhere_is_lost_and_one_that_lies_there_too_often_is_doubled(
+    tmp_path: Path,
+):
+    lines = [json.dumps({"id": id}) for id in ("well", "again", "again", "twice", "twice", "stray")]
+    (tmp_path / "2026-03-02.jsonl").write_text("\n".join(lines) + '\n{"id": "cut sh')
+    row = {"template": "shipped", "state": "sent", "tries": 1}
+    rows = [row | {"message_id": id} for id in ("well", "twice", "never")] + [
+        row | {"message_id": "again", "tries": 2}
+    ]
+    found = Findings()
+    await _letters(Rows(*rows), delivered(tmp_path), found)
+    assert found.lost == ["notify: letter shipped never was never delivered"]
+    assert found.doubled == [
+        "notify: letter shipped twice was delivered 2 times in 1 tries",
+        "notify: letter stray belongs to nothing",
+    ]
+
+
+async def test_what_kafka_acknowledged_is_not_sent_again_until_its_topic_is_made_anew():
+    sent = list[str]()
+
+    class Taking:
+        async def offer(self, event: Any, actor: Any, id: str) -> bool:
+            sent.append(id)
+            return len(sent) > 1
+
+    witness = Witness("")
+    load = Load(Taking(), witness, 1, 1.0)  # type: ignore[arg-type]
+    load.draw = SimpleNamespace(random=lambda: 1.0)  # type: ignore[assignment]
+    step = Step(None, None, "a", lambda said: False)  # type: ignore[arg-type]
+    for _ in range(4):
+        await load._offer(step)
+    assert sent == ["a", "a"], "once more, for the first was not acknowledged"
+    witness.lives += 1
+    await load._offer(step)
+    assert len(sent) == 3

@@ -9,6 +9,8 @@ import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -28,6 +30,13 @@ class Said:
     data: dict[str, Any]
 
 
+def wording(type: str, time: datetime, who: str, why: str | None, data: dict[str, Any]) -> bytes:
+    """All that an event says, but for what can be erased, as something that is short and equal where it is."""
+    plain = {name: value for name, value in data.items() if name != "personal"}
+    said = [type, time.astimezone(UTC).isoformat(), who, why, plain]
+    return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=12).digest()
+
+
 class Witness:
     """Use as an async context manager. `made_anew` says that all topics were deleted and made again."""
 
@@ -42,7 +51,12 @@ class Witness:
         self.out_of_order: list[str] = []
         self.highest: dict[tuple[str, str], int] = {}
         """Per topic and stream the last sequence up to which all came, in this life of the topics."""
-        self._lives = 1
+        self.said: dict[tuple[str, str, int], bytes] = {}
+        """What each event said, by topic, stream and sequence."""
+        self.otherwise: list[str] = []
+        """Events that said another thing when they came again."""
+        self.lives = 1
+        """How often the topics were made."""
         self._told: dict[tuple[str, str], int] = {}
         self._waiting: dict[tuple[str, str], dict[int, Said]] = {}
         self._callbacks: list[Callable[[Said], None]] = []
@@ -65,7 +79,7 @@ class Witness:
     async def made_anew(self) -> None:
         """Read the new topics from their beginning."""
         await self.__aexit__()
-        self._lives += 1
+        self.lives += 1
         self.highest.clear()
         await self.__aenter__()
 
@@ -136,11 +150,16 @@ class Witness:
             self.highest[place] = sequence
         elif sequence <= highest:
             self.duplicates += 1
-        elif self._lives > 1 and highest == 0:
+        elif self.lives > 1 and highest == 0:
             self.early += 1
         else:
             self.out_of_order.append(f"{place[0]} {place[1]}: {sequence} came after {highest}")
         said = Said(headers["ce_type"], place[1], sequence, json.loads(record.value))
+        who = f"{headers['ce_authtype']}:{headers['ce_authid']}"
+        at = datetime.fromisoformat(headers["ce_time"])
+        words = wording(said.type, at, who, headers.get("ce_causationid"), said.data)
+        if self.said.setdefault((*place, sequence), words) != words:
+            self.otherwise.append(f"{place[0]} {place[1]}/{sequence} came again with other words")
         self._tell(place, said)
 
     def _tell(self, place: tuple[str, str], said: Said) -> None:
