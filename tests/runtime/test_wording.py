@@ -19,7 +19,11 @@ PICK = {"order_id": "o-1", "barcode": "A", "quantity": 1, "scanned_at": "2026-03
     ("change", "told"),
     [
         ({"barcode": ""}, "barcode: must not be empty"),
-        ({"quantity": 0}, "quantity: must be 1 or more"),
+        ({"quantity": -1}, "quantity: must be 0 or more"),
+        (
+            {"quantity": 0},
+            "body: quantity and damaged are both 0: say how many pieces were taken, or found damaged",
+        ),
         ({"quantity": 100_001}, "quantity: must be 100000 or less"),
         ({"quantity": "two"}, "quantity: must be a whole number"),
         ({"quantity": 1.5}, "quantity: must be a whole number"),

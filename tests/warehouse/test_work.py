@@ -187,7 +187,7 @@ async def test_what_stays_of_an_order_that_has_ended_goes_back_on_the_shelf(floo
 async def test_a_refused_scan_says_what_to_do_next(floor: Floor) -> None:
     order: dict[str, Any] = {"order_id": "o-1"}
     assert await floor.told(inbox.PickStartScanned, **order) == (
-        "unknown_order: the warehouse does not have this order; scan its code from the pick list, "
+        "unknown_order: the warehouse does not have this order; take its id from the work list, "
         "or ask an agent whether it is held"
     )
     assert await floor.told(inbox.HandOverScanned, tracking_number="T-1") == (
