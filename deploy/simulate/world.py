@@ -232,11 +232,11 @@ class World:
         headers, body = _on_the_wire(event, actor, message_id)
         if self.trace is not None:
             self.note(actor.name, f"{message_id}: {event.wire_type} {body.decode()[:SHOWN]}")
-        self.receipts.sent.setdefault(f"{actor.name} {message_id}", event)
+        key = f"{actor.name} {message_id}"
+        self.receipts.sent.setdefault(key, event)
         if self.rng.random() < 0.3:
             self._request(node, lambda: outside(headers, body, actor, inboxes=node.service.inboxes))
             return
-        key = f"{actor.name} {message_id}"
         self.receipts.accepted[key] = node.name
         self.receipts.over_kafka.add(key)
         for _ in range(2 if self.chaos.happens("twice", 0.03) else 1):

@@ -1,7 +1,7 @@
 """The desk of the warehouse, and how its rows are found."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from services.warehouse.domain.barcode import keys, looks_like_sku
 from services.warehouse.domain.courier import Couriers
@@ -25,7 +25,9 @@ from shared.events.warehouse import FulfillmentPicked, StockDepleted, StockRecei
 from shared.replacing import replace
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Refused
+from shared.values import SkuQuantity
 
+L = TypeVar("L", bound=SkuQuantity)
 Wants = Iterator[Want | tuple[Want, ...]]
 
 UNKNOWN_ORDER = "the warehouse does not have this order; take its id from the work list, or ask an agent whether it is held"
@@ -124,6 +126,10 @@ class WarehouseDesk(Desk):
             )
         return barcode.strip()
 
+    def named(self, lines: tuple[L, ...]) -> tuple[L, ...]:
+        """Lines that name goods by their barcode or their SKU, by their SKU; `named_in` loads what it takes."""
+        return tuple(line.model_copy(update={"sku": self.sku_of(line.sku)}) for line in lines)
+
     def work(self, order_id: str) -> Fulfillment:
         """The work on an order. Raises Refused when the warehouse does not have it."""
         work = self.fulfillments.get(order_id)
@@ -143,6 +149,11 @@ _EFFECT = {
     MoveKind.SCRAPPED: (-1, 0),
     MoveKind.GONE: (-1, 0),
 }
+
+
+def named_in(lines: tuple[SkuQuantity, ...], desk: WarehouseDesk) -> Want:
+    """What tells which SKUs these lines name."""
+    return desk.barcodes.want(*(key for line in lines for key in keys(line.sku)))
 
 
 def possible_skus(barcode: str, desk: WarehouseDesk) -> list[str]:

@@ -173,6 +173,10 @@ ScannedCode = Annotated[Code, StringConstraints(strip_whitespace=True)]
 """An identifier that a scanner read."""
 
 
+QuantityOrNone = Annotated[int, Field(ge=0, le=100_000, strict=True)]
+"""Pieces of one scan, of which there may be none."""
+
+
 class StockScanned(Event, type="scans.inbox.stock_scanned.v1", subject="barcode"):
     """Goods arrived: so many pieces of what this barcode names, put on this location (W1)."""
 
@@ -194,9 +198,9 @@ class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id")
 
     order_id: ScannedCode
     barcode: Barcode
-    quantity: Annotated[int, Field(ge=0, le=100_000, strict=True)]
+    quantity: QuantityOrNone
     """Good pieces that were taken; 0 only where all that were found are damaged."""
-    damaged: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
+    damaged: QuantityOrNone = 0
     """Further pieces found damaged while picking: logged and scrapped, not picked. Where none are left in their place, the good
     ones are not picked either: the order waits for stock again."""
     scanned_at: Time

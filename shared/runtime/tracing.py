@@ -57,8 +57,12 @@ class Tracing:
         """The traceparent of what a message causes: its trace, begun here when it came without one, and its span."""
         if self._provider is None:
             return cause.trace
-        trace_id, span_id = self._place(cause)
-        return f"00-{trace_id:032x}-{span_id:016x}-{_flags(cause):02x}"
+        came = _came(cause)
+        trace_id, span_id = self._place(cause, came)
+        flags = (
+            came.trace_flags if came is not None else trace.TraceFlags.SAMPLED
+        )  # one that begins here is wanted
+        return f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
 
     def turn_took(self, seconds: float, messages: Sequence[Incoming], outcomes: Sequence[Outcome]) -> None:
         """Make the spans of a turn that has just been committed; nothing that outsiders wrote freely is in them (X4)."""
@@ -71,7 +75,8 @@ class Tracing:
             if outcome.status not in _SHOWN:
                 continue
             said = message.envelope
-            trace_id, span_id = self._place(said)
+            came = _came(said)
+            trace_id, span_id = self._place(said, came)
             again = outcome.refusal is not None and outcome.refusal.code == "id_reused"
             if again or outcome.status in _TRIED_AGAIN:  # the id is for what is done in the end
                 span_id = secrets.randbits(64) or 1
@@ -79,7 +84,8 @@ class Tracing:
             readable = message.error is None
             span = tracer.start_span(
                 said.type if readable else "unreadable",
-                _parent(said),
+                # nothing where it came without one, whatever runs around us
+                trace.set_span_in_context(trace.NonRecordingSpan(came), Context()) if came else Context(),
                 _KINDS.get(message.door, trace.SpanKind.INTERNAL),
                 {"handover.door": message.door.value, "handover.outcome": outcome.status.value}
                 | ({"handover.stream": said.stream} if readable and said.stream else {})  # a command has none
@@ -100,30 +106,22 @@ class Tracing:
         self._provider.shutdown()
         late.cancel()
 
-    def _place(self, said: Envelope) -> tuple[int, int]:
-        """The ids of the trace and of the span of a message."""
+    def _place(self, said: Envelope, came: trace.SpanContext | None) -> tuple[int, int]:
+        """The ids of the trace and of the span of a message, which `came` from there."""
         named = [said.source, said.id]
         if said.actor.kind is ActorKind.TIMER:  # the same each time that it falls due
             named.append(said.time.isoformat())
-        came = known_trace(said.trace)
-        trace_id = int(came[3:35], 16) if came is not None else _hash(*named, size=16)
+        trace_id = came.trace_id if came is not None else _hash(*named, size=16)
         return trace_id, _hash(self._service, *named, size=8)
 
 
-def _parent(said: Envelope) -> Context:
-    """What the traceparent of a message names; nothing where it came without one, whatever runs around us."""
-    came = known_trace(said.trace)
-    if came is None:
-        return Context()
-    flags = trace.TraceFlags(_flags(said))
-    parent = trace.SpanContext(int(came[3:35], 16), int(came[36:52], 16), is_remote=True, trace_flags=flags)
-    return trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
-
-
-def _flags(said: Envelope) -> int:
-    """Whether a sender wants its trace kept; one that begins here is. Other flags are not known here, and not passed on."""
-    came = known_trace(said.trace)
-    return int(came[-2:], 16) & trace.TraceFlags.SAMPLED if came is not None else trace.TraceFlags.SAMPLED
+def _came(said: Envelope) -> trace.SpanContext | None:
+    """What the traceparent of a message names, None where it came without one. Of its flags only that it is wanted is known
+    here; others are not passed on."""
+    if (known := known_trace(said.trace)) is None:
+        return None
+    flags = trace.TraceFlags(int(known[-2:], 16) & trace.TraceFlags.SAMPLED)
+    return trace.SpanContext(int(known[3:35], 16), int(known[36:52], 16), is_remote=True, trace_flags=flags)
 
 
 def _hash(*parts: str, size: int) -> int:

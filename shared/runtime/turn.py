@@ -89,8 +89,9 @@ class Turns(Generic[D]):
                 await self.back_off(tries)
             else:
                 if done[0]:
+                    seconds = time.perf_counter() - began
                     for hook in self.took:
-                        hook(time.perf_counter() - began, *done)
+                        hook(seconds, *done)
                 return done
         raise AssertionError("unreachable")
 

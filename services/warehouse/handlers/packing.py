@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from services.warehouse.desk import Wants, WarehouseDesk, order_and_stock
-from services.warehouse.domain.barcode import keys
+from services.warehouse.desk import Wants, WarehouseDesk, named_in, order_and_stock
 from services.warehouse.domain.courier import Courier
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState, Pick
 from services.warehouse.domain.shipment import SHIPMENT, Shipment, ShipmentState
@@ -23,7 +22,7 @@ from shared.values import PaymentMethod, SkuQuantity
 def packing(event: PackScanned, desk: WarehouseDesk) -> Wants:
     """The order, its stock, the courier's number range, and reports that came before the label."""
     if event.lines:
-        yield desk.barcodes.want(*(k for line in event.lines for k in keys(line.sku)))
+        yield named_in(event.lines, desk)
     yield from order_and_stock(event, desk)
     work = desk.fulfillments.get(event.order_id)
     courier = _courier(work, event.weight_grams, desk) if work else None
@@ -83,7 +82,7 @@ def _contents(event: PackScanned, work: Fulfillment, desk: WarehouseDesk) -> tup
     left = work.left_to_pack()
     if not event.lines:
         return as_pieces(left)
-    lines = tuple(line.model_copy(update={"sku": desk.sku_of(line.sku)}) for line in event.lines)
+    lines = desk.named(event.lines)
     for place, line in enumerate(lines):
         if line.quantity > left.get(line.sku, 0):
             detail = f"{left.get(line.sku, 0)} of {line.sku} are left to pack, not {line.quantity}"

@@ -3,8 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from services.warehouse.desk import Wants, WarehouseDesk, possible_skus
-from services.warehouse.domain.barcode import keys
+from services.warehouse.desk import Wants, WarehouseDesk, named_in, possible_skus
 from services.warehouse.domain.dock import DOCK, RETURNS, DockReturn, DockState
 from services.warehouse.domain.stock import MoveKind
 from services.warehouse.handlers.allocation import offer
@@ -22,7 +21,7 @@ from shared.values import SkuQuantity
 def case(message: Any, desk: WarehouseDesk) -> Wants:
     """What is expected for a case, and the stock of what came."""
     lines: tuple[SkuQuantity, ...] = getattr(message, "lines", ())
-    yield desk.dock.want(message.case_id), desk.barcodes.want(*(k for line in lines for k in keys(line.sku)))
+    yield desk.dock.want(message.case_id), named_in(lines, desk)
     yield desk.levels.want(*sorted({sku for line in lines for sku in possible_skus(line.sku, desk)}))
 
 
@@ -49,7 +48,7 @@ def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, obj
     judge_time(event.scanned_at, desk)
     back = _expected(event.case_id, desk)
     state = _step(back, ReturnInspectedScanned)
-    seen = tuple(line.model_copy(update={"sku": desk.sku_of(line.sku)}) for line in event.lines)
+    seen = desk.named(event.lines)
     _adds_up(seen, back)
     lines = []
     for line in seen:
