@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy.simulate.edges import AGENT, BACK_OFFICE, SHOP
-from deploy.simulate.story import DAYS, HOURS, SOURCE, Story, personal_at
+from deploy.simulate.story import DAYS, HOURS, SOURCE, Story
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from services.aftersales.handlers.cases import payable
 from services.orders.handlers.addresses import ConfirmAddress
@@ -72,7 +72,7 @@ class Agents:
                 better = inbox.AddressAnswered(
                     source=SOURCE,
                     external_number=self.story.number,
-                    personal=personal_at("310000"),
+                    personal=self.story.personal_at("310000"),
                     cod_accepted=True,
                 )
                 self.story.after(HOURS, lambda: self.story.tell(better, SHOP))

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from deploy.simulate.edges import AGENT, PAYMENTS, SHOP
-from deploy.simulate.story import DAYS, HOURS, MINUTES, SOURCE, Story, personal_at
+from deploy.simulate.story import DAYS, HOURS, MINUTES, SOURCE, Story
 from services.aftersales.handlers.asked import OpenReturn
 from shared.events import inbox
 from shared.events.aftersales import RejectReason, ReturnReason
@@ -75,7 +75,7 @@ class Buyers:
                 external_number=self.story.number,
                 cod_accepted=True,
                 delivery_method=self.story.dice.choice((None, None, DeliveryMethod.SELF_PICKUP)),
-                personal=personal_at(self.story.dice.choice(("310001", "310001", "999078"))),
+                personal=self.story.personal_at(self.story.dice.choice(("310001", "310001", "999078"))),
             )
             self.story.after(self.story.dice.uniform(0, 3) * DAYS, lambda: self.story.tell(moved, SHOP))
 

@@ -1,5 +1,6 @@
 """What goes wrong around the services, by the dice of the run."""
 
+from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,11 @@ KINDS = (
 log · bug: a handler fails on some messages until it is mended · rebalance: partitions move · http: answers are lost
 · clock: time goes on while work is in hand"""
 
+LONGEST = timedelta(hours=12)
+"""So long a trouble lasts, however little there is to do meanwhile: in a small town the clock leaps over whole days."""
+UNMENDED = timedelta(days=14)
+"""So long a bug may."""
+
 
 class Chaos:
     """Injects what is enabled. `count` says how often each happened."""
@@ -27,14 +33,17 @@ class Chaos:
         self.count = dict.fromkeys(self.kinds, 0)
         self.bug: tuple[str, str, int] | None = None
         """Service, message class, remainder of the order's hash: what meets a bug now."""
-        self._undo: list[tuple[int, Any]] = []
+        self._undo: list[tuple[int, datetime, Any]] = []
         self._ticks = 0
 
     def tick(self) -> None:
         """Once a round of the scheduler: undo what has lasted long enough, perhaps break something."""
         self._ticks += 1
-        while self._undo and self._undo[0][0] <= self._ticks:
-            self._undo.pop(0)[1]()
+        if self._undo:
+            now = self.world.now()
+            for one in [u for u in self._undo if u[0] <= self._ticks or u[1] <= now]:
+                self._undo.remove(one)
+                one[2]()
         if not self.calm and self.kinds and self.dice.random() < 0.02:
             kind = self.dice.choice(self.kinds)
             act = getattr(self, f"_{kind}", None)
@@ -45,7 +54,7 @@ class Chaos:
         """From now on all is well."""
         self.calm = True
         while self._undo:
-            self._undo.pop(0)[1]()
+            self._undo.pop(0)[2]()
 
     def happens(self, kind: str, chance: float) -> bool:
         """Roll for a thing that happens in passing."""
@@ -60,8 +69,8 @@ class Chaos:
             return False
         return sum(map(ord, getattr(message, "order_id", "") or "x")) % 3 == self.bug[2]
 
-    def _for(self, least: int, most: int, undo: Any) -> None:
-        self._undo.append((self._ticks + self.dice.randint(least, most), undo))
+    def _for(self, least: int, most: int, undo: Any, longest: timedelta = LONGEST) -> None:
+        self._undo.append((self._ticks + self.dice.randint(least, most), self.world.now() + longest, undo))
         self._undo.sort(key=lambda u: u[0])
 
     def _happened(self, kind: str, what: str) -> None:
@@ -153,7 +162,7 @@ class Chaos:
                 self.world.note("chaos", "the bug is mended; ops retry what is parked")
                 self.world.retry_parked(node)
 
-            self._for(50, 300, mended)
+            self._for(50, 300, mended, UNMENDED)
 
     def _clock(self) -> None:
         self._happened("clock", "goes on")

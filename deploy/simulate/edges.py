@@ -35,7 +35,7 @@ class Edges(Protocol):
         ...
 
     def reuse(self, event: Event, actor: Actor, message_id: str) -> None:
-        """Hand in another event under an id that was used, over Kafka."""
+        """Hand in another event under an id that was used, by Kafka or HTTP."""
         ...
 
     def ask(self, service: str, command: Command, actor: Actor, key: str) -> None:

@@ -29,16 +29,20 @@ class Receipts:
     """Requests over HTTP that got two answers."""
     unanswered: list[str] = field(default_factory=list)
     """Requests over HTTP that were given up."""
-    _answers: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    _answers: dict[tuple[str, bytes], Mapping[str, Any] | None] = field(default_factory=dict)
+    """By the digest of what was asked too: two messages under one id get an answer each."""
+    _reuse_told: set[str] = field(default_factory=set)
 
-    def answered(self, key: str, outcome: Outcome) -> None:
+    def answered(self, key: str, digest: bytes, outcome: Outcome) -> None:
         """An answer over HTTP; whoever asked may not have got it, and ask again."""
         if outcome.status in ANSWERS:
             answer = outcome.refusal.told if outcome.refusal else outcome.answer
-            if self._answers.setdefault(key, answer) != answer:
-                self.contradictions.append((key, f"{self._answers[key]} was answered, then {answer}"))
+            first = self._answers.setdefault((key, digest), answer)
+            if first != answer:
+                self.contradictions.append((key, f"{first} was answered, then {answer}"))
+            if answer is not None and answer.get("code") == "id_reused":
+                self._reuse_told.add(key)
 
     def told_of_reuse(self, key: str) -> bool:
         """True when a request over HTTP was answered that its id had been used for another message."""
-        answer = self._answers.get(key)
-        return answer is not None and answer.get("code") == "id_reused"
+        return key in self._reuse_told

@@ -20,6 +20,8 @@ from deploy.simulate.world import World
 
 ORDERS = 200
 """Orders of one town: enough to meet over the same stock, few enough to read."""
+VILLAGES = (7, 40, 13, 26, 2)
+"""Orders of the villages that follow towns, in turn: where few buy, goods never come in, and nothing happens for days."""
 EFFORT = 5000
 """Orders that looking for a shorter trace may play."""
 SHAKEN = 200
@@ -90,11 +92,14 @@ def play(run: Run, *, traced: bool = False) -> Result:
 
 
 def towns(seed: str, orders: int, kinds: frozenset[str], shake: int = 0) -> list[Run]:
-    """The runs that make up so many orders."""
-    return [
-        Run(f"{seed}-{first // ORDERS}", tuple(range(min(ORDERS, orders - first))), kinds, shake)
-        for first in range(0, orders, ORDERS)
-    ]
+    """The runs that make up so many orders: a town, a village, a town, …"""
+    runs: list[Run] = []
+    while orders > 0:
+        village = len(runs) % 2 and VILLAGES[len(runs) // 2 % len(VILLAGES)]
+        size = min(village or ORDERS, orders)
+        runs.append(Run(f"{seed}-{len(runs)}", tuple(range(size)), kinds, shake))
+        orders -= size
+    return runs
 
 
 def play_all(runs: Sequence[Run], player: Callable[[Run], Result] = play) -> Iterator[Result]:

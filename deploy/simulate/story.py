@@ -132,15 +132,16 @@ class Story:
             delivery_method=DeliveryMethod.SELF_PICKUP if dice.random() < 0.1 else DeliveryMethod.COURIER,
             payment_method=PaymentMethod.COD if cod else PaymentMethod.PREPAID,
             address_confirmed=dice.random() < 0.3,
-            personal=personal_at("999078" if far else "310000"),
+            personal=self.personal_at("999078" if far else "310000"),
         )
 
-
-def personal_at(postcode: str) -> Personal:
-    """The buyer at another address."""
-    return Personal(
-        contact=Contact(name="王芳", phone="+8613800000000", email="wang@example.org"),
-        address=Address(
-            country="CN", region="浙江省", city="杭州市", street="文三路 1 号", postcode=postcode
-        ),
-    )
+    def personal_at(self, postcode: str) -> Personal:
+        """The order's buyer at an address, reached in another way at each."""
+        return Personal(
+            contact=Contact(
+                name="王芳", phone="+8613800000000", email=f"{self.number}-{postcode}@example.org"
+            ),
+            address=Address(
+                country="CN", region="浙江省", city="杭州市", street="文三路 1 号", postcode=postcode
+            ),
+        )

@@ -6,6 +6,9 @@ from typing import Any
 
 from deploy.simulate.logs import Found, said
 from deploy.simulate.world import World
+from shared.events.identity import order_id as id_of
+from shared.events.inbox import AddressAnswered, OrderSubmitted
+from shared.values import Personal
 
 BUYER, STAFF = "buyer", "staff"
 
@@ -73,10 +76,13 @@ LETTERS = {
     "case_overdue": ("case_overdue", STAFF),
     "paid_goods_arrived": ("paid_goods_arrived", STAFF),
     "event_parked": ("event_parked", STAFF),
+    "message_failed": ("letter_failed", STAFF),
 }
 """Event → template and audience (N1, N2), but for what `_letter` says."""
 FOR_A_PERSON = ("duplicate_suspected", "unreachable_address", "awaiting_audit")
 """Holds that nobody else tells staff of."""
+MISSED = ("shipped", "delivered", "return_received")
+"""Letters that a buyer can do without: where one fails, nobody is told."""
 
 
 def _letter(what: str, data: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -93,6 +99,8 @@ def _letter(what: str, data: Mapping[str, Any]) -> tuple[str, str] | None:
             return "delivered_after_all", BUYER
         case "case_rejected", {"asked_by_buyer": False}:
             return None
+        case "message_failed", {"audience": audience, "template": template}:
+            return None if audience == STAFF or template in MISSED else LETTERS[what]
         case "hold_placed", {"hold": hold} if hold not in FOR_A_PERSON:
             return None
     return LETTERS.get(what)
@@ -102,7 +110,9 @@ def letters(world: World) -> Found:
     """N1, N2: whoever is to be told is told, and nobody else; and it is said that they were"""
     store = world.node("notify").store
     planned: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    facts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for message in store.rows("messages"):
+        facts[message.event_id].append(message.facts)
         planned[message.event_id].append((message.template, message.audience))
         # where a bug kept the booking away for weeks, it is given up after it was handed over
         unbooked = message.state == "failed" and message.message_id in world.mail.handed
@@ -118,8 +128,38 @@ def letters(world: World) -> Found:
             event_id = f"{node.service.source} {entry.stream}/{entry.sequence}"
             if planned.pop(event_id, []) != ([letter] if letter else []):
                 yield event_id, f"{what} calls for {letter}, and something else was planned"
+            for told in facts.get(event_id, ()):
+                if told != {name: value for name, value in data.items() if name != "personal"}:
+                    yield event_id, f"{what} said {data}, its letter tells {told}"
     for event_id, stray in planned.items():
         yield event_id, f"{stray} were planned for nothing that was said"
+
+
+def reached(world: World) -> Found:
+    """O6, N1: goods and letters go where the buyer was when they said so last"""
+    meant: dict[str, Personal | None] = {}
+    for applied in world.node("orders").store.ledgers.get("applied", []):
+        match world.receipts.sent.get(applied.message):
+            case OrderSubmitted(source=source, external_number=number, personal=personal):
+                meant.setdefault(id_of(source, number), personal)
+            case AddressAnswered(source=source, external_number=number, personal=Personal() as personal):
+                meant[id_of(source, number)] = personal
+    for order in world.node("orders").store.rows("orders"):
+        if order.personal != meant[order.order_id]:
+            yield (
+                order.order_id,
+                f"orders sends it to {order.personal}, its buyer said {meant[order.order_id]}",
+            )
+    for work in world.node("warehouse").store.rows("fulfillments"):
+        if work.personal != meant[work.order_id]:
+            yield (
+                work.order_id,
+                f"the warehouse sends it to {work.personal}, its buyer said {meant[work.order_id]}",
+            )
+    for known in world.node("notify").store.rows("contacts"):
+        said = meant[known.order_id]
+        if said is None or (known.contact, known.address) != (said.contact, said.address):
+            yield known.order_id, f"letters go to {known.contact}, {known.address}, its buyer said {said}"
 
 
 def timeline(world: World) -> Found:

@@ -245,7 +245,7 @@ class World:
     def reuse(self, event: Event, actor: Actor, message_id: str) -> None:
         """See `Edges`."""
         self.receipts.reused.add(f"{actor.name} {message_id}")
-        self._append(event.wire_type.rsplit(".", 2)[0], event, *_on_the_wire(event, actor, message_id))
+        self.send(event, actor, message_id)
 
     def _append(self, inbox: str, event: Event, headers: dict[str, str], body: bytes) -> None:
         record = (event.stream.encode(), [(k, v.encode()) for k, v in headers.items()], body)
@@ -270,7 +270,7 @@ class World:
 
         def answered(outcome: Outcome | None) -> None:
             if outcome is not None:
-                self.receipts.answered(key, outcome)
+                self.receipts.answered(key, incoming.digest, outcome)
             lost = outcome is None or self.chaos.happens("http", 0.02)
             if lost or outcome is None or outcome.status is Status.FAILED:
                 self.later(timedelta(minutes=1), lambda: self._request(node, make, tries + 1))

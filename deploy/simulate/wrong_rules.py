@@ -11,6 +11,7 @@ from services.aftersales.domain.known_order import KnownOrder
 from services.aftersales.handlers import asked, coming_back, disputes, facts
 from services.notify import handlers as letters
 from services.notify import routing
+from services.notify.tables import Message
 from services.orders.domain.order import Order
 from services.orders.handlers import closing
 from services.orders.handlers import facts as orders
@@ -104,6 +105,19 @@ def _shipped_unsaid(event: Any) -> Any:
 
 _PLAN_FOR = routing.plan_for
 
+
+def _remembered_once(event: Any, desk: Any) -> None:
+    if desk.contacts.get(event.order_id) is None:
+        _REMEMBER(event, desk)
+
+
+_REMEMBER = letters.remember
+
+
+def _without_tracking(facts: dict[str, Any], **others: Any) -> Message:
+    return Message(facts={k: v for k, v in facts.items() if k != "tracking_number"}, **others)
+
+
 WRONG_RULES: dict[str, Plant] = {
     "check-by-picker": Plant("whoever picked may check", _handlers("warehouse", CheckStartScanned=_check_by_anyone)),
     "check-by-former-picker": Plant("who picked a part before the order was taken back may check", _handlers(
@@ -121,6 +135,10 @@ WRONG_RULES: dict[str, Plant] = {
     "own-request": Plant("whoever asked for money grants it", (
         (asked, "may_approve", lambda case, actor, stake, limit: None),)),
     "letter-forgotten": Plant("buyers are not told that their parcel left", ((letters, "plan_for", _shipped_unsaid),)),
+    "letter-to-old-address": Plant("letters go where the buyer was before they corrected it", (
+        (letters, "remember", _remembered_once),)),
+    "letter-without-tracking": Plant("a letter does not tell all that its event said", (
+        (letters, "Message", _without_tracking),)),
     "newest-first": Plant("who came last for a short SKU is served first", ((allocation, "place_in", _newest_first),)),
     "stock-short": Plant("a piece of each box is not booked in", _handlers("warehouse", StockScanned=_received_short)),
     "stock-kept": Plant("a canceled order keeps its stock", ((allocation, "give_back", _keeps_stock),)),

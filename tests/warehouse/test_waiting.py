@@ -161,3 +161,12 @@ async def test_an_order_has_one_place_in_all_queues_behind_all_who_stood_in_any(
     (first,) = {row.since for row in rows if row.order_id == "z-first"}
     (second,) = {row.since for row in rows if row.order_id == "a-second"}
     assert first < second
+
+
+@pytest.mark.requirement("W2")
+async def test_shops_hear_of_goods_that_they_sell_and_that_never_came_in(floor: Floor) -> None:
+    for order in ("first", "second"):
+        await floor.release(order, ("TEA", 1))
+    assert [e.sku for e in floor.bench.said_of(StockDepleted)] == ["TEA"]
+    await floor.stock(quantity=3)
+    assert [e.available for e in floor.bench.said_of(StockReplenished)] == [1]

@@ -104,6 +104,8 @@ def wait(
         desk.levels.put(joined(level, since))
         desk.backorders.put(Backorder(f"{work.order_id}/{level.sku}", level.sku, work.order_id, since))
     desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=short, expected_at=None))
+    for piece in short:  # a shop sells what never came in
+        desk.say_whether_any_is_left(piece.sku)
 
 
 def wait_elsewhere(work: Fulfillment, desk: WarehouseDesk) -> None:
