@@ -75,7 +75,8 @@ class Floor:
                     )
                     take = 1 if one_by_one else take
                     bad = 1 if self.story.dice.random() < 0.03 else 0
-                    self.story.scan(inbox.PickScanned, picker, barcode=sku, quantity=take, damaged=bad, **of)
+                    goods = {"barcode": sku, "quantity": take, "damaged": bad, "location": self._shelf(sku)}
+                    self.story.scan(inbox.PickScanned, picker, **goods, **of)
                 if self.story.dice.random() < 0.05:
                     self.story.scan(inbox.PickScanned, picker, barcode="NOT-HERE", quantity=1, **of)
                 if not left:
@@ -140,6 +141,14 @@ class Floor:
         days = self.story.dice.uniform(1, 6) if way < 0.8 else self.story.dice.uniform(14, 17)
         if way < 0.9:
             self.story.after(days * DAYS, lambda: self._arrives(data))
+
+    def _shelf(self, sku: str) -> str | None:
+        """The shelf that a picker scans too, if they do: where pieces are, or a wrong one."""
+        if self.story.dice.random() < 0.8:
+            return None
+        level = self.story.edges.row("warehouse", "levels", sku)
+        shelf: str = self.story.dice.choice(("A-1", "A-2", *sorted(level.locations)))
+        return shelf
 
     def _arrives(self, data: Any, tries: int = 0) -> None:
         """What couriers and buyer have of it comes, or a part of it; an empty box at times."""

@@ -65,11 +65,14 @@ def router(runtime: Runtime) -> APIRouter:
 
     @routes.get("/fulfillments/{order_id}")
     async def get_fulfillment(order_id: Code, asked: Anyone) -> ShelvedView:
-        """The work on one order: what is picked, checked, packed, what is left, and the shelves that it lies on (W3)."""
+        """The work on one order: what is picked, checked, packed, what is left, the shelves that it lies on (W3), and, where a
+        check found something, what the picker is to put right (W4)."""
         work = await one(order_id)
-        left = work.left_to_pick() if work.state in TO_PICK else {}
+        to_pick = work.state in TO_PICK
+        left = work.left_to_pick() if to_pick else {}
         found = {level.sku: level for level in await queries.stock_of(runtime.read, *left)}
-        return shelved(work, {s: shelves_for(found[s], n) for s, n in left.items() if s in found})
+        shelves = {s: shelves_for(found[s], n) for s, n in left.items() if s in found}
+        return shelved(work, shelves, await queries.differences(runtime.read, order_id) if to_pick else [])
 
     @routes.post("/fulfillments/{order_id}/take-back")
     async def take_back(order_id: Code, body: Because, asked: Person) -> Any:

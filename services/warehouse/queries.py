@@ -2,12 +2,24 @@
 
 from typing import Any
 
+import orjson
 from sqlalchemy import select
 
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.shipment import Shipment
 from services.warehouse.domain.stock import Level
-from services.warehouse.tables import FULFILLMENTS, LEVELS, SHIPMENTS, fulfillments, levels, moves, shipments
+from services.warehouse.tables import (
+    FULFILLMENTS,
+    LEVELS,
+    SHIPMENTS,
+    event_log,
+    fulfillments,
+    levels,
+    moves,
+    shipments,
+)
+from shared.events.base import stream_name
+from shared.events.warehouse import FulfillmentAllocated, FulfillmentCheckFailed, FulfillmentPicked
 from shared.runtime.reading import Read
 
 MOST = 500
@@ -17,6 +29,20 @@ async def fulfillment(read: Read, order_id: str) -> Fulfillment | None:
     """The work on one order, or None."""
     records = await read(select(fulfillments).where(fulfillments.c.order_id == order_id))
     return FULFILLMENTS.load(records[0]) if records else None
+
+
+async def differences(read: Read, order_id: str) -> list[dict[str, Any]]:
+    """What the last check of an order found, until the order is picked again (W4)."""
+    rounds = [e.wire_type for e in (FulfillmentAllocated, FulfillmentPicked, FulfillmentCheckFailed)]
+    stream = stream_name(FulfillmentCheckFailed, order_id)
+    query = (
+        select(event_log.c.type, event_log.c.data)
+        .where(event_log.c.stream == stream, event_log.c.type.in_(rounds))
+        .order_by(event_log.c.sequence.desc())
+        .limit(1)
+    )
+    last = [r for r in await read(query) if r["type"] == FulfillmentCheckFailed.wire_type]
+    return orjson.loads(last[0]["data"])["differences"] if last else []
 
 
 async def listing(read: Read, *, state: str | None = None, limit: int = 100) -> list[Fulfillment]:

@@ -26,7 +26,7 @@ from shared.runtime.bookkeeping import runtime_tables
 from shared.runtime.rows import RowMap
 
 metadata = MetaData()
-runtime_tables(metadata)
+event_log = runtime_tables(metadata)["event_log"]
 
 
 def _version() -> Column[int]:

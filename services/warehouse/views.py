@@ -1,11 +1,12 @@
 """What the warehouse shows over HTTP of its work, parcels and stock (W1, W3, W7)."""
 
 from datetime import datetime
+from typing import Any
 
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState
 from services.warehouse.domain.shipment import ShipmentState
 from services.warehouse.domain.stock import MoveKind
-from shared.events.warehouse import TrackingStatus
+from shared.events.warehouse import CheckDifference, TrackingStatus
 from shared.runtime.views import View
 from shared.values import DeliveryMethod, OrderLine, PaymentMethod, SkuQuantity
 
@@ -64,6 +65,8 @@ class ShelvedView(FulfillmentView):
 
     shelves: dict[str, dict[str, int]]
     """SKU → shelf → pieces to take there."""
+    differences: tuple[CheckDifference, ...]
+    """What the last check found, until the order is picked again."""
 
 
 class ShipmentView(View):
@@ -132,6 +135,8 @@ def shown(work: Fulfillment) -> FulfillmentView:
     return FulfillmentView.model_validate(vars(work) | left)
 
 
-def shelved(work: Fulfillment, shelves: dict[str, dict[str, int]]) -> ShelvedView:
-    """The work on an order, and where its goods lie."""
-    return ShelvedView.model_validate(vars(shown(work)) | {"shelves": shelves})
+def shelved(
+    work: Fulfillment, shelves: dict[str, dict[str, int]], differences: list[dict[str, Any]]
+) -> ShelvedView:
+    """The work on an order, where its goods lie, and what its check found."""
+    return ShelvedView.model_validate(vars(shown(work)) | {"shelves": shelves, "differences": differences})

@@ -203,6 +203,8 @@ class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id")
     damaged: QuantityOrNone = 0
     """Further pieces found damaged while picking: logged and scrapped, not picked. Where none are left in their place, the good
     ones are not picked either: the order waits for stock again."""
+    location: ScannedCode | None = None
+    """The shelf that all of them came from, where it is scanned too; else the books take it from the pick list (W1)."""
     scanned_at: Time
 
     @model_validator(mode="after")

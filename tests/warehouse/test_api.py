@@ -261,6 +261,27 @@ async def test_a_picker_is_shown_the_shelves(house: House) -> None:
     assert sum(shown["shelves"]["TEA"].values()) == 1
 
 
+@pytest.mark.requirement("W4")
+async def test_a_picker_reads_what_the_check_found_until_it_is_put_right(house: House) -> None:
+    floor = house.floor
+
+    async def differences() -> Any:
+        return (await house.ask("GET", "/fulfillments/o-1")).json()["differences"]
+
+    async def pick(quantity: int) -> None:
+        await floor.scan(inbox.PickStartScanned, order_id="o-1")
+        await floor.scan(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=quantity)
+
+    await floor.stock()
+    await floor.release()
+    await pick(2)
+    assert await differences() == []
+    await floor.count(TEA=1)
+    assert await differences() == [{"sku": "TEA", "quantity": 1, "difference": "too_few"}]
+    await pick(1)
+    assert await differences() == []
+
+
 @pytest.mark.requirement("W12")
 @pytest.mark.parametrize("path", ["/fulfillments/%00", "/stock/%00", "/shipments/%00/label.pdf"])
 async def test_a_nul_byte_in_a_path_is_refused(house: House, path: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.warehouse.domain.stock import STAGING
 from services.warehouse.handlers.stock import RegisterSku
 from shared.events import inbox
 from tests.harness import SUPERVISOR
@@ -41,6 +42,22 @@ async def test_a_picker_who_finds_only_damaged_pieces_takes_none(floor: Floor) -
     assert (told["left"], told["state"]) == ({"TEA": 2}, "picking")
     assert floor.level("TEA").on_hand == 2
     await floor.pick()
+
+
+@pytest.mark.requirement("W1")
+@pytest.mark.requirement("W3")
+async def test_pieces_are_booked_from_the_shelf_that_was_scanned_with_them(floor: Floor) -> None:
+    await floor.stock(quantity=5, location="A-1")
+    await floor.stock(quantity=3, location="B-7")
+    await picking(floor)
+    scan: dict[str, Any] = {"order_id": "o-1", "barcode": "TEA", "quantity": 1}
+    await answer(floor, inbox.PickScanned, **scan, damaged=2, location="B-7")
+    assert floor.level("TEA").locations == {"A-1": 5, STAGING: 1}
+    told = await floor.told(inbox.PickScanned, **scan, location="B-7")
+    assert told.startswith("not_on_shelf: the books have 0 of TEA on B-7, not 1; scan the right one")
+    assert await floor.code(inbox.PickScanned, **scan, location=STAGING) == "not_a_shelf"
+    assert (await answer(floor, inbox.PickScanned, **scan, location="A-1"))["state"] == "picked"
+    floor.adds_up()
 
 
 @pytest.mark.requirement("W3")

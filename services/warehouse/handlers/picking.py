@@ -14,7 +14,7 @@ from services.warehouse.domain.fulfillment import (
 )
 from services.warehouse.domain.stock import Level, Move, MoveKind, shelves_for
 from services.warehouse.handlers.allocation import fall_short
-from services.warehouse.handlers.scanning import judge_time, step
+from services.warehouse.handlers.scanning import judge_shelf, judge_time, step
 from shared.events.inbox import (
     CheckFinishScanned,
     CheckScanned,
@@ -88,11 +88,12 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
     if event.quantity > left.get(sku, 0) or sku not in left:
         detail = f"{left.get(sku, 0)} of {sku} are left to pick, not {event.quantity or event.damaged}; put the rest back"
         raise Refused("too_many", detail, field="quantity")
+    _on_shelf(event, desk.level(sku))
     if (short := _scrap_damaged(event, work, sku, desk)) is not None:
         return {"sku": sku, "left": short.left_to_pick(), "state": short.state} | _back(work)
     if not event.quantity:
         return {"sku": sku, "left": left, "state": work.state}
-    shelves = _shelves(desk.level(sku), left[sku], event.quantity)
+    shelves = _shelves(desk.level(sku), left[sku], event.quantity, event.location)
     desk.move(*(desk.entry(sku, MoveKind.PICKED, n, place, work.order_id) for place, n in shelves.items()))
     pickers = tuple(dict.fromkeys((*work.pickers, picker)))
     picks = (Pick(sku, place, n) for place, n in shelves.items())
@@ -103,8 +104,22 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
     return {"sku": sku, "left": work.left_to_pick(), "state": work.state}
 
 
-def _shelves(level: Level, left: int, quantity: int) -> dict[str, int]:
-    """From where pieces are booked: the shelf of which the pick list asks just so many, else the fullest first."""
+def _on_shelf(event: PickScanned, level: Level) -> None:
+    """Refuse a shelf that, by the books, does not hold what was taken from it."""
+    if event.location is None:
+        return
+    judge_shelf(event.location)
+    taken = event.quantity + event.damaged
+    if (held := level.locations.get(event.location, 0)) < taken:
+        detail = f"the books have {held} of {level.sku} on {event.location}, not {taken}; scan the right one, or only the goods"
+        raise Refused("not_on_shelf", detail, field="location")
+
+
+def _shelves(level: Level, left: int, quantity: int, scanned: str | None) -> dict[str, int]:
+    """From where pieces are booked: the shelf that was scanned, or of which the pick list asks just so many, else the fullest
+    first."""
+    if scanned is not None:
+        return {scanned: quantity}
     listed = (place for place, n in shelves_for(level, left).items() if n == quantity)
     place = next(listed, None)
     return {place: quantity} if place is not None else shelves_for(level, quantity)
@@ -122,7 +137,7 @@ def _scrap_damaged(
     if not event.damaged:
         return None
     level = desk.level(sku)
-    shelves = shelves_for(level, event.damaged)
+    shelves = {event.location: event.damaged} if event.location else shelves_for(level, event.damaged)
     if (booked := sum(shelves.values())) < event.damaged:
         detail = f"the books have only {booked} of {sku} on the shelves; book in what they lack with a stock scan first"
         raise Refused("not_on_shelf", detail, field="damaged")

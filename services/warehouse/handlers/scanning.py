@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import FULFILLMENT, Fulfillment, FulfillmentState
+from services.warehouse.domain.stock import STAGING
 from shared.lifecycle import NotAllowed
 from shared.runtime.messages import Refused
 
@@ -25,6 +26,12 @@ def judge_report(occurred_at: datetime, desk: WarehouseDesk) -> None:
 def _not_ahead(at: datetime, desk: WarehouseDesk, detail: str, field: str) -> None:
     if at > desk.now + AHEAD:
         raise Refused("clock_ahead", detail, field=field)
+
+
+def judge_shelf(location: str) -> None:
+    """Where picked goods wait is no shelf: nothing is put there, or taken from it, by a scan of its own."""
+    if location == STAGING:
+        raise Refused("not_a_shelf", f"{STAGING} is where picked goods wait; scan a shelf", field="location")
 
 
 def step(work: Fulfillment, event: type) -> FulfillmentState:

@@ -4,9 +4,9 @@ from pydantic import Field
 
 from services.warehouse.desk import Wants, WarehouseDesk
 from services.warehouse.domain.barcode import as_skus, keys
-from services.warehouse.domain.stock import STAGING, MoveKind
+from services.warehouse.domain.stock import MoveKind
 from services.warehouse.handlers.allocation import offer
-from services.warehouse.handlers.scanning import judge_time
+from services.warehouse.handlers.scanning import judge_shelf, judge_time
 from services.warehouse.tables import Barcode, Sku
 from shared.events.inbox import Barcode as Read
 from shared.events.inbox import StockScanned
@@ -36,8 +36,7 @@ def receive(event: StockScanned, desk: WarehouseDesk) -> dict[str, object]:
     sku = desk.sku_of(event.barcode)
     # nobody registered it, received it or ordered it: a SKU of its own, by a typing error or a barcode that is not known yet
     new = desk.levels.get(sku) is None and desk.skus.get(sku) is None
-    if event.location == STAGING:
-        raise Refused("not_a_shelf", f"{STAGING} is where picked goods wait; scan a shelf", field="location")
+    judge_shelf(event.location)
     desk.move(desk.entry(sku, MoveKind.RECEIVED, event.quantity, event.location))
     level = desk.level(sku)
     desk.publish(
