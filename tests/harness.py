@@ -23,6 +23,7 @@ START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 SHOP = Actor(kind=ActorKind.SYSTEM, name="shop")
 AGENT = Actor(kind=ActorKind.OPERATOR, name="agent.mei")
 SUPERVISOR = Actor(kind=ActorKind.OPERATOR, name="supervisor.chen", role=Role.BACK_OFFICE)
+ADMINISTRATOR = Actor(kind=ActorKind.OPERATOR, name="admin.wu", role=Role.ADMINISTRATOR)
 
 
 class Bench(Generic[D]):

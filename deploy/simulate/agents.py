@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from deploy.simulate.edges import AGENT, BACK_OFFICE, SHOP
+from deploy.simulate.edges import ADMINISTRATOR, AGENT, BACK_OFFICE, SHOP
 from deploy.simulate.story import DAYS, HOURS, SOURCE, Story
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from services.aftersales.handlers.cases import payable
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
+from services.orders.handlers.erasing import ErasePersonal
 from services.orders.handlers.release import BY_HAND, LiftHold, PlaceHold
 from shared.events import inbox
 from shared.events.aftersales import MoneyQuestion
@@ -48,6 +49,18 @@ class Agents:
             self._later(dice.uniform(0.1, 3), "orders", confirm)
         elif data["overdue"] == Overdue.DELIVER_BY:
             self.story.after(dice.uniform(2, 5) * DAYS, self._given_up)
+
+    def _on_order_completed(self, data: Any) -> None:
+        self._forget(0.1)
+
+    def _on_order_canceled(self, data: Any) -> None:
+        self._forget(0.2)
+
+    def _forget(self, chance: float) -> None:
+        """A buyer wants to be forgotten, whether that can be or not."""
+        if self.story.dice.random() < chance:
+            erase = ErasePersonal(order_id=self.story.order_id, reason="they asked for it")
+            self._later(self.story.dice.uniform(0, 200), "orders", erase, ADMINISTRATOR)
 
     def _given_up(self) -> None:
         """A parcel never came: the agent gives its price back, and notes that nothing more will happen."""
@@ -105,6 +118,7 @@ class Agents:
 
     def _on_case_opened(self, data: Any) -> None:
         self._decide(data["case_id"])
+        self._forget(0.05)  # too early, mostly
 
     def _on_approval_requested(self, data: Any) -> None:
         if data["reason"] in WHO_HAS:

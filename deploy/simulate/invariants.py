@@ -14,7 +14,16 @@ from deploy.simulate.accounts import accounts
 from deploy.simulate.logs import Found
 from deploy.simulate.promises import decided, escalated, overdue_cases, received, released
 from deploy.simulate.shelves import goods, idle, listed, served, tracked
-from deploy.simulate.told import addressed, answered, letters, origins, parked_told, reached, timeline
+from deploy.simulate.told import (
+    addressed,
+    answered,
+    forgotten,
+    letters,
+    origins,
+    parked_told,
+    reached,
+    timeline,
+)
 from deploy.simulate.trade import ends, money, parcels, stock
 from deploy.simulate.world import MOST_ROUNDS, World
 
@@ -185,6 +194,6 @@ def storable(world: World) -> Found:
 
 RULES: tuple[Callable[[World], Any], ...] = (
     quiet, applied_once, nothing_lost, accepted_kept, numbered, in_order, stock, parcels, money, accounts, ends, messages,
-    storable, answered, parked_told, letters, timeline, reached, addressed, origins, released, received, escalated, decided,
-    overdue_cases, served, idle, listed, goods, tracked,
+    storable, answered, parked_told, letters, timeline, reached, forgotten, addressed, origins, released, received, escalated,
+    decided, overdue_cases, served, idle, listed, goods, tracked,
 )  # fmt: skip

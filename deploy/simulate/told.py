@@ -135,9 +135,41 @@ def letters(world: World) -> Found:
         yield event_id, f"{stray} were planned for nothing that was said"
 
 
+def forgotten(world: World) -> Found:
+    """X4: what was erased is nowhere, and nothing else is"""
+    erased = {
+        entry.stream.removeprefix("order/")
+        for entry, what, _ in said(world, "orders")
+        if what == "personal_erased"
+    }
+    for node in world.nodes:
+        for entry in node.store.event_log:
+            if bool(entry.personal) != bool(entry.personal_digest and entry.stream[6:] not in erased):
+                yield (
+                    entry.stream,
+                    f"{entry.type} {'still tells' if entry.personal else 'forgot'} who the buyer is",
+                )
+    for service, table, parts in KEEPING:
+        for row in world.node(service).store.rows(table):
+            there = [bool(getattr(row, part)) for part in parts]
+            if there != [row.order_id not in erased] * len(parts):
+                yield (
+                    row.order_id,
+                    f"{service} has {parts} of the buyer: {there}, erased: {row.order_id in erased}",
+                )
+
+
+KEEPING = (
+    ("orders", "orders", ("personal",)),
+    ("warehouse", "fulfillments", ("personal",)),
+    ("notify", "contacts", ("contact", "address")),
+)
+"""Who keeps where a buyer is: service, table, parts of its rows."""
+
+
 def reached(world: World) -> Found:
     """O6, N1: goods and letters go where the buyer was when they said so last"""
-    meant: dict[str, Personal | None] = {}
+    meant: dict[str, Personal] = {}
     for applied in world.node("orders").store.ledgers.get("applied", []):
         match world.receipts.sent.get(applied.message):
             case OrderSubmitted(source=source, external_number=number, personal=personal):
@@ -145,21 +177,21 @@ def reached(world: World) -> Found:
             case AddressAnswered(source=source, external_number=number, personal=Personal() as personal):
                 meant[id_of(source, number)] = personal
     for order in world.node("orders").store.rows("orders"):
-        if order.personal != meant[order.order_id]:
+        if order.personal not in (None, meant[order.order_id]):
             yield (
                 order.order_id,
                 f"orders sends it to {order.personal}, its buyer said {meant[order.order_id]}",
             )
     for work in world.node("warehouse").store.rows("fulfillments"):
-        if work.personal != meant[work.order_id]:
+        if work.personal not in (None, meant[work.order_id]):
             yield (
                 work.order_id,
                 f"the warehouse sends it to {work.personal}, its buyer said {meant[work.order_id]}",
             )
     for known in world.node("notify").store.rows("contacts"):
-        said = meant[known.order_id]
-        if said is None or (known.contact, known.address) != (said.contact, said.address):
-            yield known.order_id, f"letters go to {known.contact}, {known.address}, its buyer said {said}"
+        there = meant[known.order_id]
+        if known.contact and (known.contact, known.address) != (there.contact, there.address):
+            yield known.order_id, f"letters go to {known.contact}, {known.address}, its buyer said {there}"
 
 
 def timeline(world: World) -> Found:

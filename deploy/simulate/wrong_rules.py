@@ -21,6 +21,7 @@ from services.warehouse.handlers import allocation, picking, tracking
 from services.warehouse.handlers import stock as incoming
 from shared.events.aftersales import RejectReason
 from shared.events.warehouse import FulfillmentCanceled, ShipmentShipped
+from shared.runtime.desk import Desk
 
 
 def _check_by_anyone(event: Any, desk: Any) -> Any:
@@ -137,6 +138,8 @@ WRONG_RULES: dict[str, Plant] = {
     "letter-forgotten": Plant("buyers are not told that their parcel left", ((letters, "plan_for", _shipped_unsaid),)),
     "letter-to-old-address": Plant("letters go where the buyer was before they corrected it", (
         (letters, "remember", _remembered_once),)),
+    "buyer-not-forgotten": Plant("who the buyer was stays in the log after it was erased", (
+        (Desk, "erase", lambda self, stream: None),)),
     "letter-without-tracking": Plant("a letter does not tell all that its event said", (
         (letters, "Message", _without_tracking),)),
     "newest-first": Plant("who came last for a short SKU is served first", ((allocation, "place_in", _newest_first),)),

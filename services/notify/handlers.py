@@ -84,8 +84,14 @@ def tell(event: Event, desk: NotifyDesk) -> None:
             )
 
 
-def remember(event: orders.OrderPlaced | orders.AddressConfirmed, desk: NotifyDesk) -> None:
-    """Keep how the buyer is reached, and where."""
+def remember(
+    event: orders.OrderPlaced | orders.AddressConfirmed | orders.PersonalErased, desk: NotifyDesk
+) -> None:
+    """Keep how the buyer is reached, and where, until it is erased (X4)."""
+    if isinstance(event, orders.PersonalErased):
+        known = replace(desk.contacts[event.order_id], contact=None, address=None, erased=True)
+        desk.contacts.put(known)
+        return
     contact, address = (event.personal.contact, event.personal.address) if event.personal else (None, None)
     if isinstance(event, orders.OrderPlaced):
         number, locale = event.external_number, event.locale

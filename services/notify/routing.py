@@ -86,8 +86,8 @@ def plan_for(event: Event) -> Plan | None:
     return PLANS.get(type(event))
 
 
-REACHED = (orders.OrderPlaced, orders.AddressConfirmed)
-"""Events that say how a buyer is reached."""
+REACHED = (orders.OrderPlaced, orders.AddressConfirmed, orders.PersonalErased)
+"""Events that say how a buyer is reached, or that nobody is to know any more."""
 
 
 @dataclass(frozen=True, slots=True)

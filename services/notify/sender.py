@@ -139,6 +139,8 @@ class Sender:
     ) -> Result:
         if out and message.audience == "buyer" and message.template not in NECESSARY:
             return Result(message_id=message.message_id, error="the buyer opted out", suppressed=True)
+        if contact is not None and contact.erased and message.audience == "buyer":
+            return Result(message_id=message.message_id, error="who the buyer is was erased", suppressed=True)
         async with busy:
             if why := self._too_late(lease):
                 return Result(message_id=message.message_id, error=why, untried=True)

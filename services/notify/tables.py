@@ -76,6 +76,8 @@ class BuyerContact:
     contact: Contact | None
     address: Address | None = None
     """Where the goods go: buyers are asked whether it is right (O6)."""
+    erased: bool = False
+    """True once both were erased (X4): nothing is sent to the buyer any more."""
 
 
 contacts = Table(

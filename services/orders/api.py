@@ -8,11 +8,12 @@ from services.orders import queries
 from services.orders.domain.order import Order, OrderStatus
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
+from services.orders.handlers.erasing import ErasePersonal
 from services.orders.handlers.release import LiftHold, PlaceHold
 from services.orders.views import OrderView, TimelineView, shown
 from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
-from shared.runtime.access import Anyone, Because, Person
+from shared.runtime.access import Administrator, Anyone, Because, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
 from shared.values import Code, DeliveryMethod, Flag, Personal, Reason, Value
@@ -114,5 +115,10 @@ def router(runtime: Runtime) -> APIRouter:
     async def confirm_receipt(order_id: Code, body: Because, asked: Person) -> Any:
         """Note that the buyer has the goods (O16)."""
         return await asked.do(ConfirmReceipt(order_id=order_id, reason=body.reason))
+
+    @routes.post("/{order_id}/erase")
+    async def erase(order_id: Code, body: Because, asked: Administrator) -> Any:
+        """Erase contact and address of the buyer in all services, once the order is over (X4)."""
+        return await asked.do(ErasePersonal(order_id=order_id, reason=body.reason))
 
     return routes

@@ -225,6 +225,13 @@ class OrderExpired(Event, type="orders.order_expired.v1", subject="order_id"):
     refund: Money
 
 
+class PersonalErased(Event, type="orders.personal_erased.v1", subject="order_id"):
+    """Contact and address of the buyer were erased from an order that is over (X4): whoever keeps a copy erases it now."""
+
+    order_id: Code
+    reason: Text
+
+
 class Overdue(StrEnum):
     """Which deadline was missed."""
 

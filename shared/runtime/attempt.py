@@ -262,7 +262,8 @@ class Attempt(Generic[D]):
     # --- save ---------------------------------------------------------------------------------------------
 
     def _changes(self) -> Changes:
-        changes = Changes(entries=entries_of(self.desk.said, self.books.heads, self.turns.onward))
+        entries = entries_of(self.desk.said, self.books.heads, self.turns.onward)
+        changes = Changes(entries=entries, erased=self.desk.erased)
         for shelf in self.desk.shelves:
             upserts, removes = shelf.changes()
             if upserts:

@@ -245,6 +245,8 @@ class Desk:
         self.timers = Timers(self._touched)
         self.said: list[Said] = []
         self._saying: list[Said] = []
+        self.erased: list[str] = []
+        self._erasing: list[str] = []
         self.books = Books(self)
 
     def shelf(self, rows: RowMap[R]) -> Shelf[R]:
@@ -274,6 +276,10 @@ class Desk:
         """Say that something happened; numbered, chained and sent when the turn commits."""
         self._saying += [Said(event, event.stream, self.envelope, self.now) for event in events]
 
+    def erase(self, stream: str) -> None:
+        """Erase the personal parts of all that was said on a stream, for good (X4); its hash chain still verifies."""
+        self._erasing.append(stream)
+
     def begin(self, envelope: Envelope, now: datetime) -> None:
         """Take the next message in hand."""
         self.envelope = envelope
@@ -287,6 +293,9 @@ class Desk:
         if self._saying:
             self.said += self._saying
             self._saying = []
+        if self._erasing:
+            self.erased += self._erasing
+            self._erasing = []
 
     def discard(self) -> None:
         """The handler refused or failed: nothing of it remains."""
@@ -294,3 +303,4 @@ class Desk:
             part.discard()
         self._touched.clear()
         self._saying = []
+        self._erasing = []

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+from shared.replacing import replace
 from shared.runtime.chain import Entry
 from shared.runtime.store import Ask, Changes, DueTimer, Found, TryAgain
 
@@ -115,3 +116,8 @@ class MemoryTransaction:
         for entry in changes.entries:
             store.outbox.append(len(store.event_log))
             store.event_log.append(entry)
+        if changes.erased:
+            store.event_log[:] = [
+                replace(e, personal=None, salt=None) if e.stream in changes.erased else e
+                for e in store.event_log
+            ]

@@ -184,8 +184,15 @@ class PostgresTransaction:
         if changes.timers_set:
             timers = [(t.timer_id, t.name, t.due, t.body) for t in changes.timers_set]
             write((statements.set_timers, None), timers)
-        if personal := [(e.stream, e.sequence, e.salt, e.personal) for e in changes.entries if e.personal]:
+        personal = [
+            (e.stream, e.sequence, e.salt, e.personal)
+            for e in changes.entries
+            if e.personal and e.stream not in changes.erased
+        ]
+        if personal:
             write((statements.log_personal, None), personal)
+        if changes.erased:
+            write((statements.erase_personal, None), [(stream,) for stream in changes.erased])
         if changes.entries:
             entries = [
                 (e.stream, e.sequence, e.type, e.time, e.actor_kind, e.actor_name, e.correlation_id, e.causation_id,

@@ -120,6 +120,11 @@ def log_personal(_: None, first: int) -> tuple[str, int]:
     return f"{_into(EVENT_PERSONAL, names, first)} RETURNING 1", first + len(names)
 
 
+def erase_personal(_: None, first: int) -> tuple[str, int]:
+    """Delete the personal parts of all events of streams."""
+    return f"DELETE FROM event_personal WHERE stream = ANY(${first}::text[]) RETURNING 1", first + 1
+
+
 def _into(table: Table, names: Sequence[str], first: int) -> str:
     arrays = ", ".join(f"${n}::{_array(table.columns[name])}" for n, name in enumerate(names, first))
     return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays})"

@@ -60,6 +60,8 @@ class Changes:
     timers_canceled: list[str] = field(default_factory=list)
     timers_set: list[DueTimer] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
+    """Streams of whose events, these among them, no personal part stays."""
     positions: list[int] = field(default_factory=list)
     """Where the entries lie in the event log, in their order; filled by the store that has one."""
 

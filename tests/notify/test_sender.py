@@ -18,13 +18,14 @@ from services.notify.sender import SENDER
 from services.notify.sending import LEASE, TRIES, ClaimMessages, RetryMessage
 from services.notify.tables import MessageState
 from services.notify.troubles import TroubleGauges, troubles
+from shared.events.orders import PersonalErased
 from shared.runtime.running import Runtime
 from shared.runtime.tasks import end
 from shared.values import Locale
 from tests.builders import PERSONAL
 from tests.harness import AGENT, SUPERVISOR
 from tests.notify.house import Box, House, house
-from tests.notify.news import anomaly, canceled, for_buyers, placed, shipped
+from tests.notify.news import ORDER, anomaly, canceled, for_buyers, placed, shipped
 from tests.runtime.waiting import until
 
 OPERATIONS = Path("docs/operations.md").read_text()
@@ -196,6 +197,15 @@ async def test_who_opted_out_gets_only_what_concerns_contract_and_money(home: Ho
     kinds = {letter.event_type.split(".")[1] for letter in box.letters}
     assert kinds.isdisjoint({"shipment_shipped", "shipment_delivered", "return_received"})
     assert {"order_canceled", "refund_requested", "case_rejected", "address_confirmation_requested"} <= kinds
+
+
+@pytest.mark.requirement("X4")
+async def test_whoever_was_erased_gets_nothing_more_and_nobody_is_alarmed(home: House) -> None:
+    await home.hear(placed(), PersonalErased(order_id=ORDER, reason="they asked for it"), canceled())
+    box = Box()
+    await home.sender(file=box)._send_due("file", box)
+    assert box.letters == []
+    assert set((await states(home)).values()) == {"suppressed", "planned"}, "the webhook's is not the file's"
 
 
 @pytest.mark.requirement("N2")

@@ -24,7 +24,7 @@ from shared.runtime.reading import reader
 from shared.runtime.turn import Turns
 from shared.values import Actor, ActorKind, Role
 from tests.builders import PERSONAL, SOURCE, oid, paid, submitted
-from tests.harness import AGENT, SHOP, START, SUPERVISOR, Bench
+from tests.harness import ADMINISTRATOR, AGENT, SHOP, START, SUPERVISOR, Bench
 from tests.orders.world import delivered, pick_started, shipped
 
 PRIVATE, PUBLIC = new_key_pair()
@@ -124,6 +124,19 @@ async def test_only_people_of_the_shop_see_personal_data_and_nobody_in_a_timelin
     for actor in (AGENT, SHOP):
         seen = str(await shop.get(f"{one}/timeline", actor))
         assert not [secret for secret in SECRETS if secret and secret in seen]
+
+
+@pytest.mark.requirement("X4")
+async def test_only_an_administrator_erases_who_a_buyer_was(shop: Shop) -> None:
+    await shop.bench.outside(submitted())
+    await shop.post(f"/{oid()}/cancel", {"reason": "so"})
+    body = {"reason": "the buyer asked for it"}
+    for actor in (AGENT, SUPERVISOR):
+        assert (await shop.post(f"/{oid()}/erase", body, actor, status=403))["code"] == "role_too_low"
+    assert await shop.post(f"/{oid()}/erase", body, ADMINISTRATOR) == {"erased": True}
+    assert (await shop.get(f"/{oid()}"))["personal"] is None
+    entry = (await shop.get(f"/{oid()}/timeline"))["entries"][-1]
+    assert (entry["event"], entry["actor"]) == ("orders.personal_erased.v1", "operator:admin.wu")
 
 
 @pytest.mark.requirement("X4")

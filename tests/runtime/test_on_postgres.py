@@ -15,10 +15,13 @@ from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.migrate import migrate
 from deploy.provision import database_of, owner_of, provision, roles, user_of
 from services.orders.handlers import service as orders
+from services.orders.handlers.closing import CancelOrder
+from services.orders.handlers.erasing import ErasePersonal
 from services.orders.handlers.release import PlaceHold
 from services.warehouse.handlers import service as warehouse
 from shared.events.inbox import StockScanned
 from shared.events.orders import Hold, OrderPlaced, OrderReleased
+from shared.runtime.commands import asked
 from shared.runtime.messages import Status
 from shared.runtime.outbox import republish
 from shared.runtime.postgres import Pool, PostgresStore, make_pool
@@ -26,7 +29,7 @@ from shared.runtime.relay import Relay
 from shared.runtime.turn import Turns
 from shared.runtime.verify import verify
 from tests.builders import oid, paid, submitted
-from tests.harness import START, Bench
+from tests.harness import ADMINISTRATOR, START, Bench
 from tests.runtime.test_relay import Wire, running
 from tests.runtime.waiting import until
 from tests.town import COURIERS, PICKER
@@ -168,10 +171,25 @@ async def test_a_changed_event_is_found_and_named(databases: Databases, pools: d
 
 @pytest.mark.requirement("X4")
 async def test_erased_personal_data_leaves_a_chain_that_verifies(pools: dict[str, Pool]) -> None:
-    await placed(pools["orders"])
-    assert await pools["orders"].fetchval("SELECT count(*) FROM event_personal") == 1
+    shop = await placed(pools["orders"])
+    await shop.outside(submitted("T-2"))
+    assert await pools["orders"].fetchval("SELECT count(*) FROM event_personal") == 2
     assert "王芳" not in await pools["orders"].fetchval("SELECT string_agg(data, '') FROM event_log")
-    await pools["orders"].execute("DELETE FROM event_personal")
+    await shop.ask(CancelOrder(order_id=oid(), reason="so"))
+    await shop.ask(ErasePersonal(order_id=oid(), reason="they asked for it"), actor=ADMINISTRATOR)
+    left = await pools["orders"].fetch("SELECT stream FROM event_personal")
+    assert [r["stream"] for r in left] == [f"order/{oid('T-2')}"]
+    assert (await verify(pools["orders"])).breaks == []
+
+
+@pytest.mark.requirement("X4")
+async def test_what_is_said_and_erased_in_one_turn_is_not_kept(pools: dict[str, Pool]) -> None:
+    shop = bench(orders(), pools["orders"])
+    commands = (CancelOrder(order_id=oid(), reason="so"), ErasePersonal(order_id=oid(), reason="at once"))
+    told = [asked(one, ADMINISTRATOR, shop.clock.now(), key=f"k-{n}") for n, one in enumerate(commands)]
+    outcomes = await shop.turns.run([shop.from_outside(submitted()), *told])
+    assert {o.status for o in outcomes} == {Status.DONE}
+    assert await pools["orders"].fetchval("SELECT count(*) FROM event_personal") == 0
     assert (await verify(pools["orders"])).breaks == []
 
 

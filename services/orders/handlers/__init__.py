@@ -5,7 +5,17 @@ from typing import Any
 
 from services.orders.desk import OrdersDesk, by_id, by_number, payment_rows, submission
 from services.orders.domain.policy import Policy
-from services.orders.handlers import addresses, cash, closing, facts, intake, payments, promises, release
+from services.orders.handlers import (
+    addresses,
+    cash,
+    closing,
+    erasing,
+    facts,
+    intake,
+    payments,
+    promises,
+    release,
+)
 from shared.events import aftersales, inbox, notify, orders, warehouse
 from shared.runtime.desk import Want
 from shared.runtime.service import Handling, Service, on
@@ -29,6 +39,7 @@ CONSUMES: tuple[Handling[Any, OrdersDesk], ...] = (
     on(addresses.ConfirmAddress, addresses.confirm, by_id),
     on(closing.CancelOrder, closing.cancel_by_agent, by_id),
     on(closing.ConfirmReceipt, closing.receipt_by_agent, by_id),
+    on(erasing.ErasePersonal, erasing.erase, by_id),
     # from the clock
     on(promises.UnpaidDue, closing.expire, by_id),
     on(closing.CompletionDue, closing.complete_by_time, by_id),

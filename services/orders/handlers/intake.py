@@ -26,6 +26,9 @@ def submit(event: OrderSubmitted, desk: OrdersDesk) -> dict[str, str]:
     order_id = id_of(event.source, event.external_number)
     content = sha256(event.model_dump_json(exclude_defaults=True).encode()).hexdigest()
     if (known := desk.orders.get(order_id)) is not None:
+        if known.personal is None:
+            detail = "who the buyer is was erased from this order; send a new one under its own number"
+            raise Refused("erased", detail, field="external_number")
         if known.content != content:
             raise Refused(
                 "order_exists",

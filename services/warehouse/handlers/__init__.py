@@ -8,7 +8,16 @@ from services.warehouse.desk import (
     scanned_stock,
 )
 from services.warehouse.domain.courier import Couriers
-from services.warehouse.handlers import allocation, packing, picking, returns, stock, taking_back, tracking
+from services.warehouse.handlers import (
+    allocation,
+    erasing,
+    packing,
+    picking,
+    returns,
+    stock,
+    taking_back,
+    tracking,
+)
 from shared.events import aftersales, inbox, orders, warehouse
 from shared.runtime.service import Service, on
 
@@ -17,6 +26,7 @@ CONSUMES = (
     on(orders.OrderReleased, allocation.allocate, order_and_stock),
     on(orders.CancelRequested, allocation.cancel, order_and_stock),
     on(orders.OrderCanceled, allocation.ended, order_and_stock),
+    on(orders.PersonalErased, erasing.erase, erasing.work),
     on(aftersales.ReturnAuthorized, returns.expect, returns.case),
     # from scanners
     on(inbox.StockScanned, stock.receive, scanned_stock),
