@@ -6,8 +6,18 @@ With HANDOVER_CONTAINERS=required (`make test-containers`, CI) they fail where D
 
 import os
 import subprocess
+from collections.abc import Iterator
 
 import pytest
+
+from tests.served import database
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL for all tests that ask one service on real tables."""
+    with database() as url:
+        yield url
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -5,14 +5,14 @@ from typing import Any
 
 from deploy.simulate.edges import ADMINISTRATOR, AGENT, BACK_OFFICE, SHOP
 from deploy.simulate.story import DAYS, HOURS, SOURCE, Story
+from services.aftersales.domain.known_order import payable
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
-from services.aftersales.handlers.cases import payable
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
 from services.orders.handlers.erasing import ErasePersonal
 from services.orders.handlers.release import BY_HAND, LiftHold, PlaceHold
 from shared.events import inbox
-from shared.events.aftersales import MoneyQuestion
+from shared.events.aftersales import CaseKind, MoneyQuestion
 from shared.events.orders import Hold, Overdue
 from shared.goods import by_sku
 from shared.runtime.messages import Command
@@ -119,6 +119,11 @@ class Agents:
     def _on_case_opened(self, data: Any) -> None:
         self._decide(data["case_id"])
         self._forget(0.05)  # too early, mostly
+
+    def _on_return_authorized(self, data: Any) -> None:
+        if data["kind"] == CaseKind.RETURN and self.story.dice.random() < 0.06:  # by mistake, as it turns out
+            back = RejectCase(case_id=data["case_id"], reason="of another order")
+            self._later(self.story.dice.uniform(0, 14 * 24), "aftersales", back)
 
     def _on_approval_requested(self, data: Any) -> None:
         if data["reason"] in WHO_HAS:

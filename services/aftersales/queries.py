@@ -1,9 +1,12 @@
 """Named reads of after-sales for the API."""
 
-from sqlalchemy import select
+from collections.abc import Sequence
 
-from services.aftersales.domain.case import Case
-from services.aftersales.tables import CASES, cases
+from sqlalchemy import select, tuple_
+
+from services.aftersales.domain.case import Case, CaseState
+from services.aftersales.domain.known_order import KnownOrder
+from services.aftersales.tables import CASES, KNOWN_ORDERS, cases, known_orders
 from shared.runtime.reading import Read
 
 
@@ -19,11 +22,25 @@ async def listing(
     state: str | None = None,
     kind: str | None = None,
     order_id: str | None = None,
+    open: bool | None = None,
+    after: Case | None = None,
     limit: int = 100,
 ) -> list[Case]:
-    """Cases, oldest first: whose turn it is, since when (A11)."""
-    query = select(cases).order_by(cases.c.opened_at).limit(limit)
+    """Cases, oldest first, those after `after`: whose turn it is, since when (A11)."""
+    query = select(cases).order_by(cases.c.opened_at, cases.c.case_id).limit(limit)
+    if open is not None:
+        states = [state for state in CaseState if (state is not CaseState.CLOSED) == open]
+        query = query.where(cases.c.state.in_(states))
+    if after is not None:
+        query = query.where(tuple_(cases.c.opened_at, cases.c.case_id) > (after.opened_at, after.case_id))
     for column, value in ((cases.c.state, state), (cases.c.kind, kind), (cases.c.order_id, order_id)):
         if value is not None:
             query = query.where(column == value)
     return [CASES.load(record) for record in await read(query)]
+
+
+async def orders_of(read: Read, found: Sequence[Case]) -> dict[str, KnownOrder]:
+    """What is known of the orders that cases are about, by order id."""
+    ids = {case.order_id for case in found}
+    records = await read(select(known_orders).where(known_orders.c.order_id.in_(ids)))
+    return {known.order_id: known for known in map(KNOWN_ORDERS.load, records)}

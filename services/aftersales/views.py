@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from services.aftersales.domain.case import CaseState, Custody, Refund
+from services.aftersales.domain.case import Case, CaseState, Custody, Refund
+from services.aftersales.domain.known_order import KnownOrder, payable
 from shared.events.aftersales import CaseKind
 from shared.runtime.views import View
 from shared.values import SkuQuantity
@@ -22,7 +23,10 @@ class CaseView(View):
     """The goods that it is about; empty where it is about a sum."""
     currency: str
     amount: int
-    """What the buyer would get back."""
+    """What was asked for, or what the goods brought when it was opened."""
+    would_pay: int
+    """What the buyer gets if it is granted now, or all its goods come back: what was paid back otherwise is taken off. 0 when
+    it is closed."""
     excess: int
     """What of that was captured beyond the price."""
     refunded: int
@@ -44,3 +48,9 @@ class CaseView(View):
     """Cash that was to be collected with these."""
     history: tuple[str, ...]
     """What was done, when and by whom, in words."""
+
+
+def shown(case: Case, known: KnownOrder) -> CaseView:
+    """A case, and what it would come to now."""
+    would_pay = 0 if case.over else payable(case, case.lines, known)
+    return CaseView.model_validate(vars(case) | {"would_pay": would_pay})

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from services.orders import queries
+from services.orders.desk import UNKNOWN_ORDER
 from services.orders.domain.order import Order, OrderStatus
 from services.orders.handlers.addresses import ConfirmAddress
 from services.orders.handlers.closing import CancelOrder, ConfirmReceipt
@@ -41,7 +42,7 @@ def router(runtime: Runtime) -> APIRouter:
     async def one(order_id: str) -> Order:
         order = await queries.find(runtime.read, order_id)
         if order is None:
-            raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
+            raise Refused("unknown_order", UNKNOWN_ORDER, field="order_id", status=404)
         return order
 
     @routes.get("")

@@ -14,6 +14,9 @@ from shared.events.orders import OrderPlaced
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Refused
 
+UNKNOWN_ORDER = "there is no such order; by the shop's own number it is found with ?source=…&number=…"
+"""What was asked for is not our id."""
+
 
 class OrdersDesk(Desk):
     """Shelves of one turn."""
@@ -30,7 +33,7 @@ class OrdersDesk(Desk):
         """The order, for a command. Raises Refused (404) when there is none."""
         order = self.orders.get(order_id)
         if order is None:
-            raise Refused("unknown_order", "there is no such order", field="order_id", status=404)
+            raise Refused("unknown_order", UNKNOWN_ORDER, field="order_id", status=404)
         return order
 
     def named(self, message: Any) -> Order:

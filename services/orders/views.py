@@ -25,9 +25,9 @@ class PaymentView(View):
 
     payment_id: str
     amount: int
-    """What of it counts towards the price, when it `counts`."""
+    """What of it counts towards the price, when it `counts`; else 0, or what came in another currency."""
     excess: int
-    """What was captured beyond that."""
+    """What was captured beyond that, in the order's currency."""
     currency: str
     captured_at: datetime
     counts: bool
@@ -72,7 +72,7 @@ class OrderView(View):
     ship_by: datetime
     deliver_by: datetime
     answer_by: datetime | None
-    """Until when the buyer's word about the address is awaited."""
+    """Until when the buyer's word about the address is awaited; null once nobody waits for it."""
     released: bool
     """True while the warehouse has it."""
     delivered_at: datetime | None
@@ -81,6 +81,8 @@ class OrderView(View):
     """Cases of after-sales that are not closed."""
     like: str | None
     """The order that this one may be a double of (O5)."""
+    escalated: tuple[str, ...]
+    """Deadlines that were missed: `address_confirmation`, `ship_by`, `deliver_by`."""
     closed_reason: str
     agent: str | None
     remark: str
@@ -117,6 +119,7 @@ def shown(order: Order, actor: Actor) -> OrderView:
         "due": order.due,
         "standing_holds": order.standing(),
         "held_by": order.held_by(),
+        "answer_by": order.answer_by if order.awaits_word else None,
         "personal": order.personal if actor.kind is ActorKind.OPERATOR else None,
     }
     return OrderView.model_validate(vars(order) | reckoned)

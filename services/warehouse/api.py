@@ -58,10 +58,18 @@ def router(runtime: Runtime) -> APIRouter:
     async def list_fulfillments(
         asked: Anyone,
         state: FulfillmentState | None = None,
+        after: Annotated[
+            Code | None, Query(description="Id of the last order seen: work that was released after it.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 100,
     ) -> list[FulfillmentView]:
         """Work by state, oldest release first (W3)."""
-        return [shown(work) for work in await queries.listing(runtime.read, state=state, limit=limit)]
+        last = None
+        if after is not None and (last := await queries.fulfillment(runtime.read, after)) is None:
+            detail = "`after` is the id of an order that was listed"
+            raise Refused("invalid", detail, field="after", status=422)
+        found = await queries.listing(runtime.read, state=state, after=last, limit=limit)
+        return [shown(work) for work in found]
 
     @routes.get("/fulfillments/{order_id}")
     async def get_fulfillment(order_id: Code, asked: Anyone) -> ShelvedView:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.shipment import Shipment
@@ -45,8 +45,10 @@ async def differences(read: Read, order_id: str) -> list[dict[str, Any]]:
     return orjson.loads(last[0]["data"])["differences"] if last else []
 
 
-async def listing(read: Read, *, state: str | None = None, limit: int = 100) -> list[Fulfillment]:
-    """Work by state, oldest release first: what a picker takes next (W3)."""
+async def listing(
+    read: Read, *, state: str | None = None, after: Fulfillment | None = None, limit: int = 100
+) -> list[Fulfillment]:
+    """Work by state, oldest release first, after `after`: what a picker takes next (W3)."""
     query = (
         select(fulfillments)
         .order_by(fulfillments.c.released_at, fulfillments.c.order_id)
@@ -54,6 +56,9 @@ async def listing(read: Read, *, state: str | None = None, limit: int = 100) -> 
     )
     if state is not None:
         query = query.where(fulfillments.c.state == state)
+    if after is not None:
+        place = (after.released_at, after.order_id)
+        query = query.where(tuple_(fulfillments.c.released_at, fulfillments.c.order_id) > place)
     return [FULFILLMENTS.load(record) for record in await read(query)]
 
 

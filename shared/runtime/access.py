@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 
 from shared.runtime.commands import answer_of
 from shared.runtime.messages import Command, Refused, Status
+from shared.runtime.problems import AGAIN
 from shared.runtime.tracing import known_trace
 from shared.runtime.wording import plain
 from shared.values import Actor, ActorKind, Reason, Role, Value
@@ -42,7 +43,7 @@ class Asked:
         """Take a command through a turn; its answer, or a problem. A repeated answer says so in a header."""
         outcome = await self.runtime.commands.tell(command, self.actor, key=self.key, trace=self.trace)
         if outcome.status is Status.DUPLICATE:
-            self.response.headers["Idempotent-Replay"] = "true"
+            self.response.headers[AGAIN] = "true"
         return answer_of(outcome)
 
 

@@ -146,7 +146,8 @@ def answer_of(outcome: Outcome) -> Any:
     """What the sender is told. Raises Refused, or CommandFailed for a bug."""
     if (refusal := outcome.refusal) is not None:
         # a fresh one: it may be shared by many messages, and each raise would add to its traceback
-        raise Refused(refusal.code, refusal.detail, field=refusal.field, status=refusal.status)
+        again = outcome.status is Status.DUPLICATE
+        raise Refused(refusal.code, refusal.detail, field=refusal.field, status=refusal.status, again=again)
     if outcome.status is Status.FAILED:
         raise CommandFailed from outcome.error
     if outcome.status in (Status.PARKED, Status.QUEUED):

@@ -51,15 +51,19 @@ class Refused(Exception):
     """The message cannot be done, by a rule; nothing is changed and whoever sent it is told.
 
     `code` names the rule (snake_case, stable), `detail` says in a sentence what was wrong and what to do, `field` where.
-    `status` is the HTTP status: 409 for a rule, 404 for something unknown, 403 for what the actor may not do.
+    `status` is the HTTP status: 409 for a rule, 404 for something unknown, 403 for what the actor may not do. `again` says that
+    this was answered before, and is only told once more.
     """
 
-    def __init__(self, code: str, detail: str, *, field: str | None = None, status: int = 409) -> None:
+    def __init__(
+        self, code: str, detail: str, *, field: str | None = None, status: int = 409, again: bool = False
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.field = field
         self.status = status
+        self.again = again
 
     @property
     def told(self) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from shared.runtime.commands import Busy, CommandFailed
 from shared.runtime.messages import Refused
 from shared.runtime.store import Unavailable
 from shared.runtime.telemetry import places
-from shared.runtime.wording import place_of, rule_of
+from shared.runtime.wording import place_of, rule_of, told
 
 log = structlog.get_logger(__name__)
 
+AGAIN = "Idempotent-Replay"
+"""The header that says that this was answered before, and changed nothing."""
 LARGEST_BODY = 1024 * 1024
 """Bytes; far above an order of 1,000 lines."""
 LARGEST_READ = 32 * LARGEST_BODY
@@ -80,7 +82,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> JSONResponse:
-        return problem(error.status, error.code, error.detail, field=error.field)
+        response = problem(error.status, error.code, error.detail, field=error.field)
+        if error.again:
+            response.headers[AGAIN] = "true"
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -89,7 +94,7 @@ def install(app: FastAPI) -> None:
         if isinstance(error.body, bytes):  # FastAPI reads as JSON what is called so
             detail = "body: send it as JSON, with the header `content-type: application/json`"
             return problem(422, "invalid", detail, field="body")
-        found = [{"field": _field(e, error.body), "rule": rule_of(e)} for e in error.errors()]
+        found = [{"field": _field(e, error.body), "rule": rule_of(e)} for e in told(error.errors())]
         detail = "; ".join(f"{e['field']}: {e['rule']}" for e in found[:5])
         return problem(422, "invalid", detail, field=found[0]["field"], errors=found[:50])
 

@@ -1,6 +1,6 @@
 """What is wrong with a message from outside, in words for whoever sent it and without its values (X4)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.values import CODE, COUNTRY, CURRENCY, EMAIL, PHONE
@@ -57,11 +57,14 @@ def fields_of(error: ValueError) -> str:
     errors = getattr(error, "errors", None)
     if errors is None:
         return type(error).__name__
-    found = errors(include_url=False, include_input=False)
-    places = [e["loc"] for e in found]
-    # a list whose items are wrong is called too short besides: the wrong ones were not counted
-    found = [e for e in found if e["type"] != "too_short" or not any(_inside(p, e["loc"]) for p in places)]
+    found = told(errors(include_url=False, include_input=False))
     return "; ".join(f"{place_of(e['loc']) or 'body'}: {rule_of(e)}" for e in found[:5])
+
+
+def told(found: Sequence[Any]) -> list[Any]:
+    """The errors that people are told: a list whose items are wrong is called too short besides, for they were not counted."""
+    places = [e["loc"] for e in found]
+    return [e for e in found if e["type"] != "too_short" or not any(_inside(p, e["loc"]) for p in places)]
 
 
 def _inside(place: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:

@@ -143,7 +143,7 @@ async def test_what_waits_for_approval_is_spoken_for() -> None:
     ]
     assert [one.refusal and one.refusal.detail for one in asked] == [
         None,
-        "between 1 and 2000 minor units can be refunded",
+        "from 1 to 2000 minor units, 20.00 CNY, can be refunded now",
         None,
         "nothing that was paid is left to refund beside what waits for approval",
     ]

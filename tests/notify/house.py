@@ -1,16 +1,13 @@
 """Notify on a real database, with the real turn and the real HTTP app, without Kafka; and outsiders that it sends to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from deploy.embedded.child import free_port, temporary_folder
-from deploy.embedded.postgres import EmbeddedPostgres
 from services.notify import api
 from services.notify.channels import Channel, Letter
 from services.notify.handlers import service
@@ -19,7 +16,7 @@ from services.notify.sender import Sender
 from services.notify.tables import MESSAGES, Message, messages, metadata
 from services.notify.texts import Texts
 from shared.events.base import Event
-from shared.runtime.auth import Tokens, create_token, new_key_pair
+from shared.runtime.auth import Tokens, create_token
 from shared.runtime.clock import DrivenClock
 from shared.runtime.commands import Commands
 from shared.runtime.http import create_app
@@ -31,20 +28,7 @@ from shared.runtime.telemetry import Metrics
 from shared.runtime.turn import Turns
 from shared.values import Actor, Locale
 from tests.harness import START, Bench
-
-PRIVATE, PUBLIC = new_key_pair()
-
-
-@contextmanager
-def database() -> Iterator[str]:
-    """A PostgreSQL of its own; its URL."""
-    with temporary_folder() as folder:
-        server = EmbeddedPostgres(folder, free_port())
-        server.start()
-        try:
-            yield server.admin_url
-        finally:
-            server.stop()
+from tests.served import PRIVATE, PUBLIC, emptied
 
 
 class House:
@@ -103,11 +87,7 @@ class House:
 @asynccontextmanager
 async def house(url: str, routing: Routing | None = None) -> AsyncIterator[House]:
     """A house with empty tables."""
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.drop_all)
-        await connection.run_sync(metadata.create_all)
-    await engine.dispose()
+    await emptied(url, metadata)
     async with make_pool(url) as pool:
         one = House(pool, routing or Routing())
         one.commands.start()

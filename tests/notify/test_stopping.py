@@ -18,8 +18,9 @@ from shared.runtime.running import FINISH_SECONDS, Runtime
 from shared.runtime.settings import Settings
 from shared.values import Locale
 from tests.harness import Bench
-from tests.notify.house import PUBLIC, Box, House, house
+from tests.notify.house import Box, House, house
 from tests.notify.news import placed, shipped
+from tests.served import PUBLIC
 
 pytestmark = pytest.mark.requirement("N6")
 

@@ -1,109 +1,33 @@
 """Orders over HTTP, on a real PostgreSQL: who may ask what, what they see, and that lists and timelines are whole (X4, O14)."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import httpx
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from deploy.embedded.child import EmbeddedError, free_port
-from deploy.embedded.postgres import EmbeddedPostgres
 from services.orders import api
 from services.orders.handlers import service
 from services.orders.tables import metadata
-from shared.runtime.auth import Tokens, create_token, new_key_pair
-from shared.runtime.clock import DrivenClock
-from shared.runtime.commands import Commands
-from shared.runtime.http import create_app
-from shared.runtime.postgres import PostgresStore, make_pool
-from shared.runtime.reading import reader
-from shared.runtime.turn import Turns
+from shared.events.aftersales import CaseKind, CaseOverdue, WaitsFor
 from shared.values import Actor, ActorKind, Role
 from tests.builders import PERSONAL, SOURCE, oid, paid, submitted
 from tests.harness import ADMINISTRATOR, AGENT, SHOP, START, SUPERVISOR, Bench
 from tests.orders.world import delivered, pick_started, shipped
+from tests.served import Served, auth, served
 
-PRIVATE, PUBLIC = new_key_pair()
 V1 = "/v1/orders"
 DEVICE = Actor(kind=ActorKind.DEVICE, name="scanner-1")
 SECRETS = (PERSONAL.contact.name, PERSONAL.contact.phone, PERSONAL.contact.email, PERSONAL.address.street)
 
 
-def auth(actor: Actor = AGENT) -> dict[str, str]:
-    token = create_token(PRIVATE, actor, timedelta(hours=1))
-    return {"authorization": f"Bearer {token}"}
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    folder: Path = tmp_path_factory.mktemp("orders-api")
-    for parent in [folder, *folder.parents]:
-        if parent.stat().st_uid == folder.stat().st_uid and "pytest" in parent.name:
-            parent.chmod(0o755)  # PostgreSQL does not run as root, and its user must get in
-    server = EmbeddedPostgres(folder, free_port())
-    try:
-        server.start()
-    except EmbeddedError as none:
-        pytest.skip(str(none).splitlines()[0])
-    yield server
-    server.stop()
-
-
-class Shop:
-    """The orders service on a database, and a way to ask it."""
-
-    def __init__(self, pool: Any) -> None:
-        self.bench = Bench(service())
-        self.clock = DrivenClock(START)
-        self.turns = Turns(self.bench.service, PostgresStore(pool), self.clock)
-        self.bench.turns, self.bench.clock = self.turns, self.clock
-        self.commands = Commands(self.turns)
-        runtime: Any = SimpleNamespace(
-            service=self.bench.service,
-            tokens=Tokens(PUBLIC),
-            commands=self.commands,
-            read=reader(pool),
-        )
-        app = create_app(runtime, [api.router(runtime)], title="Orders")
-        self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://orders"
-        )
-
-    async def get(self, path: str = "", actor: Actor = AGENT, **params: Any) -> Any:
-        response = await self.http.get(
-            V1 + path, params={k: v for k, v in params.items() if v is not None}, headers=auth(actor)
-        )
-        assert response.status_code == 200, response.text
-        return response.json()
-
-    async def post(self, path: str, body: Any = None, actor: Actor = AGENT, status: int = 200) -> Any:
-        response = await self.http.post(V1 + path, json=body or {}, headers=auth(actor))
-        assert response.status_code == status, response.text
-        return response.json()
-
-
 @pytest.fixture
-async def shop(postgres: EmbeddedPostgres) -> AsyncIterator[Shop]:
-    engine = create_async_engine(postgres.admin_url.replace("postgresql://", "postgresql+asyncpg://", 1))
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.drop_all)
-        await connection.run_sync(metadata.create_all)
-    await engine.dispose()
-    pool = await make_pool(postgres.admin_url, size=3)
-    shop = Shop(pool)
-    shop.commands.start()
-    yield shop
-    await shop.http.aclose()
-    await shop.commands.stop()
-    await pool.close()
+async def shop(postgres_url: str) -> AsyncIterator[Served]:
+    async with served(postgres_url, metadata, Bench(service()), api.router, under=V1) as shop:
+        yield shop
 
 
 @pytest.mark.requirement("X4")
-async def test_nothing_is_told_without_a_token(shop: Shop) -> None:
+async def test_nothing_is_told_without_a_token(shop: Served) -> None:
     await shop.bench.outside(submitted())
     for path in ("", f"/{oid()}", f"/{oid()}/timeline", f"?source={SOURCE}&number=T-1"):
         assert (await shop.http.get(V1 + path)).status_code == 401
@@ -112,14 +36,14 @@ async def test_nothing_is_told_without_a_token(shop: Shop) -> None:
 
 
 @pytest.mark.requirement("X4")
-async def test_only_people_of_the_shop_see_personal_data_and_nobody_in_a_timeline(shop: Shop) -> None:
+async def test_only_people_of_the_shop_see_personal_data_and_nobody_in_a_timeline(shop: Served) -> None:
     await shop.bench.outside(submitted())
     await shop.bench.outside(paid())
     one = f"/{oid()}"
     assert (await shop.get(one))["personal"] == PERSONAL.model_dump(mode="json")
     for actor in (SHOP, DEVICE):
         for path, params in ((one, {}), ("", {}), ("", {"source": SOURCE, "number": "T-1"})):
-            seen = str(await shop.get(path, actor, **params))
+            seen = str(await shop.get(path, actor, 200, **params))
             assert not [secret for secret in SECRETS if secret and secret in seen]
     for actor in (AGENT, SHOP):
         seen = str(await shop.get(f"{one}/timeline", actor))
@@ -127,7 +51,7 @@ async def test_only_people_of_the_shop_see_personal_data_and_nobody_in_a_timelin
 
 
 @pytest.mark.requirement("X4")
-async def test_only_an_administrator_erases_who_a_buyer_was(shop: Shop) -> None:
+async def test_only_an_administrator_erases_who_a_buyer_was(shop: Served) -> None:
     await shop.bench.outside(submitted())
     await shop.post(f"/{oid()}/cancel", {"reason": "so"})
     body = {"reason": "the buyer asked for it"}
@@ -141,7 +65,7 @@ async def test_only_an_administrator_erases_who_a_buyer_was(shop: Shop) -> None:
 
 @pytest.mark.requirement("X4")
 @pytest.mark.parametrize("actor", [SHOP, DEVICE])
-async def test_commands_are_for_people(shop: Shop, actor: Actor) -> None:
+async def test_commands_are_for_people(shop: Served, actor: Actor) -> None:
     await shop.bench.outside(submitted())
     problem = await shop.post(f"/{oid()}/cancel", {"reason": "so"}, actor, status=403)
     assert problem["code"] == "wrong_kind"
@@ -149,7 +73,7 @@ async def test_commands_are_for_people(shop: Shop, actor: Actor) -> None:
 
 
 @pytest.mark.requirement("O7")
-async def test_a_hold_is_placed_listed_and_lifted_by_whoever_may(shop: Shop) -> None:
+async def test_a_hold_is_placed_listed_and_lifted_by_whoever_may(shop: Served) -> None:
     await shop.bench.outside(submitted("T-1", address_confirmed=True))
     await shop.bench.outside(submitted("T-2", address_confirmed=True))
     holds = f"/{oid()}/holds"
@@ -169,7 +93,7 @@ async def test_a_hold_is_placed_listed_and_lifted_by_whoever_may(shop: Shop) -> 
 
 
 @pytest.mark.requirement("O6")
-async def test_an_agent_confirms_and_the_order_goes(shop: Shop) -> None:
+async def test_an_agent_confirms_and_the_order_goes(shop: Served) -> None:
     await shop.bench.outside(submitted())
     await shop.bench.outside(paid())
     answer = await shop.post(f"/{oid()}/confirm-address")
@@ -178,7 +102,7 @@ async def test_an_agent_confirms_and_the_order_goes(shop: Shop) -> None:
 
 
 @pytest.mark.requirement("O16")
-async def test_an_agent_notes_the_receipt_with_a_reason(shop: Shop) -> None:
+async def test_an_agent_notes_the_receipt_with_a_reason(shop: Served) -> None:
     await shop.bench.outside(submitted(address_confirmed=True))
     await shop.bench.outside(paid())
     receipt = f"/{oid()}/confirm-receipt"
@@ -188,7 +112,7 @@ async def test_an_agent_notes_the_receipt_with_a_reason(shop: Shop) -> None:
     assert (await shop.get(f"/{oid()}"))["closed_reason"] == "she called"
 
 
-async def test_a_repeated_command_gets_its_first_answer(shop: Shop) -> None:
+async def test_a_repeated_command_gets_its_first_answer(shop: Served) -> None:
     await shop.bench.outside(submitted())
     headers = auth() | {"idempotency-key": "k-1"}
     first, again = [
@@ -196,9 +120,53 @@ async def test_a_repeated_command_gets_its_first_answer(shop: Shop) -> None:
     ]
     assert (first.json(), again.json()) == ({"status": "canceled"}, {"status": "canceled"})
     assert again.headers["idempotent-replay"] == "true"
+    headers = auth() | {"idempotency-key": "k-2"}
+    refused = [
+        await shop.http.post(f"{V1}/{oid()}/cancel", json={"reason": "so"}, headers=headers) for _ in range(2)
+    ]
+    assert [one.status_code for one in refused] == [409, 409]
+    assert ["idempotent-replay" in one.headers for one in refused] == [False, True]
 
 
-async def test_a_list_pages_on_without_losing_orders_of_one_instant(shop: Shop) -> None:
+@pytest.mark.requirement("O7")
+async def test_a_hold_that_stands_is_not_placed_again_in_silence(shop: Served) -> None:
+    await shop.bench.outside(submitted())
+    hold = {"hold": "customer_request", "reason": "travels until Friday"}
+    await shop.post(f"/{oid()}/holds", hold)
+    again = await shop.post(f"/{oid()}/holds", hold | {"reason": "gift wrap"}, status=409)
+    assert again["code"] == "hold_stands"
+
+
+@pytest.mark.requirement("O6")
+async def test_nobody_waits_for_an_answer_that_came(shop: Served) -> None:
+    await shop.bench.outside(submitted())
+    await shop.bench.outside(paid())
+    assert (await shop.get(f"/{oid()}"))["answer_by"]
+    await shop.post(f"/{oid()}/confirm-address")
+    assert (await shop.get(f"/{oid()}"))["answer_by"] is None
+
+
+@pytest.mark.requirement("O3")
+async def test_what_was_paid_twice_is_shown_as_too_much(shop: Served) -> None:
+    await shop.bench.outside(submitted())
+    for payment in ("p-1", "p-2"):
+        await shop.bench.outside(paid(payment_id=payment))
+    shown = [(p["amount"], p["excess"], p["counts"]) for p in (await shop.get(f"/{oid()}"))["payments"]]
+    assert shown == [(10_000, 0, True), (0, 10_000, False)]
+
+
+@pytest.mark.requirement("O14")
+async def test_the_timeline_tells_of_cases_that_wait_too_long(shop: Served) -> None:
+    await shop.bench.outside(submitted())
+    late = CaseOverdue(
+        order_id=oid(), case_id="c-1", kind=CaseKind.RETURN, waits_for=WaitsFor.INSPECTION, since=START
+    )
+    await shop.bench.hear(late)
+    entry = (await shop.get(f"/{oid()}/timeline"))["entries"][-1]
+    assert (entry["service"], entry["what"]["case_id"]) == ("aftersales", "c-1")
+
+
+async def test_a_list_pages_on_without_losing_orders_of_one_instant(shop: Served) -> None:
     numbers = [f"T-{i}" for i in range(7)]
     for number in numbers:
         await shop.bench.outside(submitted(number))
@@ -208,7 +176,7 @@ async def test_a_list_pages_on_without_losing_orders_of_one_instant(shop: Shop) 
     assert sorted(seen) == sorted(oid(n) for n in numbers)
 
 
-async def test_an_order_is_found_by_its_number(shop: Shop) -> None:
+async def test_an_order_is_found_by_its_number(shop: Served) -> None:
     await shop.bench.outside(submitted())
     assert [o["order_id"] for o in await shop.get(source=SOURCE, number="T-1")] == [oid()]
     assert await shop.get(source=SOURCE, number="T-9") == []
@@ -222,7 +190,7 @@ async def test_an_order_is_found_by_its_number(shop: Shop) -> None:
         ("?source=shop", 422), ("?stauts=held", 422), ("/nobody/timeline?limit=5", 422), ("?status=placed&%00=1", 422),
     ],
 )  # fmt: skip
-async def test_a_wrong_question_is_answered_as_one(shop: Shop, path: str, status: int) -> None:
+async def test_a_wrong_question_is_answered_as_one(shop: Served, path: str, status: int) -> None:
     response = await shop.http.get(
         V1 + path, headers=auth(Actor(kind=ActorKind.OPERATOR, name="a", role=Role.ORDINARY))
     )
@@ -237,7 +205,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-async def test_a_misspelled_field_of_a_command_is_not_lost_in_silence(shop: Shop, command: str) -> None:
+async def test_a_misspelled_field_of_a_command_is_not_lost_in_silence(shop: Served, command: str) -> None:
     await shop.bench.outside(submitted())
     before = await shop.get(source=SOURCE, number="T-1")
     body = {**COMMANDS[command], "personnal": ""}
@@ -248,16 +216,16 @@ async def test_a_misspelled_field_of_a_command_is_not_lost_in_silence(shop: Shop
 
 @pytest.mark.parametrize("order", ["nobody", "a%00b", "%F0%9F%98%80"])
 @pytest.mark.parametrize("command", COMMANDS)
-async def test_a_command_to_no_order_is_refused(shop: Shop, order: str, command: str) -> None:
+async def test_a_command_to_no_order_is_refused(shop: Served, order: str, command: str) -> None:
     response = await shop.http.post(f"{V1}/{order}/{command}", json=COMMANDS[command], headers=auth())
     assert response.status_code == (404 if order == "nobody" else 422), response.text
 
 
 @pytest.mark.requirement("O14")
-async def test_the_timeline_says_who_did_what_when_in_all_services_and_who_has_it(shop: Shop) -> None:
+async def test_the_timeline_says_who_did_what_when_in_all_services_and_who_has_it(shop: Served) -> None:
     await shop.bench.outside(submitted(address_confirmed=True))
     await shop.bench.outside(paid())
-    shop.clock.move_to(START + timedelta(hours=2))
+    shop.bench.clock.move_to(START + timedelta(hours=2))
     await shop.bench.hear(pick_started())
     timeline = await shop.get(f"/{oid()}/timeline")
     entries = timeline["entries"]

@@ -167,7 +167,8 @@ async def test_early_payments_under_one_id_are_both_kept(world: World) -> None:
     await world.bench.outside(paid(payment_id="p1", amount=4000))
     await world.bench.outside(paid(payment_id="p1", amount=6000))
     await world.bench.outside(submitted())
-    assert [(p.amount, p.counts) for p in world.order.payments] == [(4000, True), (6000, False)]
+    payments = [(p.amount, p.excess, p.counts) for p in world.order.payments]
+    assert payments == [(4000, 0, True), (0, 6000, False)]
 
 
 async def test_an_early_payment_that_is_given_up_is_answered_under_its_own_id(world: World) -> None:

@@ -1,81 +1,40 @@
 """The warehouse over HTTP, on a real PostgreSQL: what staff read and print, and what the database itself refuses."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from deploy.embedded.child import EmbeddedError, free_port
-from deploy.embedded.postgres import EmbeddedPostgres
 from services.warehouse import api
 from services.warehouse.tables import metadata
 from shared.events import inbox
-from shared.runtime.auth import Tokens, create_token, new_key_pair
-from shared.runtime.commands import Commands
-from shared.runtime.http import create_app
 from shared.runtime.messages import Status
-from shared.runtime.postgres import PostgresStore, make_pool
-from shared.runtime.reading import reader
-from shared.runtime.turn import Turns
 from shared.values import Actor, ActorKind
 from tests.builders import PERSONAL
 from tests.harness import AGENT, SHOP, SUPERVISOR
+from tests.served import Served, auth, served
 from tests.warehouse.floor import CHECKER, PICKER, Floor
 
-PRIVATE, PUBLIC = new_key_pair()
 SCANNER = Actor(kind=ActorKind.DEVICE, name="scanner-1")
 SECRETS = (PERSONAL.contact.name, PERSONAL.contact.phone, PERSONAL.address.street)
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    folder: Path = tmp_path_factory.mktemp("warehouse-api")
-    for parent in [folder, *folder.parents]:
-        if parent.stat().st_uid == folder.stat().st_uid and "pytest" in parent.name:
-            parent.chmod(0o755)  # PostgreSQL does not run as root, and its user must get in
-    server = EmbeddedPostgres(folder, free_port())
-    try:
-        server.start()
-    except EmbeddedError as none:
-        pytest.skip(str(none).splitlines()[0])
-    yield server
-    server.stop()
-
-
 class House:
-    """The warehouse on a database, and ways to scan in it and to ask it."""
+    """The warehouse on a and ways to scan in it and to ask it."""
 
-    def __init__(self, pool: Any) -> None:
-        self.pool = pool
-        self.floor = Floor()
-        bench = self.floor.bench
-        bench.turns = Turns(bench.service, PostgresStore(pool), bench.clock)
-        self.commands = Commands(bench.turns)
-        runtime: Any = SimpleNamespace(
-            service=bench.service, tokens=Tokens(PUBLIC), commands=self.commands, read=reader(pool)
-        )
-        app = create_app(runtime, [api.router(runtime)], title="Warehouse")
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        self.http = httpx.AsyncClient(transport=transport, base_url="http://warehouse")
+    def __init__(self, one: Served, floor: Floor) -> None:
+        self.pool, self.http, self.floor = one.pool, one.http, floor
 
     async def ask(self, method: str, path: str, actor: Actor = AGENT, **parts: Any) -> httpx.Response:
-        token = create_token(PRIVATE, actor, timedelta(hours=1))
-        return await self.http.request(
-            method, f"/v1{path}", headers={"authorization": f"Bearer {token}"}, **parts
-        )
+        return await self.http.request(method, f"/v1{path}", headers=auth(actor), **parts)
 
     async def scan(self, event: inbox.StockScanned, actor: Actor) -> httpx.Response:
         """A scan over HTTP; all have one id."""
         about = {"ce-id": "scan-1", "ce-source": "scanner-1", "ce-type": event.wire_type}
-        token = create_token(PRIVATE, actor, timedelta(hours=1))
-        headers = {"authorization": f"Bearer {token}", **about}
+        headers = auth(actor) | about
         return await self.http.post("/v1/events", headers=headers, json=event.model_dump(mode="json"))
 
     async def packed(self) -> str:
@@ -97,19 +56,10 @@ class House:
 
 
 @pytest.fixture
-async def house(postgres: EmbeddedPostgres) -> AsyncIterator[House]:
-    engine = create_async_engine(postgres.admin_url.replace("postgresql://", "postgresql+asyncpg://", 1))
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.drop_all)
-        await connection.run_sync(metadata.create_all)
-    await engine.dispose()
-    pool = await make_pool(postgres.admin_url, size=3)
-    house = House(pool)
-    house.commands.start()
-    yield house
-    await house.http.aclose()
-    await house.commands.stop()
-    await pool.close()
+async def house(postgres_url: str) -> AsyncIterator[House]:
+    floor = Floor()
+    async with served(postgres_url, metadata, floor.bench, api.router) as one:
+        yield House(one, floor)
 
 
 @pytest.mark.requirement("W1")
@@ -259,6 +209,16 @@ async def test_a_picker_is_shown_the_shelves(house: House) -> None:
     await house.floor.scan(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=1)
     shown = (await house.ask("GET", "/fulfillments/o-1")).json()
     assert sum(shown["shelves"]["TEA"].values()) == 1
+
+
+@pytest.mark.requirement("W3")
+async def test_work_is_listed_to_the_end(house: House) -> None:
+    for order in ("o-2", "o-1", "o-3"):  # released in one instant
+        await house.floor.release(order)
+    first = (await house.ask("GET", "/fulfillments?limit=2")).json()
+    rest = (await house.ask("GET", f"/fulfillments?after={first[-1]['order_id']}")).json()
+    assert [work["order_id"] for work in (*first, *rest)] == ["o-1", "o-2", "o-3"]
+    assert (await house.ask("GET", "/fulfillments?after=none")).json()["field"] == "after"
 
 
 @pytest.mark.requirement("W4")

@@ -139,6 +139,12 @@ def within_window(known: KnownOrder, now: datetime, window: timedelta) -> bool:
     return known.delivered_at is not None and now <= known.delivered_at + window
 
 
+def payable(case: Case, pieces: tuple[SkuQuantity, ...], known: KnownOrder) -> int:
+    """What the buyer gets of the case, should it end with these pieces now."""
+    of_price = case.amount - case.excess if case.is_a_sum else known.worth(pieces)
+    return known.refundable(of_price) + case.excess
+
+
 def at_stake(known: KnownOrder, cases: list[Case]) -> int:
     """What the buyer got back and would get by open cases: what is asked for in parts is judged as a whole (A3)."""
     open_cases = sum(case.amount for case in cases if not case.over)

@@ -3,16 +3,15 @@
 from pydantic import Field
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import Case, CaseState, may_approve, noted
+from services.aftersales.domain.case import Case, CaseState, Custody, may_approve, noted
 from services.aftersales.domain.coming_back import with_the_buyer
-from services.aftersales.domain.known_order import KnownOrder, within_window
+from services.aftersales.domain.known_order import KnownOrder, payable, within_window
 from services.aftersales.handlers.awaiting import reject
 from services.aftersales.handlers.cases import (
     agent_limit,
     ask_for_approval,
     authorize,
     open_case,
-    payable,
     stake_of,
 )
 from services.aftersales.handlers.disputes import delivered_after_all, lost_on_its_way
@@ -20,6 +19,8 @@ from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import ReturnAsked
 from shared.goods import as_pieces, by_sku
+from shared.money import in_units
+from shared.replacing import replace
 from shared.runtime.messages import Command, Refused
 from shared.values import Minor, Reason, SkuQuantity, Text
 
@@ -42,13 +43,15 @@ class OpenRefund(Command):
 
 
 class ApproveCase(Command):
-    """Somebody with the authority grants a case."""
+    """Somebody with the authority grants a case, and may say why."""
 
     case_id: str
+    reason: Reason | None = None
 
 
 class RejectCase(Command):
-    """Somebody with the authority refuses a case, for a reason."""
+    """Somebody with the authority refuses a case, whoever opened it takes it back, or a return is not awaited any more; for a
+    reason."""
 
     case_id: str
     reason: Reason
@@ -88,7 +91,8 @@ def _return(
     left = with_the_buyer(known, desk.cases_of(known))
     for place, line in enumerate(lines):
         if line.quantity > left[line.sku]:
-            detail = f"{left[line.sku]} of {line.sku} can be returned now, not {line.quantity}"
+            why = _not_returnable(line.sku, known, desk.cases_of(known))
+            detail = f"{left[line.sku]} of {line.sku} can be returned now, not {line.quantity}{why}"
             raise Refused("not_returnable", detail, field=f"lines.{place}")
     # who may grant it is judged by the price; no more than was paid is paid back
     amount = known.price_of(lines)
@@ -109,6 +113,15 @@ def _return(
     return {"case_id": case.case_id, "state": case.state}
 
 
+def _not_returnable(sku: str, known: KnownOrder, cases: list[Case]) -> str:
+    """Why no more of it can be returned."""
+    if sku not in by_sku(known.lines):
+        return ": it is not in the order"
+    if case := next((c for c in cases if not c.over and sku in by_sku(c.lines)), None):
+        return f": case {case.case_id} is about it"
+    return ""
+
+
 def _not_delivered(cases: list[Case]) -> str:
     if open_case := next((case.case_id for case in cases if not case.over), None):
         return f"nothing of the order has been delivered, and case {open_case} is open: it is settled first"
@@ -127,7 +140,8 @@ def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
         beside = " beside what waits for approval" if waits else ""
         raise Refused("amount", f"nothing that was paid is left to refund{beside}", field="amount")
     if not 0 < command.amount <= most:
-        raise Refused("amount", f"between 1 and {most} minor units can be refunded", field="amount")
+        units = f"{in_units(most, known.currency)} {known.currency}"
+        raise Refused("amount", f"from 1 to {most} minor units, {units}, can be refunded now", field="amount")
     excess = min(excess, command.amount)
     case = open_case(known, CaseKind.REFUND_ONLY, command.reason, (), command.amount, desk, excess=excess)
     ask_for_approval(case, desk)
@@ -143,13 +157,21 @@ def approve(command: ApproveCase, desk: AftersalesDesk) -> dict[str, str]:
         if case.is_a_sum and not payable(case, (), desk.orders[case.order_id]):
             detail = "all that was paid has been paid back meanwhile: reject the case"
             raise Refused("nothing_left", detail)
+        if command.reason:
+            case = noted(case, desk.now, desk.actor, command.reason)
         authorize(case, desk, by_rule=False)
     return {"case_id": case.case_id, "state": desk.cases[case.case_id].state}
 
 
 def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
-    """Refuse a case that waits for approval (A3)."""
-    case = _decidable(desk.case(command.case_id), desk)
+    """Refuse a case that waits for approval (A3), or end a return whose goods have not come as its time would (A2)."""
+    case = desk.case(command.case_id)
+    if case.state is CaseState.WAITING_BUYER and case.kind is CaseKind.RETURN:
+        case = replace(case, custody=Custody.NOT_RETURNED)
+    elif case.opened_by != str(desk.actor) or case.disputed or case.no_word:
+        case = _decidable(case, desk)
+    else:
+        _awaits_approval(case)  # to take back what one asked for oneself needs nobody's leave
     if case.disputed:
         delivered_after_all(case, command.reason, desk)
     else:
@@ -159,9 +181,22 @@ def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
     return {"case_id": case.case_id, "state": desk.cases[case.case_id].state}
 
 
-def _decidable(case: Case, desk: AftersalesDesk) -> Case:
+def _awaits_approval(case: Case) -> None:
     if case.state is not CaseState.AWAITING_APPROVAL:
-        raise Refused("not_awaiting_approval", f"the case is {case.state}")
+        raise Refused("not_awaiting_approval", f"nobody is asked about the case: {_NOT_ASKED[case.state]}")
+
+
+_NOT_ASKED = {
+    CaseState.WAITING_BUYER: "its goods are to come back, and are looked at then",
+    CaseState.WAITING_WAREHOUSE: "its goods are at the dock, and the warehouse looks at them",
+    CaseState.SETTLED: "it is settled",
+    CaseState.REJECTED: "it was rejected",
+    CaseState.CLOSED: "it is closed",
+}
+
+
+def _decidable(case: Case, desk: AftersalesDesk) -> Case:
+    _awaits_approval(case)
     if why := may_approve(case, desk.actor, stake_of(case, desk), agent_limit(case, desk)):
         raise Refused("no_authority", why, status=403)
     return case

@@ -103,6 +103,7 @@ def ask_who_has(case: Case, desk: AftersalesDesk, earlier: Case | None = None) -
     confirmed = desk.orders[case.order_id].confirmed
     disputed = MoneyQuestion.RECEIPT_DISPUTED if confirmed else MoneyQuestion.END_DISPUTED
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
+    case = noted(case, desk.now, desk.actor, "a person is asked who has the goods")
     desk.cases.put(moved(case, ApprovalRequested))
     ask_for_approval(case, desk, MoneyQuestion.NO_WORD if case.no_word else disputed, earlier)
 
@@ -133,7 +134,7 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
             asked_by_buyer=not case.is_a_sum,
         )
     )
-    case = noted(case, desk.now, desk.actor, f"rejected: {reason}")
+    case = noted(case, desk.now, desk.actor, f"rejected, {reason}: {detail}")
     desk.cases.put(case)
     known = desk.orders[case.order_id]
     # a whole parcel that was given up may still come back: then that is a case again

@@ -3,7 +3,7 @@
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import CASE, Case, CaseState, Custody, Refund, needed, noted
 from services.aftersales.domain.coming_back import BY_COURIER, order_ends
-from services.aftersales.domain.known_order import KnownOrder, at_stake
+from services.aftersales.domain.known_order import KnownOrder, at_stake, payable
 from shared.events.aftersales import (
     ApprovalRequested,
     CaseApproved,
@@ -17,6 +17,7 @@ from shared.events.aftersales import (
     WaitsFor,
 )
 from shared.events.base import Event
+from shared.money import in_units
 from shared.replacing import replace
 from shared.runtime.messages import Timer
 from shared.values import Money, SkuQuantity
@@ -109,7 +110,9 @@ def ask_for_approval(
             order_id=case.order_id,
             case_id=case.case_id,
             kind=case.kind,
-            amount=Money(amount=case.amount, currency=case.currency),
+            amount=Money(
+                amount=payable(case, case.lines, desk.orders[case.order_id]), currency=case.currency
+            ),
             needs=needed(stake_of(case, desk), agent_limit(case, desk)),
             reason=question or case.reason,
             earlier_case=earlier.case_id if earlier else None,
@@ -186,13 +189,10 @@ def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
             )
         )
         case = replace(case, refund=Refund.REQUESTED, refunded=amount)
+        case = noted(
+            case, desk.now, desk.actor, f"{in_units(amount, case.currency)} {case.currency} to be paid back"
+        )
     return close(case, desk)
-
-
-def payable(case: Case, pieces: tuple[SkuQuantity, ...], known: KnownOrder) -> int:
-    """What the buyer gets of the case, should it end with these pieces now."""
-    of_price = case.amount - case.excess if case.is_a_sum else known.worth(pieces)
-    return known.refundable(of_price) + case.excess
 
 
 def pay_more(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> None:

@@ -37,12 +37,15 @@ def received(event: ReturnReceived, desk: AftersalesDesk) -> None:
     """The goods are at the dock."""
     case = desk.cases[event.case_id]
     state = CASE.next(case.state, ReturnReceived)
+    if state is None and not case.given_up:
+        return
+    desk.cases.put(
+        noted(replace(case, custody=Custody.RECEIVED), desk.now, desk.actor, "arrived at the dock")
+    )
     if state is not None:
-        desk.cases.put(replace(case, state=state, custody=Custody.RECEIVED))
+        desk.cases.put(replace(desk.cases[case.case_id], state=state))
         desk.timers.cancel(ReturnDue(case_id=case.case_id))
         watch(case, desk)
-    elif case.given_up:
-        desk.cases.put(replace(case, custody=Custody.RECEIVED))
 
 
 def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
@@ -52,6 +55,9 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
     good = came_back_as_agreed(case, event.lines)
     looked_at = replace(case, custody=Custody.INSPECTED)
     state = CASE.next(case.state, ReturnInspected)
+    if state is not None or case.given_up:
+        found = ", ".join(f"{line.quantity} of {line.sku} {line.condition}" for line in event.lines)
+        looked_at = noted(looked_at, desk.now, desk.actor, f"inspected: {found}")
     if state is None:
         desk.cases.put(looked_at)
         if case.given_up:

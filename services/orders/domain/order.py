@@ -116,6 +116,10 @@ class Payment:
         return self.amount + self.excess
 
 
+ASKED = (Hold.ADDRESS_UNCONFIRMED, Hold.COD_UNCONFIRMED, Hold.UNREACHABLE_ADDRESS)
+"""Holds that the buyer's answer about address and COD lifts (O6)."""
+
+
 @dataclass(frozen=True)
 class Order:
     """Everything orders knows about one order."""
@@ -222,6 +226,11 @@ class Order:
         """True while it is the buyer's turn to pay: nothing is promised yet."""
         anomalous = self.payment_status is PaymentStatus.ANOMALOUS
         return not (self.is_cod or self.paid_in_full or anomalous)
+
+    @property
+    def awaits_word(self) -> bool:
+        """True while the buyer's word about address and COD is awaited (O6)."""
+        return not self.closed and any(self.has(hold) for hold in ASKED)
 
     @property
     def money_is_right(self) -> bool:

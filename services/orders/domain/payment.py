@@ -42,11 +42,9 @@ def book(
     payment = Payment(payment_id, amount, currency, captured_at, counts=True)
     if anomaly := _anomaly(order, payment, reused=bool(same)):
         due = order.total - order.paid if anomaly is PaymentAnomaly.OVERPAID else 0
-        odd = replace(payment, counts=False, anomaly=anomaly.value)
-        if due:
-            odd = replace(odd, amount=due, excess=amount - due, counts=True)
-        status = order.payment_status if order.status in CLOSED else PaymentStatus.ANOMALOUS
         excess = amount - due if currency == order.currency else 0
+        odd = replace(payment, amount=amount - excess, excess=excess, counts=bool(due), anomaly=anomaly.value)
+        status = order.payment_status if order.status in CLOSED else PaymentStatus.ANOMALOUS
         held = replace(order, payments=(*order.payments, odd), payment_status=status)
         return Anomalous(held, anomaly, due, excess)
     booked = replace(order, payments=(*order.payments, payment))

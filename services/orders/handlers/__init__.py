@@ -71,6 +71,8 @@ CONSUMES: tuple[Handling[Any, OrdersDesk], ...] = (
     on(aftersales.ReturnAuthorized, facts.told(), by_id),
     on(aftersales.RefundRequested, facts.told(facts.refund_requested), by_id),
     on(aftersales.CaseClosed, facts.told(facts.case_closed), by_id),
+    on(aftersales.CaseOverdue, facts.told(), by_id),
+    on(aftersales.PaidGoodsArrived, facts.told(), by_id),
     # from notify
     on(notify.MessageSent, facts.told(), by_id),
     on(notify.MessageFailed, facts.told(), by_id),

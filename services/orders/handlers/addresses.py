@@ -4,7 +4,7 @@ from pydantic import Field
 
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import Order
-from services.orders.handlers.release import ASKED, ConfirmationDue, free, settle
+from services.orders.handlers.release import ConfirmationDue, free, settle
 from shared.events.inbox import AddressAnswered
 from shared.events.orders import AddressConfirmed, Hold, OrderEscalated, Overdue
 from shared.replacing import replace
@@ -71,7 +71,7 @@ def _confirm(order: Order, said: AddressAnswered | ConfirmAddress, desk: OrdersD
         order = free(order, Hold.COD_UNCONFIRMED, "the buyer agreed", desk)
     if corrected:
         order = free(order, Hold.UNREACHABLE_ADDRESS, "the address was corrected", desk)
-    if not any(order.has(hold) for hold in ASKED):
+    if not order.awaits_word:
         desk.timers.cancel(ConfirmationDue(order_id=order.order_id))
     order = settle(order, desk)
     return {"holds": order.standing(), "status": order.status}
@@ -80,7 +80,7 @@ def _confirm(order: Order, said: AddressAnswered | ConfirmAddress, desk: OrdersD
 def overdue(timer: ConfirmationDue, desk: OrdersDesk) -> None:
     """Tell a supervisor, once, that nobody confirmed the address in time."""
     order = desk.orders.get(timer.order_id)
-    if order is None or order.closed or not any(order.has(hold) for hold in ASKED):
+    if order is None or not order.awaits_word:
         return
     desk.orders.put(replace(order, escalated=(*order.escalated, Overdue.ADDRESS_CONFIRMATION.value)))
     desk.publish(

@@ -42,9 +42,6 @@ class ConfirmationDue(Timer, name="orders.confirmation_due"):
 BY_HAND = (Hold.CUSTOMER_REQUEST, Hold.AWAITING_AUDIT, Hold.OUT_OF_STOCK, Hold.DUPLICATE_SUSPECTED)
 """Holds that people place; the others follow from facts."""
 
-ASKED = (Hold.ADDRESS_UNCONFIRMED, Hold.COD_UNCONFIRMED, Hold.UNREACHABLE_ADDRESS)
-"""Holds that the buyer's answer about address and COD lifts (O6)."""
-
 NEEDS_BACK_OFFICE = (Hold.PAYMENT_ANOMALY, Hold.AWAITING_AUDIT)
 """Holds that an ordinary agent may not lift."""
 
@@ -87,7 +84,7 @@ def settle(order: Order, desk: OrdersDesk) -> Order:
 
 def ask_for_confirmation(order: Order, desk: OrdersDesk) -> Order:
     """Have the buyer asked once to confirm the address (and for COD the fee), with a deadline for the answer (O6)."""
-    if not any(order.has(hold) for hold in ASKED):
+    if not order.awaits_word:
         return order
     answer_by = desk.now + desk.policy.confirm_within
     desk.timers.set(ConfirmationDue(order_id=order.order_id), answer_by)
@@ -133,6 +130,10 @@ def place_hold(command: PlaceHold, desk: OrdersDesk) -> dict[str, object]:
     _open(order)
     if order.released:
         raise Refused("already_released", "the warehouse has the order; cancel it instead")
+    if order.has(command.hold):
+        raise Refused(
+            "hold_stands", f"the hold {command.hold} stands already; its reason is shown with the order"
+        )
     order = stop(order, command.hold, command.reason, desk)
     desk.orders.put(order)
     return {"holds": order.standing()}
