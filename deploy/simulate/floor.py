@@ -11,6 +11,7 @@ from services.aftersales.domain.coming_back import BY_COURIER
 from services.warehouse.domain.dock import DockState
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.fulfillment import FulfillmentState as S
+from services.warehouse.handlers.adjusting import AdjustStock
 from services.warehouse.handlers.taking_back import TakeBack
 from shared.events import inbox
 from shared.events.aftersales import CaseKind
@@ -27,6 +28,14 @@ class Floor:
         """What was still to be picked at the last look."""
         self.awaited: Counter[str] = Counter()
         """What comes under cases of the parcels that couriers bring back."""
+
+    def _on_fulfillment_picked(self, data: Any) -> None:
+        """Somebody counted a shelf, and found another number there."""
+        if (dice := self.story.dice).random() < 0.03:
+            sku, change = dice.choice(self.story.submission.lines).sku, dice.choice((-2, -1, 1, 3))
+            where = f"A-{dice.randint(1, 3)}"
+            books = AdjustStock(sku=sku, location=where, change=change, reason="counted")
+            self.story.ask("warehouse", books, BACK_OFFICE)
 
     def _on_fulfillment_allocated(self, data: Any) -> None:
         self.story.after(self.story.dice.uniform(0.1, 20) * HOURS, self._work)
@@ -153,6 +162,8 @@ class Floor:
     def _arrives(self, data: Any, tries: int = 0) -> None:
         """What couriers and buyer have of it comes, or a part of it; an empty box at times."""
         dice, late_cancel = self.story.dice, data["kind"] == CaseKind.LATE_CANCEL
+        if data["case_id"] in self.story.sent_back:
+            return  # the buyer wrote this number on what they sent later, and its box is open: no second one is taken in
         expected = Counter({line["sku"]: line["quantity"] for line in data["lines"]})
         by_courier = expected & self._with_couriers(data)
         by_buyer = (expected - by_courier) & self._with_buyer(data)

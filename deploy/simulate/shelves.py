@@ -5,6 +5,7 @@ from datetime import datetime
 
 from deploy.simulate.logs import LAG, Found, said, stopped
 from deploy.simulate.world import World
+from services.warehouse.handlers.adjusting import AdjustStock
 from services.warehouse.handlers.allocation import Reallocate
 from shared.events.inbox import StockScanned
 from shared.goods import by_sku
@@ -98,8 +99,14 @@ def goods(world: World) -> Found:
     for scan in world.node("warehouse").store.ledgers.get("applied", []):
         if isinstance(box := world.receipts.sent.get(scan.message), StockScanned):
             there[box.barcode] += box.quantity
-    for _, what, data in said(world, "warehouse"):
+    for entry, what, data in said(world, "warehouse"):
         match what:
+            case "stock_adjusted":
+                asked = world.receipts.asked[entry.causation_id]
+                assert isinstance(asked, AdjustStock)
+                if (data["sku"], data["change"]) != (asked.sku, asked.change):
+                    yield data["sku"], f"{asked} was asked, and {data['change']} adjusted"
+                there[data["sku"]] += data["change"]
             case "stock_scrapped":
                 thrown[data["sku"]] += data["quantity"]
             case "shipment_shipped" | "canceled_shipment_left":

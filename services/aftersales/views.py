@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from services.aftersales.domain.case import Case, CaseState, Custody, Refund
-from services.aftersales.domain.known_order import KnownOrder, payable
+from services.aftersales.domain.known_order import KnownOrder, would_pay
 from shared.events.aftersales import CaseKind
 from shared.runtime.views import View
 from shared.values import SkuQuantity
@@ -52,5 +52,5 @@ class CaseView(View):
 
 def shown(case: Case, known: KnownOrder) -> CaseView:
     """A case, and what it would come to now."""
-    would_pay = 0 if case.over else payable(case, case.lines, known)
-    return CaseView.model_validate(vars(case) | {"would_pay": would_pay})
+    now = 0 if case.over else would_pay(case, known)
+    return CaseView.model_validate(vars(case) | {"would_pay": now})

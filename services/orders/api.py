@@ -26,6 +26,8 @@ class Confirmation(Value):
     cod_accepted: Flag = False
     delivery_method: DeliveryMethod | None = None
     personal: Personal | None = None
+    seen: Personal | None = None
+    """What stood on the screen: where another contact or address stands by now, nothing is confirmed or corrected."""
 
 
 class NewHold(Value):

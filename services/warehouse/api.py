@@ -12,6 +12,7 @@ from services.warehouse.domain.courier import Couriers
 from services.warehouse.domain.fulfillment import Fulfillment, FulfillmentState
 from services.warehouse.domain.shipment import Shipment, ShipmentState
 from services.warehouse.domain.stock import shelves_for
+from services.warehouse.handlers.adjusting import AdjustStock
 from services.warehouse.handlers.stock import RegisterSku
 from services.warehouse.handlers.taking_back import TakeBack
 from services.warehouse.views import FulfillmentView, ShelvedView, ShipmentView, StockView, shelved, shown
@@ -19,7 +20,7 @@ from shared.events.inbox import Barcode
 from shared.runtime.access import Anyone, BackOffice, Because, OnTheFloor, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
-from shared.values import Code, Name, Value
+from shared.values import MAX_PIECES, Code, Name, Reason, Value
 
 
 class SkuDetails(Value):
@@ -29,6 +30,14 @@ class SkuDetails(Value):
     weight_grams: int = Field(0, ge=0, le=1_000_000, strict=True)
     barcodes: tuple[Barcode, ...] = Field(default_factory=tuple, max_length=50)
     """All that name it, from now on; without this they stay as they are."""
+
+
+class Adjustment(Value):
+    """How many pieces more, or fewer when negative, lie on a shelf than the books have there, and why."""
+
+    location: Code
+    change: Annotated[int, Field(ge=-MAX_PIECES, le=MAX_PIECES, strict=True)]
+    reason: Reason
 
 
 _PDF: dict[int | str, dict[str, Any]] = {
@@ -98,6 +107,11 @@ def router(runtime: Runtime) -> APIRouter:
             raise Refused("unknown_sku", "nobody ever received or wanted this SKU", field="sku", status=404)
         entries = await queries.last_moves(runtime.read, sku)
         return StockView.model_validate(vars(level) | {"available": level.available, "moves": entries})
+
+    @routes.post("/stock/{sku:path}/adjust")
+    async def adjust(sku: Code, body: Adjustment, asked: BackOffice) -> Any:
+        """Put the books right where a shelf holds another number of pieces than they say (W1)."""
+        return await asked.do(AdjustStock(sku=sku, **dict(body)))
 
     @routes.put("/skus/{sku:path}")
     async def register_sku(sku: Code, body: SkuDetails, asked: BackOffice) -> Any:

@@ -57,6 +57,17 @@ class StockScrapped(Event, type="warehouse.stock_scrapped.v1", subject="sku"):
     reason: Text
 
 
+class StockAdjusted(Event, type="warehouse.stock_adjusted.v1", subject="sku"):
+    """The books were put right by the back office, for what lies on a shelf is another number of pieces (W1)."""
+
+    sku: Code
+    change: int
+    """Pieces more, or fewer when it is negative."""
+    reason: Text
+    on_hand: int
+    available: int
+
+
 class StockDepleted(Event, type="warehouse.stock_depleted.v1", subject="sku"):
     """Nothing of the SKU is available: shops should delist it 下架 (W2)."""
 

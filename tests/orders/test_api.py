@@ -10,7 +10,7 @@ from services.orders.handlers import service
 from services.orders.tables import metadata
 from shared.events.aftersales import CaseKind, CaseOverdue, WaitsFor
 from shared.values import Actor, ActorKind, Role
-from tests.builders import PERSONAL, SOURCE, oid, paid, submitted
+from tests.builders import PERSONAL, SOURCE, confirmed, oid, paid, submitted
 from tests.harness import ADMINISTRATOR, AGENT, SHOP, START, SUPERVISOR, Bench
 from tests.orders.world import delivered, pick_started, shipped
 from tests.served import Served, auth, served
@@ -144,6 +144,22 @@ async def test_nobody_waits_for_an_answer_that_came(shop: Served) -> None:
     assert (await shop.get(f"/{oid()}"))["answer_by"]
     await shop.post(f"/{oid()}/confirm-address")
     assert (await shop.get(f"/{oid()}"))["answer_by"] is None
+
+
+@pytest.mark.requirement("O6")
+async def test_an_old_screen_does_not_overwrite_what_the_buyer_said_since(shop: Served) -> None:
+    await shop.bench.outside(submitted())
+    seen = (await shop.get(f"/{oid()}"))["personal"]
+    moved = PERSONAL.model_copy(
+        update={"address": PERSONAL.address.model_copy(update={"street": "New street 2"})}
+    )
+    await shop.bench.outside(confirmed(personal=moved))
+    for body in ({"seen": seen}, {"seen": seen, "personal": seen}):
+        refused = await shop.post(f"/{oid()}/confirm-address", body, status=409)
+        assert (refused["code"], refused["field"]) == ("address_changed", "seen")
+    now = (await shop.get(f"/{oid()}"))["personal"]
+    assert now["address"]["street"] == "New street 2"
+    await shop.post(f"/{oid()}/confirm-address", {"seen": now})
 
 
 @pytest.mark.requirement("O3")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.aftersales.domain.case import Case
+from shared.events.aftersales import CaseKind
 from shared.goods import as_pieces, by_sku, evened, price, without
 from shared.replacing import replace
 from shared.values import OrderLine, SkuQuantity
@@ -143,6 +144,14 @@ def payable(case: Case, pieces: tuple[SkuQuantity, ...], known: KnownOrder) -> i
     """What the buyer gets of the case, should it end with these pieces now."""
     of_price = case.amount - case.excess if case.is_a_sum else known.worth(pieces)
     return known.refundable(of_price) + case.excess
+
+
+def would_pay(case: Case, known: KnownOrder) -> int:
+    """What it comes to if it is granted now, or all its goods come back. Cash that was not collected for a parcel that turned
+    round was never paid, whatever else was."""
+    now = payable(case, case.lines, known)
+    asked_for = case.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
+    return now if asked_for else min(now, case.amount)
 
 
 def at_stake(known: KnownOrder, cases: list[Case]) -> int:

@@ -3,7 +3,7 @@
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import CASE, Case, CaseState, Custody, Refund, needed, noted
 from services.aftersales.domain.coming_back import BY_COURIER, order_ends
-from services.aftersales.domain.known_order import KnownOrder, at_stake, payable
+from services.aftersales.domain.known_order import KnownOrder, at_stake, payable, would_pay
 from shared.events.aftersales import (
     ApprovalRequested,
     CaseApproved,
@@ -110,9 +110,7 @@ def ask_for_approval(
             order_id=case.order_id,
             case_id=case.case_id,
             kind=case.kind,
-            amount=Money(
-                amount=payable(case, case.lines, desk.orders[case.order_id]), currency=case.currency
-            ),
+            amount=Money(amount=would_pay(case, desk.orders[case.order_id]), currency=case.currency),
             needs=needed(stake_of(case, desk), agent_limit(case, desk)),
             reason=question or case.reason,
             earlier_case=earlier.case_id if earlier else None,

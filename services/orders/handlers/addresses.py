@@ -23,6 +23,9 @@ class ConfirmAddress(Command):
     personal: Personal | None = Field(
         None, description="The corrected contact and address; without it they stand."
     )
+    seen: Personal | None = Field(
+        None, description="Those that were on the screen: where others stand by now, nothing is confirmed."
+    )
 
 
 def answer(event: AddressAnswered, desk: OrdersDesk) -> dict[str, object]:
@@ -32,8 +35,12 @@ def answer(event: AddressAnswered, desk: OrdersDesk) -> dict[str, object]:
 
 
 def confirm(command: ConfirmAddress, desk: OrdersDesk) -> dict[str, object]:
-    """An agent confirmed or corrected the address."""
-    return _confirm(desk.known(command.order_id), command, desk)
+    """An agent confirmed or corrected the address, if it is still the one that they saw."""
+    order = desk.known(command.order_id)
+    if command.seen not in (None, order.personal):
+        detail = "contact or address were changed since they were read; read the order again"
+        raise Refused("address_changed", detail, field="seen")
+    return _confirm(order, command, desk)
 
 
 def _confirm(order: Order, said: AddressAnswered | ConfirmAddress, desk: OrdersDesk) -> dict[str, object]:

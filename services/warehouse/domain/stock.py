@@ -25,6 +25,10 @@ class MoveKind(StrEnum):
     SCRAPPED = "scrapped"
     GONE = "gone"
     """Left the house in a parcel that was canceled: its pieces had been booked back to their shelves."""
+    ADJUSTED_IN = "adjusted_in"
+    """Found where the books had too few."""
+    ADJUSTED_OUT = "adjusted_out"
+    """Not found where the books had them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def apply(level: Level, move: Move) -> Level:
 
 def _places(move: Move) -> Iterable[tuple[str, int]]:
     match move.kind:
-        case MoveKind.RECEIVED | MoveKind.RETURNED:
+        case MoveKind.RECEIVED | MoveKind.RETURNED | MoveKind.ADJUSTED_IN:
             return ((move.location, move.quantity),)
         case MoveKind.PICKED:
             return ((move.location, -move.quantity), (STAGING, move.quantity))
@@ -97,7 +101,7 @@ def _places(move: Move) -> Iterable[tuple[str, int]]:
             return ((STAGING, -move.quantity), (move.location, move.quantity))
         case MoveKind.SHIPPED:
             return ((STAGING, -move.quantity),)
-        case MoveKind.SCRAPPED | MoveKind.GONE:
+        case MoveKind.SCRAPPED | MoveKind.GONE | MoveKind.ADJUSTED_OUT:
             return ((move.location, -move.quantity),)
         case MoveKind.ALLOCATED | MoveKind.RELEASED:
             return ()

@@ -9,6 +9,7 @@ from services.warehouse.desk import (
 )
 from services.warehouse.domain.courier import Couriers
 from services.warehouse.handlers import (
+    adjusting,
     allocation,
     erasing,
     packing,
@@ -44,6 +45,7 @@ CONSUMES = (
     # from people
     on(taking_back.TakeBack, taking_back.take_back, taking_back.order),
     on(stock.RegisterSku, stock.register, stock.barcodes_of),
+    on(adjusting.AdjustStock, adjusting.adjust, adjusting.stock_of),
     # from the clock
     on(allocation.Reallocate, allocation.reallocate, allocation.waiting_for),
     on(tracking.EarlyReportDue, tracking.give_up, tracking.waiting),

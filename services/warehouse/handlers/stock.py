@@ -89,6 +89,6 @@ def _nothing_under(barcode: str, sku: str, desk: WarehouseDesk) -> None:
         if own != sku and (level.on_hand or level.waiting):
             detail = (
                 f"barcode {own} is in use as a SKU of its own (on hand: {level.on_hand}, allocated: {level.allocated}, "
-                f"orders waiting: {level.waiting}); let all of it leave first, or register it under SKU {own}"
+                f"orders waiting: {level.waiting}); let all of it leave, adjust it away, or register it under SKU {own}"
             )
             raise Refused("barcode_in_use", detail, field="barcodes")
