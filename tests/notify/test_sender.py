@@ -49,11 +49,11 @@ async def states(home: House) -> dict[str, str]:
     [
         (
             Locale.EN,
-            ["{name}, {phone}, {street}, ", "Delivery: to your door", "to pay CN¥100.00, fee included"],
+            ["{name}, {phone}, {street}, ", "Delivery: to your door", "to pay CN¥100.00 in all"],
         ),
         (
             Locale.ZH_CN,
-            ["{name}，{phone}，{region}{city}", "配送方式：送货上门", "收货时付款 ¥100.00（含手续费）"],
+            ["{name}，{phone}，{region}{city}", "配送方式：送货上门", "收货时付款，共计 ¥100.00"],
         ),
     ],
 )

@@ -126,26 +126,6 @@ def test_a_buyer_is_told_the_day_on_which_a_parcel_is_expected_and_no_seconds() 
 
 
 @pytest.mark.requirement("N1")
-@pytest.mark.parametrize(
-    ("locale", "why"), [(Locale.EN, "since its parcel was returned"), (Locale.ZH_CN, "因包裹已退回")]
-)
-def test_a_buyer_who_canceled_nothing_is_told_why_the_order_ends(locale: Locale, why: str) -> None:
-    facts = for_buyers()["canceled"].model_dump(mode="json") | {
-        "number": "T-1",
-        "name": "",
-        "refund_due": False,
-    }
-    texts = Texts("Tea House", "Asia/Shanghai")
-    for reason, told in (
-        ("returned_parcel", True),
-        ("refused_cod", True),
-        ("late_cancel", False),
-        ("no need", False),
-    ):
-        assert (why in texts.render("canceled", locale, facts | {"reason": reason}).body) == told
-
-
-@pytest.mark.requirement("N1")
 @pytest.mark.parametrize(("locale", "finance"), [(Locale.EN, "finance"), (Locale.ZH_CN, "财务")])
 def test_only_the_letter_about_a_refund_says_that_finance_has_it(locale: Locale, finance: str) -> None:
     texts = Texts("Tea House", "Asia/Shanghai")

@@ -1,0 +1,104 @@
+"""What letters say to buyers: nothing that is not so, and what to do (N1)."""
+
+from typing import Any
+
+import pytest
+
+from services.notify.texts import Text, Texts
+from shared.values import Locale
+from tests.builders import PERSONAL
+from tests.notify.news import LATER, for_buyers
+
+ZH, EN = Locale.ZH_CN, Locale.EN
+
+
+def letter(template: str, locale: Locale, **more: Any) -> Text:
+    facts = for_buyers()[template].model_dump(mode="json", exclude={"personal"})
+    contact, address = PERSONAL.contact, PERSONAL.address
+    known = {
+        "name": contact.name,
+        "phone": contact.phone,
+        "address": address,
+        "number": "T-1",
+        "refund_due": True,
+    }
+    return Texts("Tea House", "Asia/Shanghai").render(template, locale, facts | known | more)
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("template", ["return_authorized", "rest_awaited"])
+def test_goods_are_to_reach_the_shop_in_time_and_not_only_to_be_sent(template: str) -> None:
+    assert "前送达我们" in letter(template, ZH).body
+    assert "us by Mar 5, 2026" in letter(template, EN).body
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize(
+    ("reason", "chinese", "english"),
+    [
+        (
+            "returned_parcel",
+            "因包裹未能成功派送，您的",
+            "T-1 was canceled, because its parcel could not be delivered.",
+        ),
+        ("refused_cod", "因包裹未签收，您的", "T-1 was canceled, because its parcel was not accepted."),
+        ("late_cancel", "\n\n您的订单 T-1 已取消。", "T-1 was canceled. "),
+        ("no need", "\n\n您的订单 T-1 已取消。", "T-1 was canceled. "),
+    ],
+)
+def test_a_buyer_who_canceled_nothing_is_told_why_the_order_ends(
+    reason: str, chinese: str, english: str
+) -> None:
+    assert chinese in letter("canceled", ZH, reason=reason).body
+    assert english in letter("canceled", EN, reason=reason).body
+
+
+@pytest.mark.requirement("N1", "O6")
+@pytest.mark.parametrize("locale", Locale)
+@pytest.mark.parametrize("unreachable", [False, True])
+def test_a_buyer_is_asked_to_answer_soon_and_is_given_no_date(locale: Locale, unreachable: bool) -> None:
+    body = letter("address_confirmation", locale, unreachable=unreachable, answer_by=LATER.isoformat()).body
+    assert "2026" not in body
+    assert ("尽快回复" if locale is ZH else "reply to this message soon") in body
+    assert ("确认”" if locale is ZH else '"confirmed"') in body or unreachable
+
+
+@pytest.mark.requirement("N1", "O6")
+@pytest.mark.parametrize("locale", Locale)
+def test_whoever_fetches_the_goods_is_asked_for_no_address(locale: Locale) -> None:
+    body = letter("address_confirmation", locale, delivery_method="self_pickup").body
+    assert PERSONAL.address.street not in body
+    assert PERSONAL.contact.phone in body
+    assert ("取货时付款" if locale is ZH else "paid when you collect it") in body
+
+
+@pytest.mark.requirement("N1", "O6")
+@pytest.mark.parametrize("locale", Locale)
+@pytest.mark.parametrize("method", [None, "to_door", "self_pickup"])
+def test_whom_no_courier_reaches_is_not_asked_to_agree_to_pay(locale: Locale, method: str | None) -> None:
+    body = letter("address_confirmation", locale, unreachable=True, delivery_method=method).body
+    assert not any(asked in body for asked in ("同意", "agree"))
+    assert PERSONAL.address.street in body
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("template", ["rest_awaited", "return_received", "returned_parcel"])
+def test_a_refund_is_promised_to_nobody_who_may_have_paid_nothing(template: str) -> None:
+    assert "如有应退款项" in letter(template, ZH).body
+    assert "If a refund is due" in letter(template, EN).body
+
+
+@pytest.mark.requirement("N1")
+def test_a_ship_notice_tells_what_is_in_the_parcel_where_that_is_known() -> None:
+    goods = [{"sku": "TEA", "quantity": 2}, {"sku": "CUP", "quantity": 1}]
+    assert "包裹内：TEA × 2、CUP × 1。" in letter("shipped", ZH, lines=goods).body
+    assert "In it: 2 × TEA, 1 × CUP." in letter("shipped", EN, lines=goods).body
+    assert "In it" not in letter("shipped", EN, lines=[]).body
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("locale", Locale)
+def test_that_staff_refused_a_request_is_not_given_as_its_own_reason(locale: Locale) -> None:
+    reason = "原因" if locale is ZH else "Reason"
+    assert reason in letter("case_rejected", locale).body
+    assert reason not in letter("case_rejected", locale, reason="by_agent").body
