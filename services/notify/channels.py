@@ -22,6 +22,7 @@ import orjson
 from standardwebhooks import Webhook as Signer
 
 from services.notify.routing import Webhook
+from services.notify.words import NO_MAILBOX, REFUSED
 
 GOODBYE_SECONDS = 1.0
 """How long whoever has taken a message is listened to."""
@@ -130,7 +131,7 @@ class EmailChannel:
         except aiosmtplib.SMTPRecipientsRefused as refused:
             if any(one.code < 500 for one in refused.recipients):  # greylisting, a full mailbox
                 raise TryLater("the mail server does not take the recipient now") from None
-            raise GiveUp("the mail server refused the recipient") from None
+            raise GiveUp(REFUSED) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise TryLater(f"the mail server: {type(error).__name__}") from None
         finally:
@@ -153,7 +154,7 @@ def _address(mail: EmailMessage, recipient: str) -> None:
     except (ValueError, AttributeError, IndexError):  # how the standard library gives up on some of them
         odd = [recipient]
     if odd:
-        raise GiveUp("the recipient is no e-mail address")
+        raise GiveUp(NO_MAILBOX)
 
 
 class WebhookChannel:

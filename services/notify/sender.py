@@ -26,6 +26,7 @@ from services.notify.tables import (
     opt_outs,
 )
 from services.notify.texts import Texts
+from services.notify.words import NO_ADDRESS
 from shared.runtime.messages import Outcome, Status
 from shared.runtime.running import Runtime
 from shared.values import Actor, ActorKind, Locale
@@ -147,7 +148,7 @@ class Sender:
             try:
                 letter = self._letter(message, contact)
                 if not letter.recipient:
-                    why, must_reach = "no e-mail address is known", message.template in NECESSARY
+                    why, must_reach = NO_ADDRESS, message.template in NECESSARY
                     return Result(
                         message_id=message.message_id,
                         error=why,

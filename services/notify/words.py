@@ -8,6 +8,11 @@ from typing import Any
 
 from shared.values import Locale
 
+NO_ADDRESS = "no e-mail address is known"
+NO_MAILBOX = "the recipient is no e-mail address"
+REFUSED = "the mail server refused the recipient"
+"""Why a letter was given up, where its recipient is the cause."""
+
 _HOLDS = {
     "payment_anomaly": ("支付异常待核实", "a payment that does not match"),
     "address_unconfirmed": ("收货信息待确认", "the delivery details are not confirmed"),
@@ -88,6 +93,9 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "receipt_disputed": ("买家已确认收货，快递却报退回", "the buyer confirmed the receipt, its courier brings it back"),
         "no_word": ("取消后商品未退回，也没有送达记录", "nobody told where the goods ended, and they did not come back"),
         "cash_collected": ("退回的包裹已代收货款", "cash was collected for a parcel that came back"),
+        NO_ADDRESS: ("没有已知的邮箱地址", NO_ADDRESS),
+        NO_MAILBOX: ("收件邮箱地址无效", NO_MAILBOX),
+        REFUSED: ("邮件服务器拒收该收件人", REFUSED),
     },
     "delivery_method": {
         "courier": ("快递", "by courier"),
@@ -103,8 +111,8 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "returned_parcel": ("包裹退回", "a returned parcel"),
     },
     "waits_for": {
-        "approval": ("待审批", "its approval"),
-        "inspection": ("待仓库验收退货", "the inspection of what came back"),
+        "approval": ("审批", "approval"),
+        "inspection": ("仓库验收退回的商品", "the inspection of what came back"),
     },
     "stands": _ENDS,
     "reported": _ENDS,

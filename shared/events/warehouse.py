@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from shared.events.base import Event, EventParked, MessageRefused
-from shared.values import Code, DeliveryMethod, Minor, Pieces, Quantity, SkuQuantity, Text, Time
+from shared.values import Code, DeliveryMethod, Minor, Money, Pieces, Quantity, SkuQuantity, Text, Time
 
 
 class TrackingStatus(StrEnum):
@@ -241,6 +241,10 @@ class CanceledShipmentLeft(Event, type="warehouse.canceled_shipment_left.v1", su
     left_at: Time
     canceled_at: Time | None
     """Null for a parcel that was canceled before this was kept."""
+    delivery_method: DeliveryMethod | None = None
+    """Who has it now: the buyer, where they fetched it themselves. None when the event is older than this field."""
+    to_pay: Money | None = None
+    """For COD: what its courier, or our counter, was to collect. None when the event is older than this field."""
 
 
 class TrackingUpdated(Event, type="warehouse.tracking_updated.v1", subject="order_id"):

@@ -6,7 +6,7 @@ import pytest
 
 from shared.events import inbox
 from shared.events.warehouse import CanceledShipmentLeft, CodCollected, ShipmentDelivered, ShipmentShipped
-from shared.values import DeliveryMethod, PaymentMethod
+from shared.values import DeliveryMethod, Money, PaymentMethod
 from tests.warehouse.floor import Floor
 
 PICKUP = DeliveryMethod.SELF_PICKUP
@@ -67,7 +67,8 @@ async def test_cash_taken_at_the_counter_before_a_cancel_is_told_though_its_scan
     for _ in range(2):
         await floor.bench.pass_time(timedelta(minutes=5))
         await floor.scan(inbox.HandOverScanned, tracking_number=number, scanned_at=then)
-    assert len(floor.bench.said_of(CanceledShipmentLeft)) == 1
+    (left,) = floor.bench.said_of(CanceledShipmentLeft)
+    assert (left.delivery_method, left.to_pay) == (PICKUP, Money(amount=200, currency="CNY"))
     assert [(e.amount, e.collected) for e in floor.bench.said_of(CodCollected)] == [(200, 200)]
     floor.adds_up()
 

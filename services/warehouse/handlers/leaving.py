@@ -15,6 +15,7 @@ from shared.events.warehouse import (
     ShipmentShipped,
 )
 from shared.replacing import replace
+from shared.values import Money
 
 
 def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
@@ -114,6 +115,7 @@ def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> Shipment:
     assert state is not None
     shipment = replace(shipment, state=state)
     desk.shipments.put(shipment)
+    work = desk.fulfillments[shipment.order_id]
     for line in shipment.lines:
         desk.lose(line.sku, line.quantity, shipment.order_id)
     desk.publish(
@@ -126,6 +128,8 @@ def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> Shipment:
             lines=shipment.lines,
             left_at=shipment.shipped_at or desk.now,
             canceled_at=shipment.canceled_at,
+            delivery_method=work.delivery_method,
+            to_pay=Money(amount=shipment.cod_due, currency=work.currency) if shipment.cod_due else None,
         )
     )
     return shipment
