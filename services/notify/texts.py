@@ -4,7 +4,7 @@ A template is a text file: the subject on the first line, then the body. Opening
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -148,10 +148,19 @@ def _in_a_line(address: Address, locale: Locale) -> str:
     """As it is written in the reader's language: from the large to the small in Chinese, the other way round in English."""
     a = address
     if locale is Locale.ZH_CN:
-        return " ".join(
-            part for part in (f"{a.region}{a.city}{a.district}{a.street}", a.postcode, a.country) if part
-        )
+        abroad = a.country if a.country != "CN" else ""
+        place = _run_on((a.region, a.city, a.district, a.street))
+        return " ".join(part for part in (place, a.postcode, abroad) if part)
     return ", ".join(part for part in (a.street, a.district, a.city, a.region, a.postcode, a.country) if part)
+
+
+def _run_on(parts: Iterable[str]) -> str:
+    """Chinese is written without spaces; words of other scripts stand apart."""
+    text = ""
+    for part in filter(None, parts):
+        apart = " " if text and max(text[-1], part[0]) < "\u2e80" else ""
+        text += apart + part
+    return text
 
 
 def promise_in(text: str) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from jinja2.exceptions import SecurityError, UndefinedError
 
 from services.notify.texts import BUYER, TEMPLATES, TemplatesWrong, Texts, promise_in
-from shared.values import Locale
+from shared.values import Address, Locale
 from tests.notify.news import for_buyers, for_staff
 
 PROMISES = [
@@ -171,3 +171,26 @@ def test_money_and_times_are_written_as_the_reader_writes_them() -> None:
     assert "CN¥100.00" in english
     by = texts.render("return_authorized", Locale.ZH_CN, values("return_authorized")).body
     assert "09:00" in by, "the shop's zone, not UTC"
+
+
+@pytest.mark.requirement("N4")
+@pytest.mark.parametrize(
+    ("country", "parts", "written"),
+    [
+        ("CN", ("浙江省", "杭州市", "西湖区", "文三路 1 号"), "浙江省杭州市西湖区文三路 1 号 310000"),
+        ("US", ("California", "Los Angeles", "", "5 Elm St"), "California Los Angeles 5 Elm St 310000 US"),
+        ("JP", ("東京都", "Shibuya", "", "1-2-3"), "東京都Shibuya 1-2-3 310000 JP"),
+    ],
+)
+def test_an_address_in_chinese_runs_on_only_where_it_is_written_in_chinese(
+    country: str, parts: tuple[str, ...], written: str
+) -> None:
+    region, city, district, street = parts
+    there = Address(
+        country=country, region=region, city=city, district=district, street=street, postcode="310000"
+    )
+    told = values("address_confirmation", address=there, phone="138")
+    assert (
+        f"，{written}\n"
+        in Texts("Tea House", "Asia/Shanghai").render("address_confirmation", Locale.ZH_CN, told).body
+    )
