@@ -60,6 +60,7 @@ LETTERS = {
     "address_confirmation_requested": ("address_confirmation", BUYER),
     "order_canceled": ("canceled", BUYER),
     "order_expired": ("expired", BUYER),
+    "fulfillment_packed": ("ready_for_pickup", BUYER),
     "shipment_shipped": ("shipped", BUYER),
     "shipment_delivered": ("delivered", BUYER),
     "return_received": ("return_received", BUYER),
@@ -87,6 +88,8 @@ MISSED = ("shipped", "delivered", "return_received")
 
 def _letter(what: str, data: Mapping[str, Any]) -> tuple[str, str] | None:
     match what, data:
+        case "fulfillment_packed", {"delivery_method": method} if method != "self_pickup":
+            return None
         case "shipment_shipped", {"delivery_method": "self_pickup"}:
             return None
         case "return_authorized", {"kind": "refused_cod"}:

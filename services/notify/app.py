@@ -31,6 +31,13 @@ class NotifySettings(Settings):
     shop_timezone: str = Field(
         "Asia/Shanghai", description="IANA zone of the shop, in which letters write times (N4)."
     )
+    shop_address: str = Field(
+        "",
+        description="Where buyers fetch what they ordered for self-pickup; letters name it where it is set (N1).",
+    )
+    return_address: str = Field(
+        "", description="Where buyers send goods back to; letters name it where it is set (N1)."
+    )
     messages_dir: Path = Field(
         Path("messages"),
         description="Where the file channel writes, one file a day, a line of JSON for each message (N3).",
@@ -114,10 +121,20 @@ def webhooks(file: Path | None) -> tuple[Webhook, ...]:
     return tuple(Webhook(**e.model_dump()) for e in endpoints)
 
 
+def texts_of(settings: NotifySettings) -> Texts:
+    """The templates, with what they say of the shop. Raises TemplatesWrong."""
+    return Texts(
+        settings.shop_name,
+        settings.shop_timezone,
+        shop_address=settings.shop_address,
+        return_address=settings.return_address,
+    )
+
+
 def make(settings: NotifySettings) -> Service[Any]:
     """The service with the shop's channels; ends the process with a sentence when they are wrong."""
     try:
-        Texts(settings.shop_name, settings.shop_timezone)
+        texts_of(settings)
         channel = "email" if settings.smtp_url else "file"
         return service(Routing(channel, channel, webhooks(settings.webhooks_file)))
     except TemplatesWrong as error:
@@ -136,8 +153,7 @@ def sender(runtime: Runtime) -> Sender:
         channels["email"] = EmailChannel(settings.smtp_url.get_secret_value(), settings.mail_from)
     for webhook in webhooks(settings.webhooks_file):
         channels[f"webhook:{webhook.name}"] = WebhookChannel(webhook)
-    texts = Texts(settings.shop_name, settings.shop_timezone)
-    return Sender(runtime, channels, texts, settings.staff_recipient, settings.staff_locale)
+    return Sender(runtime, channels, texts_of(settings), settings.staff_recipient, settings.staff_locale)
 
 
 def main() -> None:

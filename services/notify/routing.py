@@ -12,6 +12,7 @@ from shared.values import DeliveryMethod
 
 NECESSARY = (
     "address_confirmation",
+    "ready_for_pickup",
     "canceled",
     "expired",
     "return_authorized",
@@ -36,6 +37,7 @@ PLANS: dict[type[Event], Plan] = {
     orders.AddressConfirmationRequested: Plan("address_confirmation", "buyer"),
     orders.OrderCanceled: Plan("canceled", "buyer"),
     orders.OrderExpired: Plan("expired", "buyer"),
+    warehouse.FulfillmentPacked: Plan("ready_for_pickup", "buyer"),
     warehouse.ShipmentShipped: Plan("shipped", "buyer"),
     warehouse.ShipmentDelivered: Plan("delivered", "buyer"),
     warehouse.ReturnReceived: Plan("return_received", "buyer"),
@@ -81,6 +83,8 @@ def plan_for(event: Event) -> Plan | None:
         case notify.MessageFailed(audience=audience, template=template):
             must_reach = audience == "buyer" and template in NECESSARY
             return PLANS[notify.MessageFailed] if must_reach else None
+        case warehouse.FulfillmentPacked(delivery_method=method) if method is not DeliveryMethod.SELF_PICKUP:
+            return None  # its courier comes for it; one older than the field may have been fetched long ago
         case warehouse.ShipmentShipped(delivery_method=DeliveryMethod.SELF_PICKUP):
             return None  # the buyer takes it over the counter at this moment
     return PLANS.get(type(event))

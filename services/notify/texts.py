@@ -25,8 +25,8 @@ from shared.values import Address, Locale
 TEMPLATES = Path(__file__).parent / "templates"
 
 BUYER = (
-    "address_confirmation", "shipped", "delivered", "canceled", "expired", "return_authorized", "returned_parcel",
-    "rest_awaited", "return_received", "refund_requested", "case_rejected", "delivered_after_all",
+    "address_confirmation", "ready_for_pickup", "shipped", "delivered", "canceled", "expired", "return_authorized",
+    "returned_parcel", "rest_awaited", "return_received", "refund_requested", "case_rejected", "delivered_after_all",
 )  # fmt: skip
 STAFF = (
     "held",
@@ -83,8 +83,16 @@ class Text:
 class Texts:
     """All templates, checked when they are loaded."""
 
-    def __init__(self, shop: str, timezone: str, folder: Path = TEMPLATES) -> None:
-        self.shop = shop
+    def __init__(
+        self,
+        shop: str,
+        timezone: str,
+        folder: Path = TEMPLATES,
+        *,
+        shop_address: str = "",
+        return_address: str = "",
+    ) -> None:
+        self.house = {"shop": shop, "shop_address": shop_address, "return_address": return_address}
         self.zone = ZoneInfo(timezone)
         self.environment = SandboxedEnvironment(
             loader=FileSystemLoader(folder),
@@ -114,10 +122,8 @@ class Texts:
 
     def render(self, template: str, locale: Locale, facts: Mapping[str, Any]) -> Text:
         """Subject and body. Raises TemplateError when a fact is missing."""
-        values = {name: self._shown(name, value, locale) for name, value in facts.items()} | {
-            "shop": self.shop,
-            "said": in_words(facts, locale),
-        }
+        shown = {name: self._shown(name, value, locale) for name, value in facts.items()}
+        values = shown | self.house | {"said": in_words(facts, locale)}
         whole = self.environment.get_template(f"{locale.value}/{template}.txt").render(values)
         subject, _, body = whole.partition("\n")
         around = [

@@ -59,6 +59,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "template": {
         "address_confirmation": ("收货信息确认", "please confirm the delivery details"),
         "canceled": ("订单已取消", "the order was canceled"),
+        "ready_for_pickup": ("可以取货", "the order can be collected"),
         "expired": ("订单已关闭", "the order was closed unpaid"),
         "return_authorized": ("请寄回商品", "please send the goods back"),
         "returned_parcel": ("包裹退回", "the parcel comes back"),

@@ -185,6 +185,10 @@ class FulfillmentPacked(Event, type="warehouse.fulfillment_packed.v1", subject="
     order_id: Code
     shipments: tuple[Code, ...]
     packer: Code
+    delivery_method: DeliveryMethod | None = None
+    """Of an order that its buyer fetches this is when they may come. None when the event is older than this field."""
+    to_pay: Money | None = None
+    """For COD: all that is to be collected. None when the event is older than this field."""
 
 
 class FulfillmentCanceled(Event, type="warehouse.fulfillment_canceled.v1", subject="order_id"):
@@ -272,6 +276,8 @@ class ShipmentDelivered(Event, type="warehouse.shipment_delivered.v1", subject="
     """What is in the parcel; empty when the event is older than this field."""
     whole: bool | None = None
     """True when the buyer has all of the order now: nothing of it was kept back or turned round. Null in older events."""
+    delivery_method: DeliveryMethod | None = None
+    """How it reached the buyer: goods that they fetched did not arrive. None when the event is older than this field."""
 
 
 class CodCollected(Event, type="warehouse.cod_collected.v1", subject="order_id"):

@@ -26,6 +26,13 @@ def placed(order_id: str = ORDER, **parts: Any) -> orders.OrderPlaced:
     return orders.OrderPlaced(**(known | parts))
 
 
+def packed(method: DeliveryMethod | None = DeliveryMethod.SELF_PICKUP) -> warehouse.FulfillmentPacked:
+    """It is ready."""
+    return warehouse.FulfillmentPacked(
+        order_id=ORDER, shipments=("s-1",), packer="li", delivery_method=method, to_pay=MONEY
+    )
+
+
 def shipped(
     order_id: str = ORDER, delivery_method: DeliveryMethod = DeliveryMethod.COURIER
 ) -> warehouse.ShipmentShipped:
@@ -94,6 +101,7 @@ def for_buyers() -> dict[str, Event]:
             to_pay=MONEY,
             personal=PERSONAL,
         ),
+        "ready_for_pickup": packed(),
         "shipped": shipped(),
         "delivered": warehouse.ShipmentDelivered(
             order_id=ORDER, shipment_id="s-1", delivered_at=START, cod_collected=0, last=True

@@ -1,9 +1,11 @@
 """What letters say to buyers: nothing that is not so, and what to do (N1)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from services.notify.app import NotifySettings, texts_of
 from services.notify.texts import Text, Texts
 from shared.values import Locale
 from tests.builders import PERSONAL
@@ -12,7 +14,7 @@ from tests.notify.news import LATER, for_buyers
 ZH, EN = Locale.ZH_CN, Locale.EN
 
 
-def letter(template: str, locale: Locale, **more: Any) -> Text:
+def letter(template: str, locale: Locale, *, house: Mapping[str, Any] | None = None, **more: Any) -> Text:
     facts = for_buyers()[template].model_dump(mode="json", exclude={"personal"})
     contact, address = PERSONAL.contact, PERSONAL.address
     known = {
@@ -22,7 +24,7 @@ def letter(template: str, locale: Locale, **more: Any) -> Text:
         "number": "T-1",
         "refund_due": True,
     }
-    return Texts("Tea House", "Asia/Shanghai").render(template, locale, facts | known | more)
+    return Texts("Tea House", "Asia/Shanghai", **(house or {})).render(template, locale, facts | known | more)
 
 
 @pytest.mark.requirement("N1")
@@ -102,3 +104,36 @@ def test_that_staff_refused_a_request_is_not_given_as_its_own_reason(locale: Loc
     reason = "原因" if locale is ZH else "Reason"
     assert reason in letter("case_rejected", locale).body
     assert reason not in letter("case_rejected", locale, reason="by_agent").body
+
+
+@pytest.mark.requirement("N1", "W7")
+@pytest.mark.parametrize("whole", [True, False])
+def test_goods_that_the_buyer_fetched_are_not_said_to_have_arrived(whole: bool) -> None:
+    for method, fetched in (("self_pickup", True), ("courier", False), (None, False)):
+        chinese = letter("delivered", ZH, delivery_method=method, whole=whole)
+        english = letter("delivered", EN, delivery_method=method, whole=whole)
+        assert [word in chinese.subject + chinese.body for word in ("取货", "送达")] == [fetched, not fetched]
+        assert english.subject.startswith("You have collected ") == fetched
+        assert ("has arrived" in english.body) != fetched
+
+
+@pytest.mark.requirement("N1")
+def test_letters_name_the_addresses_of_the_shop_where_they_are_known() -> None:
+    known: dict[str, Any] = {"shop_address": "南山路 2 号", "return_address": "仓前街 9 号"}
+    assert known.items() <= texts_of(NotifySettings.model_construct(**known)).house.items()
+    for template, there in (
+        ("ready_for_pickup", "南山路 2 号"),
+        ("return_authorized", "仓前街 9 号"),
+        ("rest_awaited", "仓前街 9 号"),
+    ):
+        for locale in Locale:
+            assert there in letter(template, locale, house=known).body
+            assert "：。" not in letter(template, locale).body
+            assert ": ." not in letter(template, locale).body
+
+
+@pytest.mark.requirement("N1", "W7")
+def test_whoever_fetches_the_goods_is_told_what_to_pay_and_only_if_anything_is_due() -> None:
+    assert "共计 ¥100.00" in letter("ready_for_pickup", ZH).body
+    assert "pay CN¥100.00 in all" in letter("ready_for_pickup", EN).body
+    assert "pay" not in letter("ready_for_pickup", EN, to_pay=None).body

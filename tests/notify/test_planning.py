@@ -22,6 +22,7 @@ from tests.notify.news import (
     for_buyers,
     for_staff,
     held,
+    packed,
     placed,
     shipped,
 )
@@ -73,6 +74,17 @@ async def test_whoever_collects_the_goods_is_not_told_that_they_are_on_their_way
     told = [m.template for m in planned(bench) if m.event_type == ShipmentShipped.wire_type]
     letters = [] if method is DeliveryMethod.SELF_PICKUP else ["shipped"]
     assert sorted(told) == ["event", "event", *letters], "systems are told all the same"
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("method", [*DeliveryMethod, None])
+async def test_only_whoever_fetches_the_goods_is_told_that_they_are_ready(
+    method: DeliveryMethod | None,
+) -> None:
+    bench = Bench(service())
+    await bench.hear(placed(), packed(method))
+    told = ["ready_for_pickup"] if method is DeliveryMethod.SELF_PICKUP else []
+    assert [m.template for m in planned(bench)] == told
 
 
 @pytest.mark.requirement("N2")

@@ -5,7 +5,13 @@ from datetime import timedelta
 import pytest
 
 from shared.events import inbox
-from shared.events.warehouse import CanceledShipmentLeft, CodCollected, ShipmentDelivered, ShipmentShipped
+from shared.events.warehouse import (
+    CanceledShipmentLeft,
+    CodCollected,
+    FulfillmentPacked,
+    ShipmentDelivered,
+    ShipmentShipped,
+)
 from shared.values import DeliveryMethod, Money, PaymentMethod
 from tests.warehouse.floor import Floor
 
@@ -26,6 +32,7 @@ async def test_what_the_buyer_takes_over_the_counter_is_delivered(floor: Floor) 
     assert [e.last for e in floor.bench.said_of(ShipmentShipped)] == [True]
     said = floor.bench.said_of(ShipmentDelivered)
     assert [(e.last, e.delivered_at, e.cod_collected) for e in said] == [(True, floor.now, 0)]
+    assert [e.delivery_method for e in said] == [PICKUP]
     assert (floor.parcel_row(number).state, floor.parcel_row(number).tracking_status) == (
         "delivered",
         "delivered",
@@ -51,6 +58,8 @@ async def test_the_last_of_several_parcels_fetched_delivers_the_order(floor: Flo
 async def test_cash_due_is_paid_at_the_counter(floor: Floor) -> None:
     await floor.release(delivery_method=PICKUP, payment_method=PaymentMethod.COD, cod_due=200)
     number = await floor.packed()
+    (packed,) = floor.bench.said_of(FulfillmentPacked)
+    assert (packed.delivery_method, packed.to_pay) == (PICKUP, Money(amount=200, currency="CNY"))
     await floor.scan(inbox.HandOverScanned, tracking_number=number)
     assert [e.cod_collected for e in floor.bench.said_of(ShipmentDelivered)] == [200]
 

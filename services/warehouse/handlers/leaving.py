@@ -62,6 +62,7 @@ def deliver(shipment: Shipment, at: datetime, cod_collected: int, desk: Warehous
             last=last,
             lines=shipment.lines,
             whole=last and arrived and work.state is not FulfillmentState.CANCELED,
+            delivery_method=work.delivery_method,
         )
     )
     return shipment

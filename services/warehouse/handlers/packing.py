@@ -16,7 +16,7 @@ from shared.events.warehouse import FulfillmentPacked, LabelCreated, ShipmentShi
 from shared.goods import as_pieces
 from shared.replacing import replace
 from shared.runtime.messages import Refused
-from shared.values import PaymentMethod, SkuQuantity
+from shared.values import Money, PaymentMethod, SkuQuantity
 
 
 def packing(event: PackScanned, desk: WarehouseDesk) -> Wants:
@@ -65,7 +65,15 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
     )
     if not work.left_to_pack():
         work = replace(work, state=step(work, FulfillmentPacked))
-        desk.publish(FulfillmentPacked(order_id=work.order_id, shipments=work.shipments, packer=packer))
+        desk.publish(
+            FulfillmentPacked(
+                order_id=work.order_id,
+                shipments=work.shipments,
+                packer=packer,
+                delivery_method=work.delivery_method,
+                to_pay=Money(amount=work.cod_due, currency=work.currency) if work.cod_due else None,
+            )
+        )
     desk.fulfillments.put(work)
     apply_early(shipment, desk)
     work = desk.fulfillments[work.order_id]
