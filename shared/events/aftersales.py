@@ -116,6 +116,8 @@ class CaseRejected(Event, type="aftersales.case_rejected.v1", subject="order_id"
     """True when a person says that the buyer has all that left, of which no courier told."""
     asked_by_buyer: bool = True
     """False when the shop itself had asked whether to pay, so that the buyer knows of no request."""
+    kind: CaseKind | None = None
+    """Of a `late_cancel` the order stands after all. None when the event is older than this field."""
 
 
 class ReturnAuthorized(Event, type="aftersales.return_authorized.v1", subject="order_id"):

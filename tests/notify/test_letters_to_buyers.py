@@ -137,3 +137,18 @@ def test_whoever_fetches_the_goods_is_told_what_to_pay_and_only_if_anything_is_d
     assert "共计 ¥100.00" in letter("ready_for_pickup", ZH).body
     assert "pay CN¥100.00 in all" in letter("ready_for_pickup", EN).body
     assert "pay" not in letter("ready_for_pickup", EN, to_pay=None).body
+
+
+@pytest.mark.requirement("N1", "A1")
+@pytest.mark.parametrize("template", ["case_rejected", "delivered_after_all"])
+def test_whoever_canceled_too_late_is_told_that_the_order_stands(template: str) -> None:
+    for kind, canceled in (("late_cancel", True), ("return", False), (None, False)):
+        assert ("未能取消" in letter(template, ZH, kind=kind).body) == canceled
+        assert ("could not be canceled" in letter(template, EN, kind=kind).body) == canceled
+
+
+@pytest.mark.requirement("N1", "A1")
+def test_whoever_owes_the_cash_for_a_parcel_is_not_told_that_nothing_is_refunded() -> None:
+    for cod_due, told in ((0, True), (10000, False)):
+        assert ("不作退款" in letter("delivered_after_all", ZH, cod_due=cod_due).body) == told
+        assert ("refunded" in letter("delivered_after_all", EN, cod_due=cod_due).body) == told

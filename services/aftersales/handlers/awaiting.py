@@ -132,6 +132,7 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
             cod_due=case.cod_due,
             arrived=case.no_word,
             asked_by_buyer=not case.is_a_sum,
+            kind=case.kind,
         )
     )
     case = noted(case, desk.now, desk.actor, f"rejected, {reason}: {detail}")
