@@ -2,6 +2,7 @@
 
 import sys
 import tomllib
+from email import policy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from shared.runtime.app import serve
 from shared.runtime.running import Runtime
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings
-from shared.values import EMAIL, Locale
+from shared.values import Locale
 
 
 class NotifySettings(Settings):
@@ -46,7 +47,12 @@ class NotifySettings(Settings):
         None,
         description="smtp[s]://user:password@host:port; with it buyers and staff get e-mail instead of files (N3).",
     )
-    mail_from: str = Field("shop@localhost", pattern=EMAIL, description="Sender of e-mail.")
+    mail_from: str = Field(
+        "shop@localhost", description="Sender of e-mail: shop@tea.example, or Tea House <shop@tea.example>."
+    )
+    mail_reply_to: str | None = Field(
+        None, description="Where replies to e-mail go, which letters ask for; without it to the sender."
+    )
     staff_recipient: str = Field("staff@localhost", min_length=1, description="Who gets alerts (N2).")
     staff_locale: Locale = Field(Locale.ZH_CN, description="Language of alerts: zh-CN or en (N2).")
     webhooks_file: Path | None = Field(
@@ -59,6 +65,22 @@ class NotifySettings(Settings):
     def _zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError("is not an IANA time zone; take one like Asia/Shanghai or Europe/Berlin")
+        return value
+
+    @field_validator("mail_from", "mail_reply_to")
+    @classmethod
+    def _mailbox(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        try:
+            header = policy.default.header_factory("From", value)
+            one = len(header.addresses) == 1 and not header.defects
+        except (ValueError, AttributeError, IndexError):  # how the standard library gives up on some of them
+            one = False
+        if not one:
+            raise ValueError(
+                "is not one e-mail address, with a name before it or none; take one like 茶舍 <shop@tea.example>"
+            )
         return value
 
     @field_validator("smtp_url")
@@ -150,7 +172,9 @@ def sender(runtime: Runtime) -> Sender:
     assert isinstance(settings, NotifySettings)
     channels: dict[str, Channel] = {"file": FileChannel(settings.messages_dir)}
     if settings.smtp_url is not None:
-        channels["email"] = EmailChannel(settings.smtp_url.get_secret_value(), settings.mail_from)
+        channels["email"] = EmailChannel(
+            settings.smtp_url.get_secret_value(), settings.mail_from, settings.mail_reply_to
+        )
     for webhook in webhooks(settings.webhooks_file):
         channels[f"webhook:{webhook.name}"] = WebhookChannel(webhook)
     return Sender(runtime, channels, texts_of(settings), settings.staff_recipient, settings.staff_locale)

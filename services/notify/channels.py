@@ -99,7 +99,7 @@ def _last_byte(file: io.FileIO, end: int) -> bytes:
 class EmailChannel:
     """E-mail over SMTP, by a URL smtp[s]://user:password@host:port."""
 
-    def __init__(self, url: str, sender: str) -> None:
+    def __init__(self, url: str, sender: str, reply_to: str | None = None) -> None:
         parts = urlsplit(url)
         self.host = parts.hostname or "localhost"
         self.tls = parts.scheme == "smtps"
@@ -107,11 +107,15 @@ class EmailChannel:
         self.username = unquote(parts.username) if parts.username else None
         self.password = unquote(parts.password) if parts.password else None
         self.sender = sender
+        self.reply_to = reply_to
 
     async def send(self, letter: Letter) -> None:
         """Hand the letter to the SMTP server; a recipient refused for good (5xx) is final, all else is tried again."""
         mail = EmailMessage()
         mail["From"], mail["Subject"] = self.sender, letter.subject
+        if self.reply_to:
+            mail["Reply-To"] = self.reply_to
+        mail["Auto-Submitted"] = "auto-generated"  # nobody's holiday notice is to answer it
         _address(mail, letter.recipient)
         mail["Message-ID"] = f"<{letter.message_id}@{self.sender.rpartition('@')[2].rstrip('>')}>"
         mail["Date"] = datetime.now(UTC)

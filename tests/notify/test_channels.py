@@ -13,9 +13,10 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from services.notify import channels
-from services.notify.app import webhooks
+from services.notify.app import NotifySettings, webhooks
 from services.notify.channels import EmailChannel, FileChannel, GiveUp, Letter, TryLater, WebhookChannel
 from services.notify.routing import Webhook
+from shared.runtime.settings import load
 from tests.notify.house import HookServer, MailServer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -97,6 +98,48 @@ async def test_e_mail_carries_the_same_message_id_each_time() -> None:
     assert {m["Message-ID"] for m in mails} == {"<m-1@tea.example>"}
     assert mails[0]["Subject"] == LETTER.subject
     assert mails[0]["To"] == "wang@example.org"
+
+
+@pytest.mark.requirement("N3")
+async def test_e_mail_says_that_a_machine_wrote_it_who_sends_it_and_where_replies_go() -> None:
+    async with MailServer().running() as server:
+        url = f"smtp://127.0.0.1:{server.port}"
+        await EmailChannel(url, "茶舍 <shop@tea.example>", "客服 <desk@tea.example>").send(LETTER)
+        await EmailChannel(url, "shop@tea.example").send(LETTER)
+    named, plain = (email.message_from_string(text, policy=policy.default) for _, text in server.mails)
+    assert named["Auto-Submitted"] == plain["Auto-Submitted"] == "auto-generated"
+    assert (named["From"], named["Reply-To"]) == ("茶舍 <shop@tea.example>", "客服 <desk@tea.example>")
+    assert (plain["From"], plain["Reply-To"]) == ("shop@tea.example", None)
+
+
+@pytest.mark.requirement("N3", "X6")
+@pytest.mark.parametrize("setting", ["MAIL_FROM", "MAIL_REPLY_TO"])
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [
+        ("shop@localhost", True),
+        ("茶舍 <shop@tea.example>", True),
+        ("Tea House <shop@tea.example>", True),
+        ('"Tea, House" <shop@tea.example>', True),
+        ("Tea, House <shop@tea.example>", False),
+        ("a@tea.example, b@tea.example", False),
+        ("shop", False),
+        ("Tea House <shop@tea.example", False),
+    ],
+)
+def test_who_sends_e_mail_and_who_gets_replies_is_one_address_with_a_name_or_without(
+    setting: str,
+    value: str,
+    accepted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(f"HANDOVER_{setting}", value)
+    with pytest.raises(SystemExit):  # other settings are missing
+        load(NotifySettings)
+    assert (
+        f"HANDOVER_{setting} is wrong: it is not one e-mail address" in capsys.readouterr().err
+    ) != accepted
 
 
 @pytest.mark.requirement("N3")
