@@ -1,5 +1,6 @@
 """Small values that every service means the same by: money, people, addresses, order lines."""
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Self
@@ -51,6 +52,14 @@ def _printable(value: str) -> str:
     return value
 
 
+_BREAKS = re.compile(r"[\t\n\r]+")
+
+
+def _on_one_line(value: str) -> str:
+    # made a blank and not refused: shops send streets of two lines, and rows that hold one must still be read
+    return value if value.isprintable() else _printable(_BREAKS.sub(" ", value))
+
+
 Time = Annotated[datetime, BeforeValidator(_written), AfterValidator(_in_utc)]
 """An instant, UTC on the wire; a time without an offset is refused, and so is a number."""
 
@@ -75,8 +84,10 @@ Text = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True),
 """Free text of a person: trimmed, without control characters."""
 
 Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_printable)
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_on_one_line)
 ]
+"""What stands on one line of a label or a letter: a line break or tab in it is taken for a blank."""
+
 Reason = Annotated[
     str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True), AfterValidator(_printable)
 ]
@@ -115,7 +126,9 @@ class Address(Value):
     country: Annotated[str, StringConstraints(pattern=COUNTRY)]
     region: Name
     city: Name
-    district: Text = ""
+    district: Annotated[
+        str, StringConstraints(max_length=1000, strip_whitespace=True), AfterValidator(_on_one_line)
+    ] = ""
     street: Name
     postcode: Annotated[
         str,

@@ -6,12 +6,13 @@ from typing import Any
 
 import aiosmtplib
 import pytest
+from pydantic import ValidationError
 
 from services.notify.channels import EmailChannel, GiveUp, Letter
 from services.notify.texts import Texts
 from services.warehouse import documents
 from shared.runtime.inbox import outside
-from shared.values import Locale
+from shared.values import Address, Contact, Locale
 from tests.harness import SHOP
 from tests.poison.people import NAMES, odd_order
 from tests.town import Town
@@ -27,7 +28,7 @@ FACTS = {
 @pytest.mark.parametrize("name", NAMES)
 def test_they_are_read_as_they_were_written(name: str) -> None:
     event = odd_order("odd", name)
-    assert event.personal.contact.name == name.strip()
+    assert event.personal.contact.name == name.strip().replace("\n", " ").replace("\t", " ")
     for body in (event.model_dump_json(), json.dumps(event.model_dump(mode="json"))):  # raw, and as escapes
         read = outside(
             {"ce_id": "1", "ce_source": "shop", "ce_type": event.wire_type},
@@ -36,6 +37,26 @@ def test_they_are_read_as_they_were_written(name: str) -> None:
             inbox="orders.inbox",
         )
         assert read.message == event
+
+
+@pytest.mark.requirement("O1")
+@pytest.mark.parametrize("broken", ["Wang\nFang", "Wang\r\nFang", "\tWang\tFang\n"])
+def test_people_and_addresses_stand_on_one_line(broken: str) -> None:
+    contact = Contact(name=broken, phone="+8613800000000")
+    address = Address(country="CN", region=broken, city=broken, district=broken, street=broken)
+    parts = (contact.name, address.region, address.city, address.district, address.street)
+    assert set(parts) == {"Wang Fang"}
+
+
+def test_a_remark_keeps_its_lines() -> None:
+    assert odd_order("odd", "two\nlines").remark == "two\nlines"
+
+
+@pytest.mark.requirement("O1")
+@pytest.mark.parametrize("phone", ["138\n0000 0000", "138\t0000 0000", "13800000000\n"])
+def test_a_phone_with_a_line_break_is_refused(phone: str) -> None:
+    with pytest.raises(ValidationError):
+        Contact(name="Wang Fang", phone=phone)
 
 
 @pytest.mark.requirement("W5")
