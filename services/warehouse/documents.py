@@ -2,11 +2,12 @@
 
 Latin text is in Bitstream Vera, which travels in the PDF. Chinese is in STSong-Light, one of the standard Asian fonts of PDF,
 which is named and not embedded: whoever prints needs a PDF reader with its Asian font pack, or any Chinese font installed.
+What neither font has is drawn as 〓, as printers always did.
 """
 
 from collections.abc import Iterator
 from io import BytesIO
-from itertools import groupby
+from itertools import groupby, zip_longest
 from math import inf
 
 from reportlab.graphics.barcode import code128
@@ -24,6 +25,9 @@ from shared.money import in_units
 LATIN, CHINESE = "Vera", "STSong-Light"
 SMALLEST = 5.0
 """Points below which text is not made smaller to fit."""
+
+MISSING = "〓"
+MISSING_TOLD = f"{MISSING} = 无法打印的字，请电话核对收件人 / cannot be printed: call to confirm"
 
 LABEL = (100 * mm, 150 * mm)
 """The size of the label rolls that couriers use."""
@@ -60,8 +64,12 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
         parts = [part for line in lines for part in _wrapped(line, size, most)]
         if len(parts) * size * 1.7 <= 50 * mm:
             break
-    for place, part in enumerate(parts):
-        _text(page, 6 * mm, height - 61 * mm - place * size * 1.7, part, size)
+    below = height - 61 * mm
+    for part in parts:
+        _text(page, 6 * mm, below, part, size)
+        below -= size * 1.7
+    if any(MISSING in run for line in lines for _, run in _runs(line)):
+        _text(page, 6 * mm, below, MISSING_TOLD, 7, most)
     foot = [f"重量 Weight: {shipment.weight_grams / 1000:.2f} kg", f"单号 Order: {work.external_number}"]
     if shipment.cod_due:
         foot.insert(0, f"代收货款 COD: {in_units(shipment.cod_due, work.currency):f} {work.currency}")
@@ -72,42 +80,44 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
 
 
 def shipping_note(shipment: Shipment, work: Fulfillment) -> bytes:
-    """The note that lies in the parcel: what is in it."""
+    """The note that lies in the parcel: what is in it. The buyer reads it, so the remark, which is for us, is not on it."""
     names = {line.sku: line.name for line in work.lines}
     out = BytesIO()
     page = Canvas(out, pagesize=A5)
     page.setTitle(f"Shipping note {work.external_number}")
     width, height = A5
-    most = width - 30 * mm
     _text(page, 15 * mm, height - 20 * mm, "发货单 Shipping note", 18)
     _text(page, 15 * mm, height - 29 * mm, f"订单 Order: {work.external_number}", 11, 70 * mm)
     _text(page, 15 * mm, height - 36 * mm, f"快递单号 Parcel: {shipment.tracking_number}", 11, 70 * mm)
     barcode = code128.Code128(shipment.tracking_number, barHeight=12 * mm, barWidth=0.25 * mm)
     barcode.drawOn(page, width - 12 * mm - barcode.width, height - 36 * mm)
     if work.personal is not None:
+        most = width - 30 * mm
         _text(page, 15 * mm, height - 43 * mm, f"收件人 To: {work.personal.contact.name}", 11, most)
-    top = height - 56 * mm
+    row = _columns(page, height - 56 * mm)
+    for line in shipment.lines:
+        skus = _wrapped(line.sku, 10, 43 * mm)
+        articles = _wrapped(names.get(line.sku, ""), 10, 55 * mm)
+        for sku, article, quantity in zip_longest(skus, articles, [str(line.quantity)], fillvalue=""):
+            if row < 15 * mm:
+                page.showPage()
+                _text(page, 15 * mm, height - 15 * mm, f"订单 Order: {work.external_number}", 10, 118 * mm)
+                row = _columns(page, height - 25 * mm)
+            _text(page, 15 * mm, row, sku, 10)
+            _text(page, 60 * mm, row, article, 10)
+            _text(page, 117 * mm, row, quantity, 10, 16 * mm)
+            row -= 5 * mm
+        row -= 2 * mm
+    page.save()
+    return out.getvalue()
+
+
+def _columns(page: Canvas, top: float) -> float:
+    """Draw the heads of the columns. Where the first row stands."""
     for x, title in ((15, "货号 SKU"), (60, "品名 Article"), (117, "数量 Qty")):
         _text(page, x * mm, top, title, 10)
     page.line(15 * mm, top - 2 * mm, 133 * mm, top - 2 * mm)
-    row = top - 9 * mm
-    for line in shipment.lines:
-        if row < 20 * mm:
-            page.showPage()
-            row = height - 20 * mm
-        _text(page, 15 * mm, row, line.sku, 10, 43 * mm)
-        _text(page, 60 * mm, row, names.get(line.sku, ""), 10, 55 * mm)
-        _text(page, 117 * mm, row, str(line.quantity), 10, 16 * mm)
-        row -= 7 * mm
-    if work.remark:
-        for part in _wrapped(f"备注 Remark: {work.remark}", 10, most):
-            row -= 6 * mm
-            if row < 15 * mm:
-                page.showPage()
-                row = height - 20 * mm
-            _text(page, 15 * mm, row, part, 10)
-    page.save()
-    return out.getvalue()
+    return float(top - 9 * mm)
 
 
 def _text(page: Canvas, x: float, y: float, text: str, size: float, most: float = inf) -> None:
@@ -122,8 +132,21 @@ def _text(page: Canvas, x: float, y: float, text: str, size: float, most: float 
 
 def _runs(text: str) -> Iterator[tuple[str, str]]:
     """The text in runs of one font: the embedded one wherever it has the characters."""
-    for has, run in groupby(text, lambda char: ord(char) in _LATIN_HAS):
+    for has, run in groupby(map(_printed, text), lambda char: ord(char) in _LATIN_HAS):
         yield (LATIN if has else CHINESE), "".join(run)
+
+
+def _printed(char: str) -> str:
+    """What stands on paper for a character."""
+    if ord(char) in _LATIN_HAS:
+        return char
+    if char.isspace():
+        return " "
+    try:
+        char.encode("gbk")  # as good as all that the Chinese font has
+    except UnicodeEncodeError:
+        return MISSING
+    return char
 
 
 def _width(text: str, size: float) -> float:

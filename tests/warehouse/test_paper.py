@@ -91,21 +91,63 @@ async def test_nothing_on_the_note_runs_past_the_right_end_of_its_rule(written: 
 
 
 @pytest.mark.requirement("W5")
-async def test_a_long_name_ends_before_the_column_of_quantities(written: list[Written]) -> None:
-    floor, shipment = await _packed(lines=(LONG_LINE,))
-    documents.shipping_note(shipment, floor.work())
-    name = next(line for line in written if line.text == LONG_LINE.name)
-    assert name.end <= next(line for line in written if line.text == "数量 Qty").x
+async def test_long_skus_and_names_go_on_below_and_stay_in_their_columns(written: list[Written]) -> None:
+    line = LONG_LINE.model_copy(update={"sku": "TEA-" + "W" * 60})
+    floor = Floor()
+    await floor.stock(line.sku)
+    number = await floor.packed(await floor.release(lines=(line,)))
+    documents.shipping_note(floor.parcel_row(number), floor.work())
+    heads = [
+        next(w.x for w in written if w.text == head) for head in ("货号 SKU", "品名 Article", "数量 Qty")
+    ]
+    row = written[[w.text for w in written].index("数量 Qty") + 1 :]
+    for text, start, end in zip((line.sku, line.name), heads, heads[1:], strict=False):
+        cell = [w for w in row if w.x == start]
+        assert "".join(w.text for w in cell) == text
+        assert len(cell) > 1
+        assert all(w.end <= end for w in cell)
 
 
 @pytest.mark.requirement("W5")
-async def test_a_note_of_many_lines_runs_on_to_further_pages() -> None:
+async def test_a_note_of_many_lines_runs_on_to_further_pages_that_say_what_they_belong_to(
+    written: list[Written],
+) -> None:
     goods = tuple(OrderLine(line=i, sku=f"S-{i}", name="茶", quantity=1, unit_price=1) for i in range(1, 80))
     floor = Floor()
     for line in goods:
         await floor.stock(line.sku)
     number = await floor.packed(await floor.release(lines=goods))
-    assert documents.shipping_note(floor.parcel_row(number), floor.work()).count(b"/Type /Page\n") > 1
+    pages = documents.shipping_note(floor.parcel_row(number), floor.work()).count(b"/Type /Page\n")
+    assert pages > 1
+    for head in (f"订单 Order: {floor.work().external_number}", "货号 SKU", "品名 Article", "数量 Qty"):
+        assert [line.text for line in written].count(head) == pages
+
+
+@pytest.mark.requirement("W5")
+async def test_what_a_buyer_remarked_is_for_us_and_is_not_on_the_note(written: list[Written]) -> None:
+    floor, shipment = await _packed(remark="black list")
+    documents.shipping_note(shipment, floor.work())
+    assert not any("black list" in line.text for line in written)
+
+
+@pytest.mark.requirement("W5")
+@pytest.mark.parametrize("name", ["王𠮷", "김철수", "Zoë 😀", "กานดา"])
+async def test_a_label_says_where_a_character_could_not_be_printed(written: list[Written], name: str) -> None:
+    contact = PERSONAL.contact.model_copy(update={"name": name})
+    floor, shipment = await _packed(personal=PERSONAL.model_copy(update={"contact": contact}))
+    documents.label(shipment, floor.work(), "顺丰速运")
+    assert documents.MISSING_TOLD in [line.text for line in written]
+    assert documents.MISSING in "".join(run for _, run in documents._runs(name))
+
+
+@pytest.mark.requirement("W5")
+@pytest.mark.parametrize("name", ["王芳", "Señor Müller", "Николай", "さくら", "镕堃喆"])
+async def test_a_label_says_nothing_of_that_where_all_is_printed(written: list[Written], name: str) -> None:
+    contact = PERSONAL.contact.model_copy(update={"name": name})
+    floor, shipment = await _packed(personal=PERSONAL.model_copy(update={"contact": contact}))
+    documents.label(shipment, floor.work(), "顺丰速运")
+    assert documents.MISSING_TOLD not in [line.text for line in written]
+    assert "".join(run for _, run in documents._runs(name)) == name
 
 
 @pytest.mark.requirement("W5")
