@@ -188,7 +188,7 @@ class Account:
         found: Counter[str] = Counter()
         for granted in self.granted.values():
             found += granted
-        given_up = (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL, RejectReason.BY_AGENT)
+        given_up = (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL, RejectReason.WITHDRAWN)
         rejected = self.said["case_rejected"]
         late = {one["case_id"] for one in rejected if one["reason"] in given_up or one["arrived"]}
         for case in {one["case_id"] for one in self.said["return_inspected"]}:

@@ -10,6 +10,7 @@ from deploy.simulate.world import World
 from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers.asked import OpenRefund, OpenReturn
 from services.orders.handlers.release import LiftHold
+from shared.events.aftersales import RejectReason
 from shared.values import Role
 
 LIFTED_BY_AN_ANSWER = ("address_unconfirmed", "cod_unconfirmed", "unreachable_address")
@@ -115,6 +116,13 @@ def decided(world: World) -> Found:
                     opened[data["case_id"]] = entry.actor_name
             case "approval_requested":
                 amounts[data["case_id"]] = data["amount"]["amount"]
+            case "case_rejected" if data["reason"] in (RejectReason.BY_AGENT, RejectReason.WITHDRAWN):
+                own = opened.get(data["case_id"]) == entry.actor_name
+                stake = given[entry.stream] + amounts.get(data["case_id"], 0)
+                if not own and _ordinary(world, entry) and stake > Policy().agent_limit["CNY"]:
+                    yield entry.stream, f"{entry.actor_name} refused {data['case_id']}: {stake} are at stake"
+                if data["reason"] == RejectReason.BY_AGENT and own:
+                    yield entry.stream, f"{entry.actor_name} refused their own {data['case_id']}"
             case "case_approved" if not data["by_rule"]:
                 if opened.get(data["case_id"]) == entry.actor_name:
                     yield entry.stream, f"{entry.actor_name} granted their own {data['case_id']}"

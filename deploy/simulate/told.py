@@ -140,11 +140,20 @@ def letters(world: World) -> Found:
 
 def forgotten(world: World) -> Found:
     """X4: what was erased is nowhere, and nothing else is"""
-    erased = {
-        entry.stream.removeprefix("order/")
-        for entry, what, _ in said(world, "orders")
-        if what == "personal_erased"
-    }
+    erased: set[str] = set()
+    holds: Counter[str] = Counter()
+    over: set[str] = set()
+    for entry, what, _ in said(world, "orders"):
+        holds[entry.stream] += (what == "hold_placed") - (what == "hold_lifted")
+        if what in ("order_completed", "order_canceled", "order_expired"):
+            over.add(entry.stream)
+        elif what == "personal_erased":
+            erased.add(entry.stream.removeprefix("order/"))
+            if entry.stream not in over or holds[entry.stream]:
+                yield (
+                    entry.stream,
+                    "who the buyer is was erased before the order was over, or while it was held",
+                )
     for node in world.nodes:
         for entry in node.store.event_log:
             if bool(entry.personal) != bool(entry.personal_digest and entry.stream[6:] not in erased):

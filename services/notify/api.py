@@ -10,7 +10,7 @@ from services.notify.handlers import SetOptOut
 from services.notify.sending import RetryMessage
 from services.notify.tables import MESSAGES, MessageState, messages
 from services.notify.troubles import troubles
-from shared.runtime.access import Anyone, BackOffice, Person
+from shared.runtime.access import Anyone, BackOffice, PersonOrShop
 from shared.runtime.running import Runtime
 from shared.runtime.views import View
 from shared.values import Code, Flag, Value
@@ -89,7 +89,7 @@ def router(runtime: Runtime) -> APIRouter:
         return await asked.do(RetryMessage(message_id=message_id))
 
     @routes.post("/opt-outs")
-    async def opt_out(body: Wish, asked: Person) -> Any:
+    async def opt_out(body: Wish, asked: PersonOrShop) -> Any:
         """Note that a buyer wants only necessary messages, or all of them again (N6)."""
         return await asked.do(SetOptOut(buyer_id=body.buyer_id, opted_out=body.opted_out))
 

@@ -117,7 +117,8 @@ class EmailChannel:
             mail["Reply-To"] = self.reply_to
         mail["Auto-Submitted"] = "auto-generated"  # nobody's holiday notice is to answer it
         _address(mail, letter.recipient)
-        mail["Message-ID"] = f"<{letter.message_id}@{self.sender.rpartition('@')[2].rstrip('>')}>"
+        domain = mail["From"].addresses[0].domain
+        mail["Message-ID"] = f"<{letter.message_id}@{domain}>"
         mail["Date"] = datetime.now(UTC)
         mail.set_content(letter.body)
         server = aiosmtplib.SMTP(

@@ -89,8 +89,8 @@ def remember(
 ) -> None:
     """Keep how the buyer is reached, and where, until it is erased (X4)."""
     if isinstance(event, orders.PersonalErased):
-        known = replace(desk.contacts[event.order_id], contact=None, address=None, erased=True)
-        desk.contacts.put(known)
+        if (had := desk.contacts.get(event.order_id)) is not None:  # ops may have skipped what told of it
+            desk.contacts.put(replace(had, contact=None, address=None, erased=True))
         return
     contact, address = (event.personal.contact, event.personal.address) if event.personal else (None, None)
     if isinstance(event, orders.OrderPlaced):

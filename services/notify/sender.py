@@ -26,7 +26,7 @@ from services.notify.tables import (
     opt_outs,
 )
 from services.notify.texts import Texts
-from services.notify.words import NO_ADDRESS
+from services.notify.words import ERASED, NO_ADDRESS, NO_ANSWER
 from shared.runtime.messages import Outcome, Status
 from shared.runtime.running import Runtime
 from shared.values import Actor, ActorKind, Locale
@@ -141,7 +141,10 @@ class Sender:
         if out and message.audience == "buyer" and message.template not in NECESSARY:
             return Result(message_id=message.message_id, error="the buyer opted out", suppressed=True)
         if contact is not None and contact.erased and message.audience == "buyer":
-            return Result(message_id=message.message_id, error="who the buyer is was erased", suppressed=True)
+            must_reach = message.template in NECESSARY
+            return Result(
+                message_id=message.message_id, error=ERASED, suppressed=not must_reach, lasting=must_reach
+            )
         async with busy:
             if why := self._too_late(lease):
                 return Result(message_id=message.message_id, error=why, untried=True)
@@ -158,7 +161,7 @@ class Sender:
                 async with asyncio.timeout(SEND_SECONDS):
                     await channel.send(letter)
             except TimeoutError:
-                return Result(message_id=message.message_id, error=f"no answer in {SEND_SECONDS} s")
+                return Result(message_id=message.message_id, error=f"{NO_ANSWER} {SEND_SECONDS} s")
             except TryLater as error:
                 return Result(message_id=message.message_id, error=str(error)[:300])
             except GiveUp as error:

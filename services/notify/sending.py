@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from services.notify.routing import NotifyDesk
 from services.notify.tables import Message, MessageState
+from services.notify.words import UNBOOKED
 from shared.events.base import Event
 from shared.events.notify import MessageFailed, MessageSent
 from shared.replacing import replace
@@ -83,7 +84,7 @@ def claim(command: ClaimMessages, desk: NotifyDesk) -> Claim:
         if message is None or message.state is not MessageState.PLANNED or message.due > desk.now:
             continue
         if message.tries >= TRIES:
-            _give_up(message, "it may have left: what became of its last try was not booked", desk)
+            _give_up(message, UNBOOKED, desk)
         else:
             desk.messages.put(replace(message, due=lease, tries=message.tries + 1))
             claimed.append(message_id)

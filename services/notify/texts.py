@@ -18,7 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
-from services.notify.words import in_words
+from services.notify.words import in_words, unsure
 from shared.money import in_units
 from shared.values import Address, Locale
 
@@ -101,6 +101,7 @@ class Texts:
             autoescape=False,
             auto_reload=False,  # they were checked as they are; three looks at the disk a letter cost as much as filling it in
         )
+        self.environment.tests["unsure"] = unsure
         if found := promise_in(shop):
             raise TemplatesWrong(f"the shop's name promises too much: {found!r}")
         for locale in Locale:

@@ -11,7 +11,11 @@ from shared.values import Locale
 NO_ADDRESS = "no e-mail address is known"
 NO_MAILBOX = "the recipient is no e-mail address"
 REFUSED = "the mail server refused the recipient"
+ERASED = "who the buyer is was erased"
 """Why a letter was given up, where its recipient is the cause."""
+UNBOOKED = "it may have left: what became of its last try was not booked"
+NO_ANSWER = "no answer in"
+"""Why one was given up that its recipient may have got, the second with how long there was none."""
 
 _HOLDS = {
     "payment_anomaly": ("支付异常待核实", "a payment that does not match"),
@@ -81,6 +85,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "not_as_agreed": ("寄回的商品与约定不符", "what came back was not as agreed"),
         "not_returned": ("未在期限内收到寄回的商品", "the goods did not come back in time"),
         "delivered_after_all": ("经核实，包裹已送达", "the parcel was delivered after all"),
+        "withdrawn": ("已撤回", "it was taken back"),
         "by_agent": ("经客服核实，未能同意", "our staff looked at it and could not accept it"),
         "changed_mind": ("不想要了", "the buyer changed their mind"),
         "not_as_described": ("与描述不符", "not as described"),
@@ -97,6 +102,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         NO_ADDRESS: ("没有已知的邮箱地址", NO_ADDRESS),
         NO_MAILBOX: ("收件邮箱地址无效", NO_MAILBOX),
         REFUSED: ("邮件服务器拒收该收件人", REFUSED),
+        ERASED: ("买家资料已删除", ERASED),
     },
     "delivery_method": {
         "courier": ("快递", "by courier"),
@@ -130,6 +136,11 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }  # fmt: skip
 """By fact and code: zh-CN, en."""
+
+
+def unsure(reason: str) -> bool:
+    """True where the recipient may have got the letter that was given up."""
+    return reason == UNBOOKED or reason.startswith(NO_ANSWER)
 
 
 def in_words(facts: Mapping[str, Any], locale: Locale) -> dict[str, str]:

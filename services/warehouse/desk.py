@@ -148,8 +148,7 @@ _EFFECT = {
     MoveKind.RETURNED: (1, 0),
     MoveKind.SCRAPPED: (-1, 0),
     MoveKind.GONE: (-1, 0),
-    MoveKind.ADJUSTED_IN: (1, 0),
-    MoveKind.ADJUSTED_OUT: (-1, 0),
+    MoveKind.ADJUSTED: (1, 0),
 }
 
 

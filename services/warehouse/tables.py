@@ -64,7 +64,7 @@ moves = Table(
     Column("reason", Text, nullable=False),
     Index("moves_sku", "sku", "position"),
     CheckConstraint("quantity > 0", name="moves_move_something"),
-    CheckConstraint("kind <> 'scrapped' OR reason <> ''", name="moves_scrap_has_reason"),
+    CheckConstraint("kind NOT IN ('scrapped', 'adjusted') OR reason <> ''", name="moves_have_reasons"),
     info={"append_only": True},
 )
 

@@ -27,6 +27,8 @@ class RejectReason(StrEnum):
     DELIVERED_AFTER_ALL = "delivered_after_all"
     """The buyer has the parcel of which its courier said that it comes back."""
     BY_AGENT = "by_agent"
+    WITHDRAWN = "withdrawn"
+    """It was asked for by mistake: taken back, or its goods are not awaited any more."""
 
 
 class ReturnReason(StrEnum):

@@ -1,4 +1,5 @@
-"""What came from outside is known by its id for a while, not for ever: long enough for every retry that could come."""
+"""What came from outside is known by its id for a while, not for ever: long enough for every retry that could come. So long are
+also kept the bodies of messages that ops skipped or mended; who did it, and why, stays."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -24,8 +25,18 @@ DELETE FROM inbox WHERE ctid = ANY(ARRAY(
 """
 
 
+_EMPTY = """
+UPDATE parked SET version = version + 1,
+    doc = doc || '{"key": "", "headers": [], "body": "", "original": "", "traceback": ""}'
+WHERE parked_key = ANY(ARRAY(
+    SELECT parked_key FROM parked WHERE queue = '' AND doc->>'body' <> ''
+    AND (doc->>'parked_at')::timestamptz < coalesce($1, now()) - $2::interval LIMIT $3 FOR UPDATE SKIP LOCKED))
+"""
+
+
 class Forgetting:
-    """Forgets the ids of one service's messages from outside. Run `run()` as a task; every replica may."""
+    """Forgets the ids of one service's messages from outside, and what ops skipped or mended. Run `run()` as a task; every
+    replica may."""
 
     def __init__(self, pool: Pool, clock: Clock, kept_for: timedelta) -> None:
         self.pool = pool
@@ -43,10 +54,13 @@ class Forgetting:
             await asyncio.sleep(EVERY)
 
     async def forget(self) -> int:
-        """Forget the oldest ids of those seen longer ago than `kept_for`, at most BATCH; returns how many.
+        """Forget the oldest ids of those seen longer ago than `kept_for`, at most BATCH, and as many bodies (X4); returns the
+        larger of both numbers.
 
         On the wall, age is told by the database alone: a host that starts with a wrong clock must not forget what is young.
         """
         now: datetime | None = self.clock.now() if self.clock.driven else None
-        status: str = await self.pool.execute(_FORGET, now, self.kept_for, BATCH)
-        return int(status.rsplit(" ", 1)[1])
+        done: list[str] = [
+            await self.pool.execute(sql, now, self.kept_for, BATCH) for sql in (_FORGET, _EMPTY)
+        ]
+        return max(int(status.rsplit(" ", 1)[1]) for status in done)

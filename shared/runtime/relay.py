@@ -79,6 +79,8 @@ class Relay:
         """This process has committed events: there is something to send."""
         if self.leading and len(self._kept) < KEPT:
             self._kept.update(zip(changes.positions, changes.entries, strict=True))
+        if changes.erased:  # the log has no personal part of theirs any more
+            self._kept = {p: entry for p, entry in self._kept.items() if entry.stream not in changes.erased}
         self._woken.set()
 
     async def run(self) -> None:

@@ -5,7 +5,7 @@ import pytest
 from services.aftersales.domain.case import CASE, CaseState
 from services.aftersales.domain.policy import Policy
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, OpenReturn, RejectCase
-from shared.events.aftersales import ApprovalRequested, RejectReason, ReturnReason
+from shared.events.aftersales import ApprovalRequested, CaseRejected, RejectReason, ReturnReason
 from shared.runtime.messages import Outcome
 from shared.values import Actor, ActorKind, Role
 from tests.aftersales.desk import DAY, Shop, goods
@@ -51,6 +51,21 @@ async def test_whoever_asked_by_mistake_takes_it_back(shop: Shop, amount: int) -
     taken = await shop.bench.ask(RejectCase(case_id=case_id, reason="clicked twice"), actor=AGENT)
     assert taken.answer["state"] == "closed"
     assert shop.refunds == []
+    rejected = shop.bench.said_of(CaseRejected)[0]
+    assert (rejected.reason, rejected.asked_by_buyer) == (RejectReason.WITHDRAWN, False)
+
+
+@pytest.mark.requirement("A3")
+async def test_what_follows_from_a_decision_of_ones_own_is_decided_by_others(shop: Shop) -> None:
+    """Whoever looked at the goods that came late has not asked for their money."""
+    case_id = (await shop.asks(TEA=1)).answer["case_id"]
+    await shop.bench.ask(ApproveCase(case_id=case_id), actor=SUPERVISOR)
+    await shop.bench.pass_time(15 * DAY)
+    await shop.came_back(case_id, TEA=1)
+    late = shop.case(2)
+    opener = Actor(kind=ActorKind.SERVICE, name=late.opened_by.partition(":")[2])
+    refusal = RejectCase(case_id=late.case_id, reason="no")
+    assert code(await shop.bench.ask(refusal, actor=opener)) == ("no_authority", 403)
 
 
 @pytest.mark.requirement("A2")
@@ -61,8 +76,12 @@ async def test_a_return_that_was_opened_by_mistake_is_ended_and_its_goods_can_be
     case_id = (await shop.bench.ask(command, actor=AGENT)).answer["case_id"]
     await shop.bench.ask(ApproveCase(case_id=case_id), actor=SUPERVISOR)
     assert shop.case().state == "waiting_buyer"
-    ended = await shop.bench.ask(RejectCase(case_id=case_id, reason="the wrong order"), actor=AGENT)
-    assert ended.answer["state"] == "closed"
+    withdrawal = RejectCase(case_id=case_id, reason="the wrong order")
+    assert code(await shop.bench.ask(withdrawal, actor=COLLEAGUE)) == ("no_authority", 403), (
+        "above their limit"
+    )
+    assert (await shop.bench.ask(withdrawal, actor=AGENT)).answer["state"] == "closed"
+    assert shop.bench.said_of(CaseRejected)[0].asked_by_buyer, "the buyer was told to send it"
     assert (await shop.bench.ask(command, actor=AGENT)).refusal is None
 
 
@@ -81,6 +100,15 @@ async def test_whoever_is_asked_is_told_what_would_be_paid_by_now(shop: Shop) ->
     await shop.bench.ask(ApproveCase(case_id=first), actor=SUPERVISOR)
     await shop.bench.ask(command, actor=AGENT)
     assert [e.amount.amount for e in shop.bench.said_of(ApprovalRequested)] == [300_000, 0]
+
+
+@pytest.mark.requirement("A3")
+async def test_cash_that_is_still_to_be_told_of_is_reckoned_with(shop: Shop) -> None:
+    cash = Shop(number="T-2")
+    await cash.placed(lines(("TEA", 2, 150_000)), cod=True)
+    await cash.delivered()
+    await cash.asks(TEA=1)
+    assert [e.amount.amount for e in cash.bench.said_of(ApprovalRequested)] == [150_000]
 
 
 @pytest.mark.requirement("A3")

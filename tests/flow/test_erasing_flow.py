@@ -4,10 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from services.aftersales.handlers.asked import OpenRefund
 from services.orders.handlers.erasing import ErasePersonal
+from shared.events.inbox import ReceiptConfirmed
 from shared.events.orders import PersonalErased
 from shared.runtime.messages import Outcome
-from tests.builders import PERSONAL, cancel, submitted
+from shared.values import PaymentMethod
+from tests.builders import PERSONAL, SOURCE, cancel, submitted
 from tests.harness import ADMINISTRATOR
 from tests.town import Town
 
@@ -72,10 +75,27 @@ async def test_whoever_is_still_to_be_reached_is_not_forgotten(town: Town) -> No
     await town.stock()
     order = await town.release()
     assert await refused(town, order) == "order_open"
-    await town.ship(order)
-    await town.outside(cancel())
-    assert await refused(town, order) == "order_open", "a late cancel is a case now"
+    await town.track(await town.ship(order), "delivered")
+    await town.outside(ReceiptConfirmed(source=SOURCE, external_number="T-1"))
+    await town.ask("aftersales", OpenRefund(order_id=order, amount=100, reason="a dent"))
+    assert await refused(town, order) == "case_open"
     assert kept(town)
+
+
+async def test_nor_is_whoever_money_is_still_to_come_from_or_to_go_back_to(town: Town) -> None:
+    await town.stock()
+    cod = await town.release("T-2", payment_method=PaymentMethod.COD)
+    await town.track(await town.ship(cod), "delivered")
+    await town.outside(ReceiptConfirmed(source=SOURCE, external_number="T-2"))
+    assert await refused(town, cod) == "cash_awaited"
+    await town.pass_time(timedelta(days=4))
+    assert await refused(town, cod) == "held", "it is missing, and staff were told"
+    prepaid = await town.release("T-3")
+    town.delay("aftersales", to="orders")
+    await town.outside(cancel("T-3"))
+    assert await refused(town, prepaid) == "refund_awaited"
+    await town.catch_up()
+    assert (await erase(town, prepaid)).refusal is None
 
 
 async def test_erased_twice_is_said_once(town: Town) -> None:

@@ -200,12 +200,20 @@ async def test_who_opted_out_gets_only_what_concerns_contract_and_money(home: Ho
 
 
 @pytest.mark.requirement("X4")
-async def test_whoever_was_erased_gets_nothing_more_and_nobody_is_alarmed(home: House) -> None:
-    await home.hear(placed(), PersonalErased(order_id=ORDER, reason="they asked for it"), canceled())
+async def test_nothing_more_goes_to_whoever_was_erased_and_staff_hear_of_what_they_need(home: House) -> None:
+    await home.hear(
+        placed(), PersonalErased(order_id=ORDER, reason="they asked for it"), shipped(), canceled()
+    )
     box = Box()
     await home.sender(file=box)._send_due("file", box)
     assert box.letters == []
-    assert set((await states(home)).values()) == {"suppressed", "planned"}, "the webhook's is not the file's"
+    told = {m.template: m.state.value for m in await home.messages() if m.audience == "buyer"}
+    assert told == {"shipped": "suppressed", "canceled": "failed"}
+
+
+@pytest.mark.requirement("X2")
+async def test_an_order_of_which_notify_never_heard_is_erased_all_the_same(home: House) -> None:
+    await home.hear(PersonalErased(order_id=ORDER, reason="they asked for it"))
 
 
 @pytest.mark.requirement("N2")

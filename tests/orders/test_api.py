@@ -55,8 +55,12 @@ async def test_only_an_administrator_erases_who_a_buyer_was(shop: Served) -> Non
     await shop.bench.outside(submitted())
     await shop.post(f"/{oid()}/cancel", {"reason": "so"})
     body = {"reason": "the buyer asked for it"}
-    for actor in (AGENT, SUPERVISOR):
-        assert (await shop.post(f"/{oid()}/erase", body, actor, status=403))["code"] == "role_too_low"
+    for actor, code in (
+        (AGENT, "role_too_low"),
+        (SUPERVISOR, "role_too_low"),
+        (SHOP.model_copy(update={"role": Role.ADMINISTRATOR}), "wrong_kind"),
+    ):
+        assert (await shop.post(f"/{oid()}/erase", body, actor, status=403))["code"] == code
     assert await shop.post(f"/{oid()}/erase", body, ADMINISTRATOR) == {"erased": True}
     assert (await shop.get(f"/{oid()}"))["personal"] is None
     entry = (await shop.get(f"/{oid()}/timeline"))["entries"][-1]
@@ -133,6 +137,7 @@ async def test_a_hold_that_stands_is_not_placed_again_in_silence(shop: Served) -
     await shop.bench.outside(submitted())
     hold = {"hold": "customer_request", "reason": "travels until Friday"}
     await shop.post(f"/{oid()}/holds", hold)
+    assert await shop.post(f"/{oid()}/holds", hold) == {"holds": ["address_unconfirmed", "customer_request"]}
     again = await shop.post(f"/{oid()}/holds", hold | {"reason": "gift wrap"}, status=409)
     assert again["code"] == "hold_stands"
 

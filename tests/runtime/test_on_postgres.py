@@ -207,6 +207,19 @@ async def test_what_was_erased_goes_out_as_null_and_is_still_an_event_to_its_rea
     assert event.personal is None
 
 
+@pytest.mark.requirement("X4")
+async def test_what_waits_to_be_sent_in_memory_is_erased_there_too(pools: dict[str, Pool]) -> None:
+    shop = bench(orders(), pools["orders"])
+    relay = Relay(pools["orders"], Wire, "orders", "handover/orders")
+    relay.leading = True
+    shop.turns.after_commit.append(lambda messages, outcomes, changes: relay.committed(changes))
+    await shop.outside(submitted())
+    assert [bool(e.personal) for e in relay._kept.values()].count(True) == 1
+    await shop.ask(CancelOrder(order_id=oid(), reason="so"))
+    await shop.ask(ErasePersonal(order_id=oid(), reason="they asked for it"), actor=ADMINISTRATOR)
+    assert not any(e.personal for e in relay._kept.values())
+
+
 @pytest.mark.requirement("W4")
 async def test_the_database_refuses_a_checker_who_picked(pools: dict[str, Pool]) -> None:
     with pytest.raises(asyncpg.CheckViolationError):

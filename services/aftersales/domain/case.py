@@ -90,6 +90,8 @@ class Case:
     currency: str
     excess: int = 0
     """What of the amount was captured beyond the price."""
+    requested: bool = False
+    """True where whoever opened it asked for it; other cases follow from what happened."""
     custody: Custody = Custody.NONE
     refund: Refund = Refund.NONE
     refunded: int = 0

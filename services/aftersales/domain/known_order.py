@@ -147,11 +147,11 @@ def payable(case: Case, pieces: tuple[SkuQuantity, ...], known: KnownOrder) -> i
 
 
 def would_pay(case: Case, known: KnownOrder) -> int:
-    """What it comes to if it is granted now, or all its goods come back. Cash that was not collected for a parcel that turned
-    round was never paid, whatever else was."""
-    now = payable(case, case.lines, known)
-    asked_for = case.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
-    return now if asked_for else min(now, case.amount)
+    """What it comes to at most, if it is granted now, or all its goods come back. Of a parcel that turned round, cash that was
+    not collected was never paid; for what the buyer has, a courier may still tell of it."""
+    if case.lines and case.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY):
+        return max(min(case.amount, max(known.paid, known.total) - known.refunded), 0)
+    return min(payable(case, case.lines, known), case.amount)
 
 
 def at_stake(known: KnownOrder, cases: list[Case]) -> int:

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import Case, CaseState, Custody, may_approve, noted
+from services.aftersales.domain.case import Case, CaseState, may_approve, noted
 from services.aftersales.domain.coming_back import with_the_buyer
 from services.aftersales.domain.known_order import KnownOrder, payable, within_window
 from services.aftersales.handlers.awaiting import reject
@@ -20,7 +20,6 @@ from shared.events.identity import order_id as id_of
 from shared.events.inbox import ReturnAsked
 from shared.goods import as_pieces, by_sku
 from shared.money import in_units
-from shared.replacing import replace
 from shared.runtime.messages import Command, Refused
 from shared.values import Minor, Reason, SkuQuantity, Text
 
@@ -98,7 +97,7 @@ def _return(
     amount = known.price_of(lines)
     # what never came cannot be sent back: its price is asked for, and whether it was missing, a person judges
     kind = CaseKind.REFUND_ONLY if missing else CaseKind.RETURN
-    case = open_case(known, kind, reason.value, lines, amount, desk)
+    case = open_case(known, kind, reason.value, lines, amount, desk, requested=True)
     if comment:
         case = noted(case, desk.now, desk.actor, comment)
         desk.cases.put(case)
@@ -143,37 +142,43 @@ def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
         units = f"{in_units(most, known.currency)} {known.currency}"
         raise Refused("amount", f"from 1 to {most} minor units, {units}, can be refunded now", field="amount")
     excess = min(excess, command.amount)
-    case = open_case(known, CaseKind.REFUND_ONLY, command.reason, (), command.amount, desk, excess=excess)
+    kind, amount = CaseKind.REFUND_ONLY, command.amount
+    case = open_case(known, kind, command.reason, (), amount, desk, excess=excess, requested=True)
     ask_for_approval(case, desk)
     return {"case_id": case.case_id, "state": case.state}
 
 
 def approve(command: ApproveCase, desk: AftersalesDesk) -> dict[str, str]:
     """Grant a case that waits for approval (A3)."""
-    case = _decidable(desk.case(command.case_id), desk)
+    case = desk.case(command.case_id)
+    _awaits_approval(case)
+    _may_decide(case, desk)
+    if command.reason:
+        case = noted(case, desk.now, desk.actor, command.reason)
     if case.disputed or case.no_word:
         lost_on_its_way(case, desk)
     else:
         if case.is_a_sum and not payable(case, (), desk.orders[case.order_id]):
             detail = "all that was paid has been paid back meanwhile: reject the case"
             raise Refused("nothing_left", detail)
-        if command.reason:
-            case = noted(case, desk.now, desk.actor, command.reason)
         authorize(case, desk, by_rule=False)
     return {"case_id": case.case_id, "state": desk.cases[case.case_id].state}
 
 
 def turn_down(command: RejectCase, desk: AftersalesDesk) -> dict[str, str]:
-    """Refuse a case that waits for approval (A3), or end a return whose goods have not come as its time would (A2)."""
+    """Refuse a case that waits for approval (A3), or end a return whose goods have not come, as its time would (A2). To take
+    back what one asked for oneself needs nobody's leave."""
     case = desk.case(command.case_id)
-    if case.state is CaseState.WAITING_BUYER and case.kind is CaseKind.RETURN:
-        case = replace(case, custody=Custody.NOT_RETURNED)
-    elif case.opened_by != str(desk.actor) or case.disputed or case.no_word:
-        case = _decidable(case, desk)
-    else:
-        _awaits_approval(case)  # to take back what one asked for oneself needs nobody's leave
+    own = case.requested and case.opened_by == str(desk.actor) and not (case.disputed or case.no_word)
+    awaited = case.state is CaseState.WAITING_BUYER and case.kind is CaseKind.RETURN
+    if not awaited:
+        _awaits_approval(case)
+    if not own:
+        _may_decide(case, desk)
     if case.disputed:
         delivered_after_all(case, command.reason, desk)
+    elif own or awaited:
+        reject(case, RejectReason.WITHDRAWN, command.reason, desk)
     else:
         if case.no_word:
             desk.orders.put(desk.orders[case.order_id].arrived_after_all(desk.now))
@@ -195,8 +200,6 @@ _NOT_ASKED = {
 }
 
 
-def _decidable(case: Case, desk: AftersalesDesk) -> Case:
-    _awaits_approval(case)
+def _may_decide(case: Case, desk: AftersalesDesk) -> None:
     if why := may_approve(case, desk.actor, stake_of(case, desk), agent_limit(case, desk)):
         raise Refused("no_authority", why, status=403)
-    return case

@@ -120,8 +120,11 @@ def word_came(known: KnownOrder, desk: AftersalesDesk) -> None:
 
 def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) -> Case:
     """Refuse what is asked, say why, and close; the pieces can be asked for again in another case."""
+    awaited = case.state is CaseState.WAITING_BUYER
+    # of a request that was taken back before anybody granted it, the buyer never heard
+    told = awaited or reason is not RejectReason.WITHDRAWN
     case = replace(moved(case, CaseRejected), refund=Refund.DENIED)
-    if reason in (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL) or case.no_word:
+    if awaited or reason is RejectReason.DELIVERED_AFTER_ALL or case.no_word:
         case = replace(case, custody=Custody.NOT_RETURNED)
     desk.publish(
         CaseRejected(
@@ -131,7 +134,7 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
             detail=detail,
             cod_due=case.cod_due,
             arrived=case.no_word,
-            asked_by_buyer=not case.is_a_sum,
+            asked_by_buyer=told and not case.is_a_sum,
             kind=case.kind,
         )
     )

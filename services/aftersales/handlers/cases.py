@@ -50,6 +50,7 @@ def open_case(
     desk: AftersalesDesk,
     *,
     excess: int = 0,
+    requested: bool = False,
     rest_of: Case | None = None,
     after: Case | None = None,
     shipment_id: str | None = None,
@@ -69,6 +70,7 @@ def open_case(
         amount=amount,
         currency=known.currency,
         excess=excess,
+        requested=requested,
         rest_of=rest_of.case_id if rest_of else None,
         shipment_id=rest_of.shipment_id if rest_of else shipment_id,
     )

@@ -228,6 +228,12 @@ class Order:
         return not (self.is_cod or self.paid_in_full or anomalous)
 
     @property
+    def awaits_cash(self) -> bool:
+        """True while cash on delivery may still be told of, and nobody was told that it is missing (O3)."""
+        asked = any(entry.hold is Hold.PAYMENT_ANOMALY for entry in self.holds)
+        return self.is_cod and self.status is OrderStatus.COMPLETED and not (self.paid_in_full or asked)
+
+    @property
     def awaits_word(self) -> bool:
         """True while the buyer's word about address and COD is awaited (O6)."""
         return not self.closed and any(self.has(hold) for hold in ASKED)

@@ -28,6 +28,14 @@ def erase(command: ErasePersonal, desk: OrdersDesk) -> dict[str, object]:
     if order.open_cases:
         cases = ", ".join(order.open_cases)
         raise Refused("case_open", f"its buyer is still to be reached about {cases}; settle that first")
+    if order.awaits_cash:
+        raise Refused(
+            "cash_awaited", "its courier has not told of the cash yet; wait until it has, or is overdue"
+        )
+    if order.came_to_nothing and order.owed_back and not order.kept_cases:
+        raise Refused(
+            "refund_awaited", "what was paid is still to be paid back; try again once that was asked for"
+        )
     if order.standing():
         holds = ", ".join(order.standing())
         raise Refused("held", f"a person still has to look at {holds}; lift that first")

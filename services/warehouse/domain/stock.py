@@ -25,10 +25,8 @@ class MoveKind(StrEnum):
     SCRAPPED = "scrapped"
     GONE = "gone"
     """Left the house in a parcel that was canceled: its pieces had been booked back to their shelves."""
-    ADJUSTED_IN = "adjusted_in"
-    """Found where the books had too few."""
-    ADJUSTED_OUT = "adjusted_out"
-    """Not found where the books had them."""
+    ADJUSTED = "adjusted"
+    """The books had too few there, or too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def apply(level: Level, move: Move) -> Level:
 
 def _places(move: Move) -> Iterable[tuple[str, int]]:
     match move.kind:
-        case MoveKind.RECEIVED | MoveKind.RETURNED | MoveKind.ADJUSTED_IN:
+        case MoveKind.RECEIVED | MoveKind.RETURNED:
             return ((move.location, move.quantity),)
         case MoveKind.PICKED:
             return ((move.location, -move.quantity), (STAGING, move.quantity))
@@ -101,8 +99,10 @@ def _places(move: Move) -> Iterable[tuple[str, int]]:
             return ((STAGING, -move.quantity), (move.location, move.quantity))
         case MoveKind.SHIPPED:
             return ((STAGING, -move.quantity),)
-        case MoveKind.SCRAPPED | MoveKind.GONE | MoveKind.ADJUSTED_OUT:
+        case MoveKind.SCRAPPED | MoveKind.GONE:
             return ((move.location, -move.quantity),)
+        case MoveKind.ADJUSTED:
+            return ((move.location, move.on_hand),)
         case MoveKind.ALLOCATED | MoveKind.RELEASED:
             return ()
 

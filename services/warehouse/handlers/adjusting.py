@@ -7,6 +7,7 @@ from services.warehouse.domain.stock import MoveKind
 from services.warehouse.handlers.allocation import offer
 from services.warehouse.handlers.scanning import judge_shelf
 from shared.events.warehouse import StockAdjusted
+from shared.replacing import replace
 from shared.runtime.messages import Command, Refused
 from shared.values import MAX_PIECES, Reason
 
@@ -41,8 +42,8 @@ def adjust(command: AdjustStock, desk: WarehouseDesk) -> dict[str, object]:
     if command.change < 0 and level.available < pieces:
         detail = f"{level.available} of {sku} are not reserved for orders; cancel or pick some of these first"
         raise Refused("reserved", detail, field="change")
-    kind = MoveKind.ADJUSTED_IN if command.change > 0 else MoveKind.ADJUSTED_OUT
-    desk.move(desk.entry(sku, kind, pieces, command.location, reason=command.reason))
+    more = desk.entry(sku, MoveKind.ADJUSTED, pieces, command.location, reason=command.reason)
+    desk.move(replace(more, on_hand=command.change))
     level = desk.level(sku)
     desk.publish(
         StockAdjusted(
