@@ -20,11 +20,21 @@ from deploy.commands.starting import told
 from deploy.embedded.child import EmbeddedError
 
 
+def hears_ctrl_c() -> None:
+    """Whoever runs the tests may do so in the background of a shell, where it is ignored, and children are born so."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.requirement("X6")
 def test_a_command_that_is_stopped_while_it_loads_says_nothing():
     # tells of each module that it has loaded
     command = [sys.executable, "-X", "importtime", "-m", "deploy", "up"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hears_ctrl_c,
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "pydantic" in line:
@@ -54,7 +64,13 @@ main()
 
 @pytest.mark.requirement("X6")
 def test_a_command_that_is_stopped_while_python_clears_away_ends_all_the_same():
-    ended = subprocess.run([sys.executable, "-c", LOSES_ONE], capture_output=True, timeout=15, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", LOSES_ONE],
+        capture_output=True,
+        timeout=15,
+        check=False,
+        preexec_fn=hears_ctrl_c,
+    )
     assert (ended.returncode, ended.stderr) == (130, b"")
 
 
