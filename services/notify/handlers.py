@@ -7,13 +7,15 @@ from typing import Any
 from services.notify.routing import REACHED, NotifyDesk, Routing, plan_for
 from services.notify.sending import ClaimMessages, RecordResults, RetryMessage, claim, named, record, retry
 from services.notify.tables import BuyerContact, Message, MessageState, OptOut
-from shared.events import notify, orders
+from shared.events import aftersales, notify, orders
+from shared.events.aftersales import CaseKind
 from shared.events.base import EVENT_TYPES, Event, is_inbox
 from shared.events.notify import MessageFailed, MessageSent
 from shared.replacing import replace
 from shared.runtime.desk import Want
 from shared.runtime.messages import Command
 from shared.runtime.service import Handling, Service, on
+from shared.values import Address, Contact, Personal
 
 
 class SetOptOut(Command):
@@ -84,21 +86,28 @@ def tell(event: Event, desk: NotifyDesk) -> None:
             )
 
 
-def remember(
-    event: orders.OrderPlaced | orders.AddressConfirmed | orders.PersonalErased, desk: NotifyDesk
-) -> None:
-    """Keep how the buyer is reached, and where, until it is erased (X4)."""
-    if isinstance(event, orders.PersonalErased):
-        if (had := desk.contacts.get(event.order_id)) is not None:  # ops may have skipped what told of it
-            desk.contacts.put(replace(had, contact=None, address=None, erased=True))
-        return
-    contact, address = (event.personal.contact, event.personal.address) if event.personal else (None, None)
-    if isinstance(event, orders.OrderPlaced):
-        number, locale = event.external_number, event.locale
-        known = BuyerContact(event.order_id, event.buyer_id, number, locale, contact, address)
-    else:
-        known = replace(desk.contacts[event.order_id], contact=contact, address=address)
+def remember(event: Event, desk: NotifyDesk) -> None:
+    """Keep how the buyer is reached, and where, until it is erased (X4); and whether they canceled what is under way (N1)."""
+    known: BuyerContact | None = desk.contacts.get(getattr(event, "order_id", ""))
+    match event:
+        case orders.OrderPlaced(external_number=number, buyer_id=buyer, locale=locale, personal=personal):
+            known = BuyerContact(event.order_id, buyer, number, locale, *_reached(personal))
+        case orders.AddressConfirmed(personal=personal):
+            contact, address = _reached(personal)
+            known = replace(desk.contacts[event.order_id], contact=contact, address=address)
+        case orders.PersonalErased() if known is not None:  # ops may have skipped what told of it
+            known = replace(known, contact=None, address=None, erased=True)
+        case aftersales.ReturnAuthorized(kind=CaseKind.LATE_CANCEL) if known is not None:
+            known = replace(known, called_back=True)
+        case aftersales.CaseRejected(kind=CaseKind.LATE_CANCEL) if known is not None:
+            known = replace(known, called_back=False)  # the order stands
+        case _:
+            return
     desk.contacts.put(known)
+
+
+def _reached(personal: Personal | None) -> tuple[Contact | None, Address | None]:
+    return (personal.contact, personal.address) if personal else (None, None)
 
 
 def opt_out(command: SetOptOut, desk: NotifyDesk) -> dict[str, object]:

@@ -90,8 +90,14 @@ def plan_for(event: Event) -> Plan | None:
     return PLANS.get(type(event))
 
 
-REACHED = (orders.OrderPlaced, orders.AddressConfirmed, orders.PersonalErased)
-"""Events that say how a buyer is reached, or that nobody is to know any more."""
+REACHED = (
+    orders.OrderPlaced,
+    orders.AddressConfirmed,
+    orders.PersonalErased,
+    aftersales.ReturnAuthorized,
+    aftersales.CaseRejected,
+)
+"""Events that say how a buyer is reached, that nobody is to know any more, or whether what they canceled is to go back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class BuyerContact:
     """Where the goods go: buyers are asked whether it is right (O6)."""
     erased: bool = False
     """True once both were erased (X4): nothing is sent to the buyer any more."""
+    called_back: bool = False
+    """True once a cancel came too late: what still arrives is to go back."""
 
 
 contacts = Table(

@@ -14,7 +14,7 @@ from services.orders.handlers.release import LiftHold, PlaceHold
 from services.orders.views import OrderView, TimelineView, shown
 from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
-from shared.runtime.access import Anyone, Because, Director, Person
+from shared.runtime.access import AdministratorPerson, Anyone, Because, Person
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
 from shared.values import Code, DeliveryMethod, Flag, Personal, Reason, Value
@@ -120,7 +120,7 @@ def router(runtime: Runtime) -> APIRouter:
         return await asked.do(ConfirmReceipt(order_id=order_id, reason=body.reason))
 
     @routes.post("/{order_id}/erase")
-    async def erase(order_id: Code, body: Because, asked: Director) -> Any:
+    async def erase(order_id: Code, body: Because, asked: AdministratorPerson) -> Any:
         """Erase contact and address of the buyer in all services, once the order is over (X4)."""
         return await asked.do(ErasePersonal(order_id=order_id, reason=body.reason))
 

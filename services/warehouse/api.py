@@ -17,7 +17,7 @@ from services.warehouse.handlers.stock import RegisterSku
 from services.warehouse.handlers.taking_back import TakeBack
 from services.warehouse.views import FulfillmentView, ShelvedView, ShipmentView, StockView, shelved, shown
 from shared.events.inbox import Barcode
-from shared.runtime.access import Anyone, BackOffice, Because, Manager, OnTheFloor, Person
+from shared.runtime.access import Anyone, BackOffice, Because, OnTheFloor, Person, Supervisor
 from shared.runtime.messages import Refused
 from shared.runtime.running import Runtime
 from shared.values import MAX_PIECES, Code, Name, Reason, Value
@@ -109,7 +109,7 @@ def router(runtime: Runtime) -> APIRouter:
         return StockView.model_validate(vars(level) | {"available": level.available, "moves": entries})
 
     @routes.post("/stock/{sku:path}/adjust")
-    async def adjust(sku: Code, body: Adjustment, asked: Manager) -> Any:
+    async def adjust(sku: Code, body: Adjustment, asked: Supervisor) -> Any:
         """Put the books right where a shelf holds another number of pieces than they say (W1)."""
         return await asked.do(AdjustStock(sku=sku, **dict(body)))
 

@@ -101,9 +101,9 @@ OnTheFloor = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR, ActorKind
 """The same, and the printers and scanners of the warehouse."""
 BackOffice = Annotated[Asked, Depends(allow(Role.BACK_OFFICE))]
 Administrator = Annotated[Asked, Depends(allow(Role.ADMINISTRATOR))]
-Manager = Annotated[Asked, Depends(allow(Role.BACK_OFFICE, kinds={ActorKind.OPERATOR}))]
+Supervisor = Annotated[Asked, Depends(allow(Role.BACK_OFFICE, kinds={ActorKind.OPERATOR}))]
 """People of the back office."""
-Director = Annotated[Asked, Depends(allow(Role.ADMINISTRATOR, kinds={ActorKind.OPERATOR}))]
+AdministratorPerson = Annotated[Asked, Depends(allow(Role.ADMINISTRATOR, kinds={ActorKind.OPERATOR}))]
 """People with an administrator's role."""
 PersonOrShop = Annotated[Asked, Depends(allow(kinds={ActorKind.OPERATOR, ActorKind.SYSTEM}))]
 """People of the shop, and its systems."""

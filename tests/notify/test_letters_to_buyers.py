@@ -28,6 +28,19 @@ def letter(template: str, locale: Locale, *, house: Mapping[str, Any] | None = N
 
 
 @pytest.mark.requirement("N1")
+@pytest.mark.requirement("A1")
+def test_nobody_is_asked_to_review_what_they_canceled() -> None:
+    for locale, back, review in (
+        (ZH, "请按此前的通知寄回商品", "评价"),
+        (EN, "send the goods back", "review"),
+    ):
+        canceled = letter("delivered", locale, called_back=True).body
+        assert back in canceled
+        assert review not in canceled
+        assert review in letter("delivered", locale).body
+
+
+@pytest.mark.requirement("N1")
 @pytest.mark.parametrize("template", ["return_authorized", "rest_awaited"])
 def test_goods_are_to_reach_the_shop_in_time_and_not_only_to_be_sent(template: str) -> None:
     assert "前送达我们" in letter(template, ZH).body

@@ -18,6 +18,7 @@ from services.notify.sender import SENDER
 from services.notify.sending import LEASE, TRIES, ClaimMessages, RetryMessage
 from services.notify.tables import MessageState
 from services.notify.troubles import TroubleGauges, troubles
+from shared.events.aftersales import CaseKind
 from shared.events.orders import PersonalErased
 from shared.runtime.running import Runtime
 from shared.runtime.tasks import end
@@ -25,7 +26,7 @@ from shared.values import Locale
 from tests.builders import PERSONAL
 from tests.harness import AGENT, SUPERVISOR
 from tests.notify.house import Box, House, house
-from tests.notify.news import ORDER, anomaly, canceled, for_buyers, placed, shipped
+from tests.notify.news import ORDER, anomaly, authorized, canceled, for_buyers, placed, shipped
 from tests.runtime.waiting import until
 
 OPERATIONS = Path("docs/operations.md").read_text()
@@ -209,6 +210,20 @@ async def test_nothing_more_goes_to_whoever_was_erased_and_staff_hear_of_what_th
     assert box.letters == []
     told = {m.template: m.state.value for m in await home.messages() if m.audience == "buyer"}
     assert told == {"shipped": "suppressed", "canceled": "failed"}
+
+
+@pytest.mark.requirement("A1")
+@pytest.mark.parametrize(("rejected", "asked"), [(False, True), (True, False)])
+async def test_what_was_canceled_and_arrives_is_asked_back_unless_the_order_stands(
+    home: House, rejected: bool, asked: bool
+) -> None:
+    news = for_buyers()
+    stands = [news["case_rejected"].model_copy(update={"kind": CaseKind.LATE_CANCEL})] if rejected else []
+    await home.hear(placed(), authorized(CaseKind.LATE_CANCEL), *stands, news["delivered"])
+    box = Box()
+    await home.sender(file=box)._send_due("file", box)
+    arrived = next(one for one in box.letters if one.event_type.startswith("warehouse.shipment_delivered"))
+    assert ("send the goods back" in arrived.body) is asked
 
 
 @pytest.mark.requirement("X2")
