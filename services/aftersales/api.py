@@ -12,6 +12,7 @@ from services.aftersales.views import CaseView, shown
 from shared.events.aftersales import CaseKind, ReturnReason
 from shared.runtime.access import Anyone, Because, Person
 from shared.runtime.messages import Refused
+from shared.runtime.reading import listed_last
 from shared.runtime.running import Runtime
 from shared.values import Code, Minor, Reason, SkuQuantity, Text, Value
 
@@ -58,10 +59,7 @@ def router(runtime: Runtime) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> list[CaseView]:
         """Cases, oldest first."""
-        last = None
-        if after is not None and (last := await queries.find(runtime.read, after)) is None:
-            detail = "`after` is the id of a case that was listed"
-            raise Refused("invalid", detail, field="after", status=422)
+        last = await listed_last(queries.find, runtime.read, after, "a case")
         found = await queries.listing(
             runtime.read, state=state, kind=kind, order_id=order_id, open=open, after=last, limit=limit
         )

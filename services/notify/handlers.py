@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
-from services.notify.routing import REACHED, NotifyDesk, Routing, plan_for
+from services.notify.routing import OF_BUYERS, NotifyDesk, Routing, plan_for
 from services.notify.sending import ClaimMessages, RecordResults, RetryMessage, claim, named, record, retry
 from services.notify.tables import BuyerContact, Message, MessageState, OptOut
 from shared.events import aftersales, notify, orders
@@ -57,14 +57,14 @@ def rows(event: Event, desk: NotifyDesk) -> Iterator[tuple[Want, ...]]:
     order_id = getattr(event, "order_id", "")
     wants = (
         desk.messages.want(*(message_id for message_id, *_ in planned(event, desk))),
-        desk.contacts.want(*([order_id] if isinstance(event, REACHED) else [])),
+        desk.contacts.want(*([order_id] if isinstance(event, OF_BUYERS) else [])),
     )
     return iter((wants,))
 
 
 def tell(event: Event, desk: NotifyDesk) -> None:
     """Keep the contact, and plan what the event calls for (N1, N2)."""
-    if isinstance(event, REACHED):
+    if isinstance(event, OF_BUYERS):
         remember(event, desk)
     for message_id, template, audience, channel in planned(event, desk):
         if desk.messages.get(message_id) is None:

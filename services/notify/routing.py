@@ -90,7 +90,7 @@ def plan_for(event: Event) -> Plan | None:
     return PLANS.get(type(event))
 
 
-REACHED = (
+OF_BUYERS = (
     orders.OrderPlaced,
     orders.AddressConfirmed,
     orders.PersonalErased,
@@ -124,7 +124,7 @@ class Routing:
 
     def wants(self, event: type[Event]) -> bool:
         """True when the event tells how a buyer is reached, or somebody is to be told of it. All others are passed over."""
-        return event in PLANS or event in REACHED or any(w.wants(event.wire_type) for w in self.webhooks)
+        return event in PLANS or event in OF_BUYERS or any(w.wants(event.wire_type) for w in self.webhooks)
 
 
 class NotifyDesk(Desk):

@@ -141,23 +141,14 @@ class Sender:
         if out and message.audience == "buyer" and message.template not in NECESSARY:
             return Result(message_id=message.message_id, error="the buyer opted out", suppressed=True)
         if contact is not None and contact.erased and message.audience == "buyer":
-            must_reach = message.template in NECESSARY
-            return Result(
-                message_id=message.message_id, error=ERASED, suppressed=not must_reach, lasting=must_reach
-            )
+            return _nobody(message, ERASED)
         async with busy:
             if why := self._too_late(lease):
                 return Result(message_id=message.message_id, error=why, untried=True)
             try:
                 letter = self._letter(message, contact)
                 if not letter.recipient:
-                    why, must_reach = NO_ADDRESS, message.template in NECESSARY
-                    return Result(
-                        message_id=message.message_id,
-                        error=why,
-                        suppressed=not must_reach,
-                        lasting=must_reach,
-                    )
+                    return _nobody(message, NO_ADDRESS)
                 async with asyncio.timeout(SEND_SECONDS):
                     await channel.send(letter)
             except TimeoutError:
@@ -220,6 +211,12 @@ class Sender:
             message.event_type,
             facts,
         )
+
+
+def _nobody(message: Message, why: str) -> Result:
+    """There is nobody to send it to: a failure only where it must reach them."""
+    must_reach = message.template in NECESSARY
+    return Result(message_id=message.message_id, error=why, suppressed=not must_reach, lasting=must_reach)
 
 
 def _language(contact: BuyerContact | None, audience: str, staff: Locale) -> Locale:

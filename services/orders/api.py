@@ -16,6 +16,7 @@ from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
 from shared.runtime.access import AdministratorPerson, Anyone, Because, Person
 from shared.runtime.messages import Refused
+from shared.runtime.reading import listed_last
 from shared.runtime.running import Runtime
 from shared.values import Code, DeliveryMethod, Flag, Personal, Reason, Value
 
@@ -71,11 +72,7 @@ def router(runtime: Runtime) -> APIRouter:
             return [shown(found, asked.actor)] if found else []
         if source is not None:
             raise Refused("invalid", "a source needs the number of its order", field="number", status=422)
-        last = None
-        if after is not None and (last := await queries.find(runtime.read, after)) is None:
-            raise Refused(
-                "invalid", "`after` is the id of an order that was listed", field="after", status=422
-            )
+        last = await listed_last(queries.find, runtime.read, after, "an order")
         orders = await queries.listing(
             runtime.read, status=status, held=held, hold=hold, buyer_id=buyer_id, after=last, limit=limit
         )

@@ -19,6 +19,7 @@ from services.warehouse.views import FulfillmentView, ShelvedView, ShipmentView,
 from shared.events.inbox import Barcode
 from shared.runtime.access import Anyone, BackOffice, Because, OnTheFloor, Person, Supervisor
 from shared.runtime.messages import Refused
+from shared.runtime.reading import listed_last
 from shared.runtime.running import Runtime
 from shared.values import MAX_PIECES, Code, Name, Reason, Value
 
@@ -73,10 +74,7 @@ def router(runtime: Runtime) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 100,
     ) -> list[FulfillmentView]:
         """Work by state, oldest release first (W3)."""
-        last = None
-        if after is not None and (last := await queries.fulfillment(runtime.read, after)) is None:
-            detail = "`after` is the id of an order that was listed"
-            raise Refused("invalid", detail, field="after", status=422)
+        last = await listed_last(queries.fulfillment, runtime.read, after, "an order")
         found = await queries.listing(runtime.read, state=state, after=last, limit=limit)
         return [shown(work) for work in found]
 

@@ -20,7 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.shipment import Shipment
-from shared.money import in_units
+from shared.money import spelled
 
 LATIN, CHINESE = "Vera", "STSong-Light"
 SMALLEST = 5.0
@@ -72,7 +72,7 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
         _text(page, 6 * mm, below, MISSING_TOLD, 7, most)
     foot = [f"重量 Weight: {shipment.weight_grams / 1000:.2f} kg", f"单号 Order: {work.external_number}"]
     if shipment.cod_due:
-        foot.insert(0, f"代收货款 COD: {in_units(shipment.cod_due, work.currency):f} {work.currency}")
+        foot.insert(0, f"代收货款 COD: {spelled(shipment.cod_due, work.currency)}")
     for row, line in enumerate(reversed(foot)):
         _text(page, 6 * mm, (8 + 9 * row) * mm, line, 13, most)
     page.save()

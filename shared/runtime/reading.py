@@ -1,7 +1,7 @@
 """Reads for pages, the API and reports: named SQLAlchemy Core selects, run on the service's own pool."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import Select
@@ -11,6 +11,7 @@ from shared.runtime.messages import Refused
 from shared.runtime.postgres import UNAVAILABLE, Pool
 from shared.runtime.store import Unavailable
 
+R = TypeVar("R")
 Record = Mapping[str, Any]
 Read = Callable[[Select[Any]], Awaitable[list[Record]]]
 
@@ -41,3 +42,14 @@ def reader(pool: Pool) -> Read:
             raise Unavailable(type(away).__name__) from away
 
     return read
+
+
+async def listed_last(
+    find: Callable[[Read, str], Awaitable[R | None]], read: Read, after: str | None, what: str
+) -> R | None:
+    """The row that a list goes on after, None where it begins. Raises Refused (422) when there is none under this id."""
+    if after is None:
+        return None
+    if (row := await find(read, after)) is None:
+        raise Refused("invalid", f"`after` is the id of {what} that was listed", field="after", status=422)
+    return row

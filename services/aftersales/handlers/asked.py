@@ -19,7 +19,7 @@ from shared.events.aftersales import CaseKind, RejectReason, ReturnReason
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import ReturnAsked
 from shared.goods import as_pieces, by_sku
-from shared.money import in_units
+from shared.money import spelled
 from shared.runtime.messages import Command, Refused
 from shared.values import Minor, Reason, SkuQuantity, Text
 
@@ -139,7 +139,7 @@ def refund_only(command: OpenRefund, desk: AftersalesDesk) -> dict[str, str]:
         beside = " beside what waits for approval" if waits else ""
         raise Refused("amount", f"nothing that was paid is left to refund{beside}", field="amount")
     if not 0 < command.amount <= most:
-        units = f"{in_units(most, known.currency)} {known.currency}"
+        units = spelled(most, known.currency)
         raise Refused("amount", f"from 1 to {most} minor units, {units}, can be refunded now", field="amount")
     excess = min(excess, command.amount)
     kind, amount = CaseKind.REFUND_ONLY, command.amount

@@ -17,7 +17,7 @@ from shared.events.aftersales import (
     WaitsFor,
 )
 from shared.events.base import Event
-from shared.money import in_units
+from shared.money import spelled
 from shared.replacing import replace
 from shared.runtime.messages import Timer
 from shared.values import Money, SkuQuantity
@@ -189,9 +189,7 @@ def settle(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) ->
             )
         )
         case = replace(case, refund=Refund.REQUESTED, refunded=amount)
-        case = noted(
-            case, desk.now, desk.actor, f"{in_units(amount, case.currency)} {case.currency} to be paid back"
-        )
+        case = noted(case, desk.now, desk.actor, f"{spelled(amount, case.currency)} to be paid back")
     return close(case, desk)
 
 

@@ -39,11 +39,9 @@ def received(event: ReturnReceived, desk: AftersalesDesk) -> None:
     state = CASE.next(case.state, ReturnReceived)
     if state is None and not case.given_up:
         return
-    desk.cases.put(
-        noted(replace(case, custody=Custody.RECEIVED), desk.now, desk.actor, "arrived at the dock")
-    )
+    came = replace(case, state=state or case.state, custody=Custody.RECEIVED)
+    desk.cases.put(noted(came, desk.now, desk.actor, "arrived at the dock"))
     if state is not None:
-        desk.cases.put(replace(desk.cases[case.case_id], state=state))
         desk.timers.cancel(ReturnDue(case_id=case.case_id))
         watch(case, desk)
 

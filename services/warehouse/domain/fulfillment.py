@@ -28,7 +28,7 @@ from shared.events.warehouse import (
 from shared.goods import by_sku, evened, price, without
 from shared.lifecycle import lifecycle
 from shared.replacing import replace
-from shared.values import DeliveryMethod, Locale, OrderLine, PaymentMethod, Personal, SkuQuantity
+from shared.values import DeliveryMethod, Locale, Money, OrderLine, PaymentMethod, Personal, SkuQuantity
 
 
 class FulfillmentState(StrEnum):
@@ -140,6 +140,10 @@ class Fulfillment:
     def fetched_by_buyer(self) -> bool:
         """True when the buyer takes the parcels over our counter: no courier brings them."""
         return self.delivery_method is DeliveryMethod.SELF_PICKUP
+
+    def cash(self, amount: int) -> Money | None:
+        """What is to be collected, as it is told; nothing where nothing is."""
+        return Money(amount=amount, currency=self.currency) if amount else None
 
     def wanted(self) -> dict[str, int]:
         """Pieces by SKU over all lines."""

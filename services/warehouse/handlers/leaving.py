@@ -15,7 +15,6 @@ from shared.events.warehouse import (
     ShipmentShipped,
 )
 from shared.replacing import replace
-from shared.values import Money
 
 
 def leave(shipment: Shipment, desk: WarehouseDesk) -> None:
@@ -130,7 +129,7 @@ def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> Shipment:
             left_at=shipment.shipped_at or desk.now,
             canceled_at=shipment.canceled_at,
             delivery_method=work.delivery_method,
-            to_pay=Money(amount=shipment.cod_due, currency=work.currency) if shipment.cod_due else None,
+            to_pay=work.cash(shipment.cod_due),
         )
     )
     return shipment

@@ -16,7 +16,7 @@ from shared.events.warehouse import FulfillmentPacked, LabelCreated, ShipmentShi
 from shared.goods import as_pieces
 from shared.replacing import replace
 from shared.runtime.messages import Refused
-from shared.values import Money, PaymentMethod, SkuQuantity
+from shared.values import PaymentMethod, SkuQuantity
 
 
 def packing(event: PackScanned, desk: WarehouseDesk) -> Wants:
@@ -71,7 +71,7 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
                 shipments=work.shipments,
                 packer=packer,
                 delivery_method=work.delivery_method,
-                to_pay=Money(amount=work.cod_due, currency=work.currency) if work.cod_due else None,
+                to_pay=work.cash(work.cod_due),
             )
         )
     desk.fulfillments.put(work)
