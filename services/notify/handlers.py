@@ -87,11 +87,13 @@ def tell(event: Event, desk: NotifyDesk) -> None:
 
 
 def remember(event: Event, desk: NotifyDesk) -> None:
-    """Keep how the buyer is reached, and where, until it is erased (X4); and whether they canceled what is under way (N1)."""
+    """Keep how the buyer is reached, and where, until it is erased (X4); what they ordered, and whether they canceled it on its
+    way (N1)."""
     known: BuyerContact | None = desk.contacts.get(getattr(event, "order_id", ""))
     match event:
         case orders.OrderPlaced(external_number=number, buyer_id=buyer, locale=locale, personal=personal):
-            known = BuyerContact(event.order_id, buyer, number, locale, *_reached(personal))
+            names = {line.sku: line.name for line in event.lines if line.name}
+            known = BuyerContact(event.order_id, buyer, number, locale, *_reached(personal), names=names)
         case orders.AddressConfirmed(personal=personal):
             contact, address = _reached(personal)
             known = replace(desk.contacts[event.order_id], contact=contact, address=address)

@@ -195,6 +195,7 @@ class Sender:
             "number": contact.external_number if contact else facts.get("order_id", ""),
             "refund_due": bool(refund["amount"]),
             "called_back": contact is not None and contact.called_back,
+            "names": contact.names if contact else {},
         }
         locale = _language(contact, message.audience, self.staff_locale)
         text = self.texts.render(message.template, locale, values)

@@ -1,6 +1,6 @@
 """Messages, contacts and opt-outs: rows and tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -80,6 +80,8 @@ class BuyerContact:
     """True once both were erased (X4): nothing is sent to the buyer any more."""
     called_back: bool = False
     """True once a cancel came too late: what still arrives is to go back."""
+    names: dict[str, str] = field(default_factory=dict)
+    """What the shop calls the goods, by SKU: a SKU tells a buyer nothing (N1)."""
 
 
 contacts = Table(

@@ -124,7 +124,8 @@ class Texts:
     def render(self, template: str, locale: Locale, facts: Mapping[str, Any]) -> Text:
         """Subject and body. Raises TemplateError when a fact is missing."""
         shown = {name: self._shown(name, value, locale) for name, value in facts.items()}
-        values = shown | self.house | {"said": in_words(facts, locale)}
+        goods = _goods(facts, locale, with_skus=template in STAFF)
+        values = shown | self.house | {"said": in_words(facts, locale), "goods": goods}
         whole = self.environment.get_template(f"{locale.value}/{template}.txt").render(values)
         subject, _, body = whole.partition("\n")
         around = [
@@ -149,6 +150,16 @@ class Texts:
             time = format_time(at, "short", tzinfo=self.zone, locale=language)
             return str(language.datetime_formats["medium"]).format(time, day)
         return value
+
+
+def _goods(facts: Mapping[str, Any], locale: Locale, *, with_skus: bool) -> str:
+    """How many of what, in one line: by the shop's names, and for staff by what stands on the shelf too."""
+    names, told = facts.get("names", {}), []
+    for line in facts.get("lines") or ():
+        sku, quantity, name = line["sku"], line["quantity"], " ".join(names.get(line["sku"], "").split())
+        article = (f"{name} ({sku})" if with_skus else name) if name else sku
+        told.append(f"{article} × {quantity}" if locale is Locale.ZH_CN else f"{quantity} × {article}")
+    return ("、" if locale is Locale.ZH_CN else ", ").join(told)
 
 
 def _in_a_line(address: Address, locale: Locale) -> str:

@@ -112,6 +112,15 @@ def test_a_ship_notice_tells_what_is_in_the_parcel_where_that_is_known() -> None
 
 
 @pytest.mark.requirement("N1")
+def test_goods_are_told_by_their_names_and_by_their_skus_where_they_have_none() -> None:
+    goods: dict[str, Any] = {"names": {"TEA": "明前\n龙井"}}
+    goods["lines"] = [{"sku": "TEA", "quantity": 2}, {"sku": "CUP", "quantity": 1}]
+    assert "包裹内：明前 龙井 × 2、CUP × 1。" in letter("shipped", ZH, **goods).body
+    for template in ("shipped", "return_authorized", "rest_awaited"):
+        assert "2 × 明前 龙井, 1 × CUP" in letter(template, EN, **goods).body
+
+
+@pytest.mark.requirement("N1")
 @pytest.mark.parametrize("locale", Locale)
 def test_that_staff_refused_a_request_is_not_given_as_its_own_reason(locale: Locale) -> None:
     reason = "原因" if locale is ZH else "Reason"

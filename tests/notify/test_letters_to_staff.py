@@ -100,3 +100,11 @@ def test_a_letter_that_may_have_left_is_not_said_to_have_stayed() -> None:
 @pytest.mark.parametrize("reason", [NO_ADDRESS, NO_MAILBOX, REFUSED])
 def test_why_a_letter_was_given_up_is_said_in_the_language_of_staff(reason: str) -> None:
     assert reason not in letter("letter_failed", ZH, reason=reason).body.replace(ORDER, "")
+
+
+@pytest.mark.requirement("N2")
+@pytest.mark.parametrize("template", ["canceled_left", "end_disputed", "paid_goods_arrived"])
+def test_staff_are_told_goods_by_name_and_by_what_stands_on_the_shelf(template: str) -> None:
+    names = {"TEA": "明前龙井"}
+    assert "明前龙井 (TEA) × 2、CUP × 1" in letter(template, ZH, names=names).body
+    assert "2 × 明前龙井 (TEA), 1 × CUP" in letter(template, EN, names=names).body

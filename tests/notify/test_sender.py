@@ -22,7 +22,7 @@ from shared.events.aftersales import CaseKind
 from shared.events.orders import PersonalErased
 from shared.runtime.running import Runtime
 from shared.runtime.tasks import end
-from shared.values import Locale
+from shared.values import Locale, OrderLine
 from tests.builders import PERSONAL
 from tests.harness import AGENT, SUPERVISOR
 from tests.notify.house import Box, House, house
@@ -68,6 +68,16 @@ async def test_the_buyer_is_asked_about_the_address_that_stands(
     for line in lines:
         assert line.format(**known) in box.letters[0].body
     assert PERSONAL.address.street not in str(await home.messages()), "looked up when it is sent (X4)"
+
+
+@pytest.mark.requirement("N1")
+async def test_buyers_read_the_names_under_which_they_ordered(home: House) -> None:
+    box = Box()
+    goods = (OrderLine(line=1, sku="TEA", name="Dragon Well", quantity=2, unit_price=5000),)
+    await home.hear(placed(lines=goods), for_buyers()["return_authorized"])
+    await home.sender(file=box)._send_due("file", box)
+    assert "2 × Dragon Well" in box.letters[0].body
+    assert "TEA" not in box.letters[0].body
 
 
 @pytest.mark.requirement("N1")
