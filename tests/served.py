@@ -46,6 +46,26 @@ async def emptied(url: str, metadata: MetaData) -> None:
     await engine.dispose()
 
 
+GROWN = 5_000
+
+
+async def grown(pool: Pool, table: str, **columns: str) -> None:
+    """Many copies of the one row that a table holds; columns of copy `n` differ as SQL says."""
+    differ = ", ".join(f"'{name}', {sql}" for name, sql in columns.items())
+    await pool.execute(
+        f"INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object({differ}))).* "
+        f"FROM {table} t, generate_series(1, {GROWN}) n"
+    )
+    await pool.execute(f"ANALYZE {table}")
+
+
+async def rows_read(pool: Pool, table: str) -> int:
+    """Rows of a table that were looked at so far."""
+    await pool.execute("SELECT pg_stat_force_next_flush()")
+    read = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = $1"
+    return int(await pool.fetchval(read, table))
+
+
 def auth(actor: Actor = AGENT) -> dict[str, str]:
     """The header that says who asks."""
     return {"authorization": f"Bearer {create_token(PRIVATE, actor, timedelta(hours=1))}"}

@@ -24,6 +24,8 @@ cases = Table(
     Column("doc", JSONB, nullable=False),
     Column("version", BigInteger, nullable=False),
     Index("cases_state", "state", "opened_at"),
+    Index("cases_open", "opened_at", "case_id", postgresql_where="state <> 'closed'"),
+    Index("cases_oldest", "opened_at", "case_id"),
     CheckConstraint("refunded >= 0", name="cases_refund_something"),
 )
 known_orders = Table(

@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 
 from services.notify.handlers import SetOptOut
 from services.notify.sending import RetryMessage
-from services.notify.tables import MESSAGES, MessageState, messages
+from services.notify.tables import MESSAGES, Message, MessageState, messages
 from services.notify.troubles import troubles
 from shared.runtime.access import Anyone, BackOffice, PersonOrShop
+from shared.runtime.reading import Read, listed_last
 from shared.runtime.running import Runtime
 from shared.runtime.views import View
 from shared.values import Code, Flag, Value
@@ -58,6 +59,12 @@ class Wish(Value):
     opted_out: Flag
 
 
+async def find(read: Read, message_id: str) -> Message | None:
+    """One message, or None."""
+    records = await read(select(messages).where(messages.c.message_id == message_id))
+    return MESSAGES.load(records[0]) if records else None
+
+
 def router(runtime: Runtime) -> APIRouter:
     """The routes of notify."""
     routes = APIRouter(prefix="/v1", tags=["messages"])
@@ -67,10 +74,16 @@ def router(runtime: Runtime) -> APIRouter:
         asked: Anyone,
         order_id: Code | None = None,
         state: MessageState | None = None,
+        after: Annotated[
+            Code | None, Query(description="Id of the last message seen: those that come after it.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> list[MessageView]:
         """Messages, newest first: to whom (buyer, staff, webhook), about what, through which channel, how often tried."""
-        query = select(messages).order_by(messages.c.due.desc()).limit(limit)
+        last = await listed_last(find, runtime.read, after, "a message")
+        query = select(messages).order_by(messages.c.due.desc(), messages.c.message_id.desc()).limit(limit)
+        if last is not None:
+            query = query.where(tuple_(messages.c.due, messages.c.message_id) < (last.due, last.message_id))
         if order_id is not None:
             query = query.where(messages.c.order_id == order_id)
         if state is not None:

@@ -60,6 +60,8 @@ messages = Table(
     Column("event_id", Text, nullable=False),
     Column("doc", JSONB, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Index("messages_newest", "due", "message_id"),
+    Index("messages_state", "state", "due"),
     Index("messages_due", "channel", "due", postgresql_where="state = 'planned'"),
     Index("messages_given_up", "channel", postgresql_where="state = 'failed'"),
 )

@@ -41,7 +41,7 @@ async def listing(
     if status is not None:
         query = query.where(orders.c.status == status)
     if held is not None:
-        query = query.where(orders.c.held == held)
+        query = query.where(orders.c.held if held else ~orders.c.held)
     if buyer_id is not None:
         query = query.where(orders.c.buyer_id == buyer_id)
     if hold is not None:

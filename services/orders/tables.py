@@ -29,6 +29,8 @@ orders = Table(
     Column("doc", JSONB, nullable=False),
     Column("version", BigInteger, nullable=False),
     Index("orders_number", "source", "external_number", unique=True),
+    Index("orders_newest", "placed_at", "order_id"),
+    Index("orders_held", "placed_at", "order_id", postgresql_where="held"),
     Index("orders_status", "status", "placed_at"),
     Index("orders_buyer", "buyer_id", "placed_at"),
 )

@@ -107,6 +107,7 @@ fulfillments = Table(
     _doc(),
     _version(),
     Index("fulfillments_state", "state", "released_at"),
+    Index("fulfillments_oldest", "released_at", "order_id"),
     CheckConstraint(
         "picker IS NULL OR checker IS NULL OR picker <> checker", name="checked_by_a_second_person"
     ),

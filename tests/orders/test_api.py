@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from shared.values import Actor, ActorKind, Role
 from tests.builders import PERSONAL, SOURCE, confirmed, oid, paid, submitted
 from tests.harness import ADMINISTRATOR, AGENT, SHOP, START, SUPERVISOR, Bench
 from tests.orders.world import delivered, pick_started, shipped
-from tests.served import Served, auth, served
+from tests.served import Served, auth, grown, rows_read, served
 
 V1 = "/v1/orders"
 DEVICE = Actor(kind=ActorKind.DEVICE, name="scanner-1")
@@ -24,6 +25,22 @@ SECRETS = (PERSONAL.contact.name, PERSONAL.contact.phone, PERSONAL.contact.email
 async def shop(postgres_url: str) -> AsyncIterator[Served]:
     async with served(postgres_url, metadata, Bench(service()), api.router, under=V1) as shop:
         yield shop
+
+
+@pytest.mark.requirement("O14")
+async def test_no_list_is_found_by_looking_at_all_orders_there_ever_were(shop: Served) -> None:
+    await shop.bench.outside(submitted())
+    old = "'2020-01-01T00:00:00Z'::timestamptz + n * interval '1 minute'"
+    await grown(shop.pool, "orders", order_id="'old-' || n", external_number="n", placed_at=old, status="'completed'",
+                held="false", buyer_id="'b-' || n")  # fmt: skip
+    asked: tuple[dict[str, Any], ...] = (
+        {}, {"after": oid()}, {"status": "completed"}, {"status": "placed"}, {"status": "expired"}, {"held": True},
+        {"held": False}, {"hold": "address_unconfirmed"}, {"buyer_id": "b-7"}, {"status": "completed", "after": "old-9"},
+    )  # fmt: skip
+    for params in asked:
+        before = await rows_read(shop.pool, "orders")
+        assert len(await shop.get(limit=5, **params)) <= 5
+        assert await rows_read(shop.pool, "orders") - before < 20, params
 
 
 @pytest.mark.requirement("X4")
