@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import asyncpg
 
 from deploy.play.checks import check_all
 from deploy.play.script import Script, Story
+from tests.faults.cluster import COMPLETES_AFTER
 from tests.faults.witness import TOPICS, Witness, wording
 
 Connections = Mapping[str, Any]
@@ -113,6 +115,13 @@ async def _orders(orders: Any, accepted: Accepted, found: Findings) -> None:
         [f"orders.{n}.v1" for n in ("order_placed", "order_paid", "order_released", "order_completed", "order_canceled")],
     )  # fmt: skip
     found.doubled += [f"orders: {r['stream']} {r['type']} was said twice" for r in twice]
+    early = await orders.fetch(
+        """SELECT stream FROM event_log e JOIN heard h ON e.stream = 'order/' || h.order_id
+           WHERE e.type = 'orders.order_completed.v1' AND e.data::jsonb->>'confirmed_by_buyer' = 'false'
+           AND h.type = 'warehouse.shipment_delivered.v1' AND e.time < h.at + $1""",
+        timedelta(seconds=COMPLETES_AFTER),
+    )
+    found.broken += [f"orders: {r['stream']} was completed by time before its time" for r in early]
     paid = await orders.fetch(
         """SELECT stream, data::jsonb->>'payment_id' AS payment FROM event_log WHERE type = 'orders.payment_recorded.v1'
            GROUP BY 1, 2 HAVING count(*) > 1"""

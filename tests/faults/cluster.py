@@ -19,6 +19,8 @@ from tests.faults.parts import FaultyKafka, FaultyPostgres
 
 REPLICAS = tuple(f"{service}-{n}" for service in SERVICES for n in (1, 2))
 PARTITIONS = 6
+COMPLETES_AFTER = 4
+"""Seconds after which a delivered order completes by itself: half of them wait for it, so that timers fall due amid faults."""
 STATEMENT_TIMEOUT = 5.0
 """Seconds after which a statement is given up: short, so that a slow disk can be shown in a short time."""
 
@@ -36,6 +38,7 @@ class Cluster(Stack):
         settings = {
             "HANDOVER_STATEMENT_TIMEOUT_MS": str(int(STATEMENT_TIMEOUT * 1000)),
             "HANDOVER_LOG_LEVEL": "WARNING",
+            "HANDOVER_COMPLETES_AFTER": str(COMPLETES_AFTER),
         }
         super().__init__(folder, ports=ports, settings=settings)
         self.postgres: FaultyPostgres = FaultyPostgres(ports["postgres"])

@@ -1,16 +1,21 @@
 """The judges of `make faults` see what they are there to see: who finds nothing must be able to find something (X2)."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import asyncpg
 import pytest
 
-from tests.faults.checker import Accepted, Findings, _edges, _letters, _topics, _wording, delivered
+from services.orders.tables import metadata
+from tests.faults.checker import Accepted, Findings, _edges, _letters, _orders, _topics, _wording, delivered
+from tests.faults.cluster import COMPLETES_AFTER
 from tests.faults.load import Load, Step
 from tests.faults.witness import Said, Witness
 from tests.harness import START
+from tests.served import emptied
 
 pytestmark = pytest.mark.requirement("X2")
 
@@ -61,7 +66,7 @@ class Rows:
     def __init__(self, *rows: dict[str, Any]) -> None:
         self.rows = rows
 
-    async def fetch(self, query: str) -> tuple[dict[str, Any], ...]:
+    async def fetch(self, query: str, *values: Any) -> tuple[dict[str, Any], ...]:
         return self.rows
 
 
@@ -143,3 +148,23 @@ async def test_what_kafka_acknowledged_is_not_sent_again_until_its_topic_is_made
     witness.lives += 1
     await load._offer(step)
     assert len(sent) == 3
+
+
+async def test_an_order_that_time_completed_before_its_time_is_found(postgres_url: str):
+    await emptied(postgres_url, metadata)
+    connection = await asyncpg.connect(postgres_url)
+    for name, seconds in (("early", 1), ("in-time", COMPLETES_AFTER)):
+        await connection.execute(
+            "INSERT INTO heard (order_id, service, type, at, actor, doc) "
+            "VALUES ($1, 'warehouse', 'warehouse.shipment_delivered.v1', $2, 'service:warehouse', '{}')",
+            name, START,
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO event_log (stream, sequence, type, time, actor_kind, actor_name, data, previous, hash) "
+            "VALUES ('order/' || $1, 1, 'orders.order_completed.v1', $2, 'service', 'orders', $3, '', '')",
+            name, START + timedelta(seconds=seconds), '{"confirmed_by_buyer":false}',
+        )  # fmt: skip
+    found = Findings()
+    await _orders(connection, Accepted({}, {}, SimpleNamespace()), found)  # type: ignore[arg-type]
+    await connection.close()
+    assert found == Findings(broken=["orders: order/early was completed by time before its time"])
