@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.access import administrator_token, database_url, named, service_url, wrong
-from deploy.doctor.judge import Finding, judge
+from deploy.doctor.judge import Finding, judge, unfit
 from deploy.doctor.look import Look, ask, ask_database, compare
 
 RUNBOOKS = "docs/operations.md"
@@ -26,9 +26,9 @@ def doctor(
     somebody is, with 2 when it could not look."""
     names = named(service)
     looks = asyncio.run(look_at(names, deep))
-    if unfit := next((look.refused for look in looks if look.unfit_token), None):
+    if why := next(filter(None, map(unfit, looks)), None):
         raise wrong(
-            f"HANDOVER_TOKEN does not do: {unfit}. Make one with "
+            f"HANDOVER_TOKEN does not do: {why}. Make one with "
             "`handover token create --as operator --name <you> --role administrator`, or leave it unset where the key is."
         )
     findings = judge(looks)

@@ -35,6 +35,19 @@ GAP_PATIENCE = timedelta(seconds=30)
 """A gap that closes by itself does so sooner."""
 
 
+def unfit(look: Look) -> str | None:
+    """Why it refuses our token, where that is for the token alone: the system's key signed it, and its clock is right."""
+    if look.refused_as == "role_too_low" or (
+        look.refused_as == "token_expired" and not _expired_by_its_clock(look)
+    ):
+        return look.refused
+    return None
+
+
+def _expired_by_its_clock(look: Look) -> bool:
+    return look.refused_as == "token_expired" and look.host_off > CLOCK_OFF
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is not well. One that needs nobody is only said."""
@@ -70,9 +83,10 @@ def _found(look: Look) -> Iterator[_Found]:
         yield from _backlog(look)
     yield from _parked(look)
     yield from _log(look)
-    if abs(look.clock_off) > CLOCK_OFF:
-        ahead = f"{abs(look.clock_off):.0f} s {'ahead of' if look.clock_off > 0 else 'behind'}"
-        yield f"its clock is {ahead} this machine's", "set both hosts to the same time source", CLOCK
+    for whose, off in (("clock", look.clock_off), ("host's clock", look.host_off)):
+        if abs(off) > CLOCK_OFF:
+            ahead = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'}"
+            yield f"its {whose} is {ahead} this machine's", "set both hosts to the same time source", CLOCK
     for channel in look.channels:
         name = channel["channel"]
         if channel["waiting"]:
@@ -106,7 +120,9 @@ def _silence(look: Look) -> Iterator[_Found]:
             yield f"what answers at {look.url} is not {look.service}", "see who listens there", DOWN
         case other:
             yield f"it does not answer at {look.url} ({other})", "see its log", DOWN
-    if look.refused:
+    if look.refused and _expired_by_its_clock(look):
+        yield f"it refuses us: {look.refused}", "set its host's clock right: tokens end by it", CLOCK
+    elif look.refused:
         yield (
             f"it refuses us: {look.refused}",
             "use a token of an administrator made with the system's key",

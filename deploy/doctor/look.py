@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import asyncpg
@@ -29,8 +30,8 @@ class Look:
     """Why it did not answer: `refused`, `timeout`, or what else."""
     refused: str | None = None
     """Why it answers, but not to us."""
-    unfit_token: bool = False
-    """Whether that is for our token alone, which the system's key signed."""
+    refused_as: str | None = None
+    """The code of that."""
     checks: dict[str, str] = field(default_factory=dict)
     """What /health/ready says, part by part."""
     progress: dict[str, Any] | None = None
@@ -39,6 +40,8 @@ class Look:
     """Whether what waits became less, or was replaced by something later, while we watched."""
     clock_off: float = 0.0
     """Seconds that its clock is ahead of ours."""
+    host_off: float = 0.0
+    """Seconds that the clock of its host is, by which tokens end."""
     failed: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
     channels: list[dict[str, Any]] = field(default_factory=list)
@@ -66,7 +69,9 @@ async def ask(look: Look, token: str) -> None:
     headers = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=look.url, headers=headers, timeout=ANSWER) as http:
         try:
-            look.checks = (await http.get("/health/ready")).json()["checks"]
+            asked = datetime.now(UTC)
+            answer = await http.get("/health/ready")
+            look.checks, look.host_off = answer.json()["checks"], _host_off(answer, asked)
         except httpx.TimeoutException:
             look.silent = "timeout"
         except httpx.ConnectError:
@@ -104,17 +109,28 @@ async def _get(http: httpx.AsyncClient, look: Look, path: str) -> Any:
     except httpx.TransportError:
         return None
     if answer.status_code in (401, 403):
-        look.refused = answer.json()["detail"]
-        look.unfit_token = answer.json()["code"] in ("token_expired", "role_too_low")
+        look.refused, look.refused_as = answer.json()["detail"], answer.json()["code"]
     return answer.json() if answer.is_success else None
+
+
+def _host_off(answer: httpx.Response, asked: datetime) -> float:
+    """How far ahead of ours the clock is that dates its answers, to a second or two."""
+    try:
+        return _ahead(parsedate_to_datetime(answer.headers["date"]), asked)
+    except (KeyError, ValueError, TypeError):  # a proxy left it out, or dates it otherwise
+        return 0.0
+
+
+def _ahead(clock: datetime, asked: datetime) -> float:
+    between = asked + (datetime.now(UTC) - asked) / 2
+    return (clock - between).total_seconds()
 
 
 async def _progress(http: httpx.AsyncClient, look: Look) -> dict[str, Any] | None:
     asked = datetime.now(UTC)
     progress: dict[str, Any] | None = await _get(http, look, "/ops/progress")
     if progress and not progress["clock_driven"]:
-        between = asked + (datetime.now(UTC) - asked) / 2
-        look.clock_off = (datetime.fromisoformat(progress["clock"]) - between).total_seconds()
+        look.clock_off = _ahead(datetime.fromisoformat(progress["clock"]), asked)
     return progress
 
 

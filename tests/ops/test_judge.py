@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.doctor import judge as runbooks
-from deploy.doctor.judge import Finding, judge
+from deploy.doctor.judge import Finding, judge, unfit
 from deploy.doctor.look import Look, _moved, ask
 from shared.runtime.verify import Break
 
@@ -57,7 +57,7 @@ def test_all_that_is_well_is_not_worth_a_word():
         (seen(silent="refused", checks={}, progress={}), runbooks.DOWN),
         (seen(silent="timeout", checks={}, progress={}), runbooks.HANGS),
         (seen(silent="something else", checks={}, progress={}), runbooks.DOWN),
-        (seen(refused="the token is not ours"), runbooks.KEY),
+        (seen(refused="the token is not ours", refused_as="token_invalid"), runbooks.KEY),
         (unready("database", "the database cannot be reached"), runbooks.POSTGRES),
         (unready("database", "the database: QueryCanceledError"), runbooks.SLOW),
         (unready("database", "the database: DiskFullError"), runbooks.FULL),
@@ -67,6 +67,7 @@ def test_all_that_is_well_is_not_worth_a_word():
         (unready("timers", "turns fail: see the log"), runbooks.BEHIND),
         (seen(clock_off=3600.0), runbooks.CLOCK),
         (seen(clock_off=-3600.0), runbooks.CLOCK),
+        (seen(host_off=-600.0), runbooks.CLOCK),
         (seen(moves=False, progress={"outbox": 3, "outbox_oldest_seconds": 90}), runbooks.OUTBOX),
         (seen(moves=False, lag={"orders": 8}), runbooks.BEHIND),
         (seen(moves=False, progress={"timers_due": 2, "timers_oldest_seconds": 70}), runbooks.TIMERS),
@@ -101,6 +102,19 @@ def test_each_trouble_names_its_runbook_and_wakes_somebody(look: Look, runbook: 
 )
 def test_what_mends_itself_is_said_and_wakes_nobody(look: Look):
     assert not only(look).needs_somebody
+
+
+def test_a_token_that_ended_by_a_clock_that_is_ahead_is_not_called_unfit():
+    ahead = seen(refused="the token has expired", refused_as="token_expired", host_off=3600.0)
+    assert unfit(ahead) is None
+    assert {finding.runbook for finding in judge([ahead])} == {runbooks.CLOCK}
+
+
+@pytest.mark.parametrize(
+    ("code", "off"), [("token_expired", 0.0), ("token_expired", -3600.0), ("role_too_low", 3600.0)]
+)
+def test_a_token_that_does_not_do_is_unfit_where_no_clock_explains_it(code: str, off: float):
+    assert unfit(seen(refused="because", refused_as=code, host_off=off)) == "because"
 
 
 def test_one_cause_of_several_parts_is_said_once():

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -161,6 +162,19 @@ async def test_a_clock_that_is_off_is_seen_with_its_direction(reader: Runtime, h
     assert isinstance(reader.clock, WallClock)
     reader.clock.set(datetime.now(UTC) + timedelta(hours=hours))
     assert abs((await asked_itself()).clock_off - 3600 * hours) < 10
+
+
+@pytest.mark.parametrize("minutes", [10, -10])
+async def test_a_host_whose_clock_is_off_is_seen_too(
+    reader: Runtime, monkeypatch: pytest.MonkeyPatch, minutes: int
+):
+    """It dates its answers, which needs no token."""
+    right = (await asked_itself()).host_off
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 60 * minutes)
+    await asyncio.sleep(1.1)  # the server sets the date once a second
+    assert abs(right) < 3
+    assert abs((await asked_itself()).host_off - 60 * minutes) < 3
 
 
 async def test_a_driven_clock_is_never_called_wrong(reader: Runtime, monkeypatch: pytest.MonkeyPatch):
