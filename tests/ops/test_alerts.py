@@ -40,6 +40,11 @@ def test_an_alert_asks_for_what_the_services_say_and_leads_to_a_runbook(rule: di
     assert f"\n### {rule['annotations']['runbook']}\n" in OPERATIONS
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_no_alert_holds_a_clock_of_ours_against_that_of_prometheus(rule: dict[str, Any]):
+    assert not re.search(r"\btime\(\)|timestamp_seconds", rule["expr"])
+
+
 def test_every_metric_that_the_operations_page_names_exists():
     families = {family.name for family in metrics().collect()}
     databases = {f"handover_{service}" for service in ("orders", "warehouse", "aftersales", "notify")}
