@@ -43,11 +43,13 @@ class Commands:
         self._stopped = False
         self._failed: tuple[float, str] | None = None
         """When the database failed a request last, and how; None once one went well."""
+        self._trying = 0
+        """Turns under way: one that waits for a lock does so for as long as a statement may take."""
 
     @property
     def trouble(self) -> str | None:
         """A sentence when requests cannot be done; a database may answer and still take nothing, as when its disk is full."""
-        if self._failed is None or time.monotonic() - self._failed[0] > REMEMBERED:
+        if self._failed is None or (not self._trying and time.monotonic() - self._failed[0] > REMEMBERED):
             return None
         return f"the database cannot be reached: {self._failed[1]}"
 
@@ -111,6 +113,7 @@ class Commands:
     async def _patiently(self, messages: list[Incoming]) -> list[Outcome]:
         give_up = asyncio.get_running_loop().time() + PATIENCE
         while True:
+            self._trying += 1
             try:
                 outcomes = await self.turns.run(messages)
             except Unavailable as away:
@@ -121,6 +124,8 @@ class Commands:
             else:
                 self._failed = None
                 return outcomes
+            finally:
+                self._trying -= 1
 
 
 def asked(

@@ -11,7 +11,7 @@ from shared.runtime.messages import Incoming, Outcome, Refused, Status
 from shared.runtime.store import Unavailable
 from tests.harness import AGENT, SUPERVISOR
 from tests.runtime.stand import Add, Stand
-from tests.runtime.waiting import PATIENCE
+from tests.runtime.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -143,6 +143,28 @@ async def test_a_database_that_stays_away_is_said_to_be(monkeypatch: pytest.Monk
         await commands.ask(Add(tally_id="t"), AGENT)
     monkeypatch.setattr(module, "REMEMBERED", 0)
     assert commands.trouble is None, "nobody asked for long"
+    await commands.stop()
+
+
+async def test_a_request_that_waits_for_a_lock_again_does_not_make_the_service_well(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A statement may wait for longer than a failure is remembered."""
+    monkeypatch.setattr(module, "PATIENCE", -1)
+    monkeypatch.setattr(module, "REMEMBERED", 0)
+    slow, commands = slowly(Stand())
+    slow.go.set()
+    slow.failures = [Unavailable("QueryCanceledError: statement timeout")]
+    commands.start()
+    with pytest.raises(Unavailable):
+        await commands.ask(Add(tally_id="t"), AGENT)
+    slow.go.clear()
+    again = asyncio.create_task(commands.ask(Add(tally_id="t"), AGENT))
+    await until(lambda: len(slow.sizes) == 2)
+    assert commands.trouble == "the database cannot be reached: QueryCanceledError: statement timeout"
+    slow.go.set()
+    assert await again == {"count": 1}
+    assert commands.trouble is None
     await commands.stop()
 
 
