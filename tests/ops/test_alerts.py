@@ -40,6 +40,13 @@ def test_an_alert_asks_for_what_the_services_say_and_leads_to_a_runbook(rule: di
     assert f"\n### {rule['annotations']['runbook']}\n" in OPERATIONS
 
 
+@pytest.mark.parametrize("alert", ["HandoverKafkaAway", "HandoverLoopStands", "HandoverStandsStill"])
+def test_what_the_absence_of_the_database_explains_wakes_nobody_a_second_time(alert: str):
+    (rule,) = (rule for rule in RULES if rule["alert"] == alert)
+    _, _, excuse = rule["expr"].partition("unless ")
+    assert re.fullmatch(r'min by \(job\) \(handover_ready(\{part="database"\})?\) == 0\n', excuse)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_no_alert_holds_a_clock_of_ours_against_that_of_prometheus(rule: dict[str, Any]):
     assert not re.search(r"\btime\(\)|timestamp_seconds", rule["expr"])
