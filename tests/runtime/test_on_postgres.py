@@ -155,6 +155,30 @@ async def test_a_database_that_a_newer_version_has_migrated_is_left_as_it_is(dat
     await admin.close()
 
 
+@pytest.mark.requirement("W4")
+async def test_whoever_picked_before_all_pickers_were_kept_is_one_of_them(
+    databases: Databases, pools: dict[str, Pool]
+) -> None:
+    """Else their work, taken back from them in the middle, would be theirs to check."""
+    admin = await asyncpg.connect(databases.url("warehouse", "superuser"))
+    newest = await admin.fetchval("SELECT version_num FROM alembic_version")
+    for order_id, picks in (("picks", '[{"sku": "A", "quantity": 1}]'), ("none-yet", "[]")):
+        await admin.execute(
+            "INSERT INTO fulfillments (order_id, state, picker, released_at, ship_by, doc, version) "
+            "VALUES ($1, 'picking', 'li.wei', now(), now(), jsonb_build_object('picks', $2::text::jsonb), 1)",
+            order_id,
+            picks,
+        )
+    await admin.execute("UPDATE alembic_version SET version_num = '0008'")
+    await migrate("warehouse", databases.url("warehouse", "owner"))
+    found = await admin.fetch(
+        "SELECT order_id, doc->'pickers' AS pickers, version FROM fulfillments ORDER BY 1"
+    )
+    assert [tuple(row) for row in found] == [("none-yet", None, 1), ("picks", '["li.wei"]', 2)]
+    assert await admin.fetchval("SELECT version_num FROM alembic_version") == newest
+    await admin.close()
+
+
 @pytest.mark.requirement("O12")
 async def test_a_changed_event_is_found_and_named(databases: Databases, pools: dict[str, Pool]) -> None:
     await placed(pools["orders"])
