@@ -140,6 +140,21 @@ async def test_whoever_sent_a_report_that_came_too_early_is_told_when_it_is_refu
     assert [(e.refused, e.refused_source, e.code) for e in said] == [("r-1", "courier", code)]
 
 
+@pytest.mark.requirement("O3")
+@pytest.mark.parametrize("told", [(0, 10_000), (10_000, 0), (4_000, 10_000, 4_000)])
+async def test_cash_that_was_told_of_too_early_is_not_lost_to_a_double(
+    floor: Floor, told: tuple[int, ...]
+) -> None:
+    sf = COURIERS.by_code("sf")
+    assert sf is not None
+    for cash in told:
+        await floor.track(sf.number(sf.number_first), "delivered", cod_collected=cash)
+    await floor.stock()
+    number = await floor.packed(await floor.release(cod_due=10_000, payment_method="cod"))
+    assert floor.parcel_row(number).cod_collected == 10_000
+    assert len(floor.bench.said_of(ShipmentDelivered)) == 1
+
+
 @pytest.mark.requirement("W11")
 async def test_every_attempt_is_told_as_it_comes(floor: Floor) -> None:
     await floor.stock()

@@ -189,4 +189,6 @@ def _proof_of_leaving(shipment: Shipment, desk: WarehouseDesk) -> frozenset[Trac
 
 
 def _key(event: TrackingReported) -> str:
-    return f"{event.tracking_number}/{event.courier}/{event.status}/{event.occurred_at.isoformat()}"
+    """One report that waits for its parcel; the same with other cash is another one, and none may be lost (O3)."""
+    of = f"{event.tracking_number}/{event.courier}/{event.status}/{event.occurred_at.isoformat()}"
+    return f"{of}/{event.cod_collected}"
