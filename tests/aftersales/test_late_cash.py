@@ -1,12 +1,14 @@
-"""Cash that a courier tells of after the goods it was paid for came back: the buyer is owed it all the same (A2)."""
+"""Cash that a courier tells of once a case was opened, or its goods came back: the buyer is owed it all the same (A2)."""
 
 import pytest
 
-from services.aftersales.handlers.asked import OpenRefund
-from shared.events.aftersales import CaseApproved, CaseKind
+from services.aftersales.domain.known_order import would_pay
+from services.aftersales.handlers.asked import ApproveCase, OpenRefund
+from shared.events.aftersales import ApprovalRequested, CaseApproved, CaseKind
 from shared.events.warehouse import CodCollected
-from tests.aftersales.desk import Shop
-from tests.harness import AGENT
+from tests.aftersales.desk import DAY, Shop
+from tests.builders import lines
+from tests.harness import AGENT, SUPERVISOR
 
 
 async def came_back(pieces: int) -> Shop:
@@ -58,3 +60,58 @@ async def test_what_the_buyer_keeps_is_not_paid_back() -> None:
     assert (
         await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=1, reason="x"), actor=AGENT)
     ).answer
+
+
+def comes_to(shop: Shop, ordinal: int = 1) -> int:
+    return would_pay(shop.case(ordinal), shop.bench.row("known_orders", shop.order_id))
+
+
+@pytest.mark.requirement("A1")
+async def test_a_canceled_parcel_that_was_paid_at_the_door_says_what_it_would_pay() -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.cancel_refused(paid=0)
+    assert comes_to(shop) == 0
+    await shop.delivered(cod_collected=10000)
+    assert comes_to(shop) == 10000
+    await shop.came_back(shop.case().case_id)
+    assert shop.refunds == [10000]
+
+
+@pytest.mark.requirement("A3")
+async def test_cash_that_an_open_case_would_pay_back_is_at_stake() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 2, 60_000)), cod=True)
+    await shop.cancel_refused(paid=0)
+    await shop.delivered(cod_collected=120_000)
+    asked = await shop.bench.ask(OpenRefund(order_id=shop.order_id, amount=100, reason="late"), actor=AGENT)
+    assert shop.bench.said_of(ApprovalRequested)[-1].needs == SUPERVISOR.role
+    await shop.bench.ask(ApproveCase(case_id=asked.answer["case_id"]), actor=SUPERVISOR)
+    assert shop.refunds == [100]
+
+
+@pytest.mark.requirement("A1")
+async def test_what_is_paid_for_another_parcel_is_not_paid_for_one_that_turned_round() -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.delivered(cod_collected=5000, last=False, TEA=1)
+    await shop.returned(TEA=1)
+    assert comes_to(shop) == 0
+    await cash(shop, 3000, 8000)
+    assert comes_to(shop) == 3000
+    await shop.came_back(shop.case().case_id, TEA=1)
+    assert shop.refunds == []
+    assert (shop.case(2).amount, comes_to(shop, 2)) == (3000, 3000)
+
+
+@pytest.mark.requirement("A6")
+async def test_nor_for_one_of_which_nobody_told() -> None:
+    shop = Shop()
+    await shop.placed(cod=True)
+    await shop.cancel_refused(paid=0)
+    await shop.delivered(cod_collected=5000, last=False, TEA=1)
+    await shop.bench.pass_time(14 * DAY)
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert asked.amount.amount == 0
+    await shop.bench.ask(ApproveCase(case_id=asked.case_id), actor=SUPERVISOR)
+    assert shop.refunds == []

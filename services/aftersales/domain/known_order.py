@@ -148,13 +148,16 @@ def payable(case: Case, pieces: tuple[SkuQuantity, ...], known: KnownOrder) -> i
 
 def would_pay(case: Case, known: KnownOrder) -> int:
     """What it comes to at most, if it is granted now, or all its goods come back. Of a parcel that turned round, cash that was
-    not collected was never paid; for what the buyer has, a courier may still tell of it."""
+    not collected was never paid; for what the buyer has, a courier may still tell of it, or has since the case was opened."""
     if case.lines and case.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY):
         return max(min(case.amount, max(known.paid, known.total) - known.refunded), 0)
-    return min(payable(case, case.lines, known), case.amount)
+    if known.cod and (case.kind is CaseKind.REFUSED_COD or case.no_word):
+        # only cash that was collected for these all the same: what is paid for other parcels is theirs
+        return known.refundable(known.without(case.lines).paid_too_much - known.paid_too_much)
+    return payable(case, case.lines, known)
 
 
 def at_stake(known: KnownOrder, cases: list[Case]) -> int:
     """What the buyer got back and would get by open cases: what is asked for in parts is judged as a whole (A3)."""
-    open_cases = sum(case.amount for case in cases if not case.over)
+    open_cases = sum(max(case.amount, would_pay(case, known)) for case in cases if not case.over)
     return known.refunded + known.excess_refunded + open_cases
