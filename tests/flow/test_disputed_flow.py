@@ -7,7 +7,7 @@ import pytest
 from services.aftersales.handlers.asked import ApproveCase, RejectCase
 from shared.events import inbox
 from shared.events.aftersales import CaseOpened, RefundRequested, ReturnReason
-from shared.events.orders import OrderCompleted
+from shared.events.orders import OrderCompleted, PaymentAnomaly, PaymentAnomalyFound
 from shared.values import PaymentMethod, SkuQuantity
 from tests.builders import SOURCE, cancel, receipt
 from tests.harness import SUPERVISOR
@@ -169,3 +169,34 @@ async def test_a_receipt_that_is_confirmed_meanwhile_is_told_of_the_case(town: T
     refusal = (await town.outside(receipt())).refusal
     assert refusal is not None
     assert refusal.code == "case_open"
+
+
+@pytest.mark.requirement("O3")
+async def test_the_cash_of_a_receipt_that_stands_after_all_is_missed(town: Town) -> None:
+    """Its courier said that it brings the parcel back, so that none was due; the buyer has it, a person says."""
+    order = await town.release(payment_method=PaymentMethod.COD)
+    number = await town.ship(order)
+    await town.outside(receipt())
+    await town.track(number, "return_to_sender")
+    turned = town.row("orders", "orders", order)
+    assert (turned.due, turned.payment_status) == (0, "unpaid")
+    await decide(town, paid=False)
+    after = town.row("orders", "orders", order)
+    assert (after.status, after.due, after.payment_status) == ("completed", 10000, "cod_due")
+    assert after.fulfillment == "delivered"
+    await town.pass_time(LONG)
+    (missed,) = town.said(PaymentAnomalyFound)
+    assert (missed.anomaly, missed.expected.amount) == (PaymentAnomaly.UNDERPAID_AT_CLOSING, 10000)
+
+
+@pytest.mark.requirement("O3")
+async def test_of_a_receipt_that_turns_out_wrong_no_cash_is_due(town: Town) -> None:
+    order = await town.release(payment_method=PaymentMethod.COD)
+    number = await town.ship(order)
+    await town.outside(receipt())
+    await town.track(number, "return_to_sender")
+    await decide(town, paid=True)
+    await town.pass_time(LONG)
+    after = town.row("orders", "orders", order)
+    assert (after.status, after.due, after.payment_status) == ("completed", 0, "unpaid")
+    assert not town.said(PaymentAnomalyFound)

@@ -1,7 +1,7 @@
 """Cash on delivery: what couriers collect is booked; what is short, late or not due is looked into, not passed over (O3)."""
 
 from services.orders.desk import OrdersDesk
-from services.orders.domain.order import Order, Payment
+from services.orders.domain.order import Order, Payment, PaymentStatus
 from services.orders.domain.payment import collect, status_of
 from services.orders.handlers.payments import odd
 from shared.events.orders import PaymentAnomaly
@@ -32,6 +32,16 @@ def came(order: Order, shipment_id: str, amount: int, desk: OrdersDesk) -> Order
     if amount > due:
         return _odd(order, f"cod:{shipment_id}", PaymentAnomaly.OVERPAID, amount, due, desk)
     return order
+
+
+def waive(order: Order, amount: int) -> Order:
+    """So much is not to be collected any more; where it is negative, it is after all."""
+    if not amount:
+        return order
+    order = replace(order, cod_waived=order.cod_waived + amount)
+    # what a person is looking into stays so, also when the order is over
+    anomalous = order.payment_status is PaymentStatus.ANOMALOUS
+    return order if anomalous else replace(order, payment_status=status_of(order))
 
 
 def less_due(order: Order, amount: int, desk: OrdersDesk) -> Order:

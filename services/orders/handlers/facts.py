@@ -113,7 +113,7 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
     """A parcel had left: after-sales takes it from here, and what had not left stays in the warehouse (O10, A1)."""
     if order.closed:
         return order
-    order = replace(order, cod_waived=order.cod_waived + event.cod_due)
+    order = cash.waive(order, event.cod_due)
     disputed = bool(set(order.disputed_cases) & set(order.open_cases))
     if event.kept_back and event.last and not order.part_arrived and not disputed:
         # all that left was turned round: the buyer has nothing and gets nothing, as if none of it had left
@@ -146,7 +146,7 @@ def delivered(event: ShipmentDelivered, order: Order, desk: OrdersDesk) -> Order
 
 def returned(event: ShipmentReturned, order: Order, desk: OrdersDesk) -> Order:
     """The courier turns round with a parcel; others may have reached the buyer, or still will."""
-    order = replace(order, cod_waived=order.cod_waived + event.cod_due)
+    order = cash.waive(order, event.cod_due)
     if not event.last:
         return order
     if order.part_arrived:
@@ -186,9 +186,10 @@ def case_rejected(event: CaseRejected, order: Order, desk: OrdersDesk) -> Order:
     order = replace(order, kept_cases=(*order.kept_cases, event.case_id))
     if event.arrived and not order.closed and order.delivered_at is None:
         return _arrived(replace(order, part_arrived=True), desk.envelope.time, desk)
-    if event.reason is not RejectReason.DELIVERED_AFTER_ALL or order.closed:
+    if event.reason is not RejectReason.DELIVERED_AFTER_ALL or order.came_to_nothing:
         return order
-    order = replace(order, part_arrived=True, cod_waived=order.cod_waived - event.cod_due)
+    # a buyer who confirmed the receipt has ended the order, and its cash is due all the same
+    order = cash.waive(replace(order, part_arrived=True), -event.cod_due)
     if order.fulfillment is Fulfillment.RETURNING:
         return _arrived(order, desk.envelope.time, desk)
     return cash.judge(order, desk) if order.delivered_at is not None else order
@@ -204,7 +205,7 @@ def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
         owed = order.owed_back if order.has(Hold.CANCEL_PENDING) else 0
         return end_canceled(order, event.kind.value, owed, desk)
     if event.cod_lost:
-        order = replace(order, cod_waived=order.cod_waived + event.cod_lost)
+        order = cash.waive(order, event.cod_lost)
         order = cash.less_due(order, event.cod_lost, desk)
     all_known = order.called_back and not order.open_cases and not order.closed
     if all_known and order.part_arrived and order.delivered_at is None:
