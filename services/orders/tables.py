@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.orders.domain.order import Order
 from shared.runtime.bookkeeping import runtime_tables
+from shared.runtime.messages import Envelope
 from shared.runtime.rows import RowMap
 
 metadata = MetaData()
@@ -49,6 +50,8 @@ class EarlyPayment:
     message_id: str
     message_source: str
     """The identity of the message, to answer it when no order comes."""
+    told: Envelope | None = None
+    """The message, for what comes of it is its doing and its sender's. None where the payment is older than this field."""
 
 
 early_payments = Table(

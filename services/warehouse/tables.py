@@ -23,6 +23,7 @@ from services.warehouse.domain.shipment import Shipment
 from services.warehouse.domain.stock import Level, Move
 from shared.events.warehouse import TrackingStatus
 from shared.runtime.bookkeeping import runtime_tables
+from shared.runtime.messages import Envelope
 from shared.runtime.rows import RowMap
 
 metadata = MetaData()
@@ -204,6 +205,8 @@ class EarlyReport:
     message_id: str = ""
     message_source: str = ""
     """What its sender is told of, should it be refused; empty where the report is older than these fields."""
+    told: Envelope | None = None
+    """The message, for what comes of it is its doing and its sender's. None where the report is older than this field."""
 
 
 early_reports = Table(

@@ -2,7 +2,8 @@
 when the handler returned, so that a refusal or a bug leaves no trace of that one message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -275,6 +276,16 @@ class Desk:
     def publish(self, *events: Event) -> None:
         """Say that something happened; numbered, chained and sent when the turn commits."""
         self._saying += [Said(event, event.stream, self.envelope, self.now) for event in events]
+
+    @contextmanager
+    def on_word_of(self, kept: Envelope | None) -> Iterator[None]:
+        """What is done meanwhile is caused by this message, which was kept until now; by the one in hand where it is None."""
+        in_hand = self.envelope
+        self.envelope = kept or in_hand
+        try:
+            yield
+        finally:
+            self.envelope = in_hand
 
     def erase(self, stream: str) -> None:
         """Erase the personal parts of all that was said on a stream, for good (X4); its hash chain still verifies."""

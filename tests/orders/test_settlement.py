@@ -20,7 +20,7 @@ from shared.events.orders import (
     PaymentRecorded,
     PaymentUnclaimed,
 )
-from shared.values import PaymentMethod
+from shared.values import Actor, ActorKind, PaymentMethod
 from tests.builders import cancel, confirmed, paid, submitted
 from tests.harness import SUPERVISOR
 from tests.orders.world import ORDER, World, case_opened, delivered, money, refund, shipped
@@ -169,6 +169,16 @@ async def test_early_payments_under_one_id_are_both_kept(world: World) -> None:
     await world.bench.outside(submitted())
     payments = [(p.amount, p.excess, p.counts) for p in world.order.payments]
     assert payments == [(4000, 0, True), (0, 6000, False)]
+
+
+@pytest.mark.requirement("O12")
+async def test_an_early_payment_is_booked_in_the_name_of_whoever_told_of_it(world: World) -> None:
+    bank = Actor(kind=ActorKind.SYSTEM, name="bank")
+    await world.bench.outside(paid(), id="msg-7", source="bank", actor=bank)
+    await world.bench.outside(submitted(), id="msg-8")
+    said = {e.type.split(".")[1]: (e.actor_name, e.causation_id) for e in world.bench.store.event_log}
+    assert said["payment_recorded"] == said["order_paid"] == ("bank", "msg-7")
+    assert said["order_placed"] == ("shop", "msg-8")
 
 
 async def test_an_early_payment_that_is_given_up_is_answered_under_its_own_id(world: World) -> None:

@@ -17,7 +17,7 @@ from shared.events.warehouse import (
     TrackingStatus,
     WarehouseMessageRefused,
 )
-from tests.town import COURIER, COURIERS
+from tests.town import COURIER, COURIERS, PICKER
 from tests.warehouse.floor import Floor
 
 
@@ -153,6 +153,23 @@ async def test_cash_that_was_told_of_too_early_is_not_lost_to_a_double(
     number = await floor.packed(await floor.release(cod_due=10_000, payment_method="cod"))
     assert floor.parcel_row(number).cod_collected == 10_000
     assert len(floor.bench.said_of(ShipmentDelivered)) == 1
+
+
+@pytest.mark.requirement("O12")
+async def test_what_comes_of_an_early_report_is_told_in_the_name_of_its_courier(floor: Floor) -> None:
+    sf = COURIERS.by_code("sf")
+    assert sf is not None
+    number = sf.number(sf.number_first)
+    early = inbox.TrackingReported(
+        courier="sf", tracking_number=number, status=TrackingStatus.DELIVERED, occurred_at=floor.now
+    )
+    await floor.bench.outside(early, id="r-1", source="courier", actor=COURIER)
+    await floor.stock()
+    assert await floor.packed(await floor.release()) == number
+    said = {e.type.split(".")[1]: (e.actor_name, e.causation_id) for e in floor.bench.store.event_log}
+    for what in ("shipment_shipped", "tracking_updated", "shipment_delivered"):
+        assert said[what] == (COURIER.name, "r-1")
+    assert said["label_created"][0] == said["fulfillment_packed"][0] == PICKER.name
 
 
 @pytest.mark.requirement("W11")

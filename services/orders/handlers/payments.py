@@ -50,6 +50,7 @@ def capture(event: PaymentCaptured, desk: OrdersDesk) -> dict[str, str]:
             captured_at=event.captured_at,
             message_id=desk.envelope.id,
             message_source=desk.envelope.source,
+            told=desk.envelope,
         )
         desk.early_payments.put(early)
         due = EarlyPaymentDue(payment_key=key, order_id=order_id, wait_minutes=1)
@@ -63,8 +64,7 @@ def apply_early(order: Order, desk: OrdersDesk) -> Order:
     """Book the payments that came before their order."""
     waiting = desk.early_payments.group("order_id", order.order_id)
     for early in sorted(waiting, key=lambda e: (e.captured_at, e.payment_key)):
-        money = Money(amount=early.amount, currency=early.currency)
-        order = _book(order, early.payment_id, money, early.captured_at, desk)
+        order = _book_early(order, early, desk)
         desk.early_payments.remove(early.payment_key)
         due = EarlyPaymentDue(payment_key=early.payment_key, order_id=order.order_id, wait_minutes=1)
         desk.timers.cancel(due)
@@ -77,8 +77,7 @@ def look_again(timer: EarlyPaymentDue, desk: OrdersDesk) -> None:
     if early is None:
         return
     if order is not None:
-        money = Money(amount=early.amount, currency=early.currency)
-        settle(_book(order, early.payment_id, money, early.captured_at, desk), desk)
+        settle(_book_early(order, early, desk), desk)
         desk.early_payments.remove(early.payment_key)
         return
     wait = timedelta(minutes=timer.wait_minutes * 2)
@@ -131,6 +130,12 @@ def odd(
         )
     )
     return stop(order, Hold.PAYMENT_ANOMALY, why, desk)
+
+
+def _book_early(order: Order, early: EarlyPayment, desk: OrdersDesk) -> Order:
+    money = Money(amount=early.amount, currency=early.currency)
+    with desk.on_word_of(early.told):
+        return _book(order, early.payment_id, money, early.captured_at, desk)
 
 
 def _book(order: Order, payment_id: str, amount: Money, captured_at: datetime, desk: OrdersDesk) -> Order:

@@ -48,7 +48,7 @@ def reported(event: TrackingReported, desk: WarehouseDesk) -> dict[str, str]:
     if label is None:
         early = EarlyReport(
             _key(event), event.tracking_number, event.courier, event.status, event.occurred_at,
-            event.cod_collected, event.detail, desk.envelope.id, desk.envelope.source,
+            event.cod_collected, event.detail, desk.envelope.id, desk.envelope.source, desk.envelope,
         )  # fmt: skip
         desk.early_reports.put(early)
         desk.timers.set(EarlyReportDue(report_key=early.report_key), desk.now + KEPT_FOR)
@@ -72,7 +72,8 @@ def _judge(early: EarlyReport, shipment: Shipment, desk: WarehouseDesk) -> Shipm
     if early.courier != shipment.courier:
         _refuse(early, _wrong_courier(), desk)
         return shipment
-    return _apply(shipment, early.status, early.occurred_at, early.cod_collected, early.detail, desk)
+    with desk.on_word_of(early.told):
+        return _apply(shipment, early.status, early.occurred_at, early.cod_collected, early.detail, desk)
 
 
 def _wrong_courier() -> Refused:
