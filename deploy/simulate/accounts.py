@@ -67,10 +67,16 @@ class Account:
         """What of the payments neither counts nor is called too much, and what was given back of too much."""
         taken = sum(money.amount for money in self.story.captured.values() if money.currency == "CNY")
         paid = sum(one["amount"]["amount"] for one in self.said["payment_recorded"])
-        excess = sum(one["excess"] for one in self.said["payment_anomaly_found"])
+        found = self.said["payment_anomaly_found"]
+        excess = sum(one["excess"] for one in found)
+        not_due = [
+            one for one in found if one["payment_id"].startswith("cod:") and one["anomaly"] != "overpaid"
+        ]
+        cash = sum(one["amount"]["amount"] for one in not_due)
         back = sum(one["excess"] for one in self.said["refund_requested"])
-        if paid + excess != taken or back > excess:
-            yield f"{taken} was captured: {paid} is booked, {excess} called too much, of which {back} was refunded"
+        if paid + excess != taken or back > excess + cash:
+            beside = f"{excess} called too much, and {cash} in cash, of which {back} was refunded"
+            yield f"{taken} was captured: {paid} is booked, {beside}"
 
     def unasked(self) -> Iterator[str]:
         """Parcels that were paid for by time, although their courier had said long before that it delivered them."""

@@ -135,7 +135,7 @@ def money(world: World) -> Found:
                 f"its courier told of {reported} in cash, the warehouse knows {shipment.cod_collected}",
             )
     for order in world.node("orders").store.rows("orders"):
-        odd = sum(p.amount for p in order.payments if p.payment_id.startswith("cod:"))
+        odd = sum(p.whole for p in order.payments if p.payment_id.startswith("cod:"))
         if not order.cod_collected + odd == cash[order.order_id] == told[order.order_id]:
             yield (
                 order.order_id,

@@ -4,7 +4,7 @@ import pytest
 
 from services.aftersales.domain.known_order import would_pay
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund
-from shared.events.aftersales import ApprovalRequested, CaseApproved, CaseKind
+from shared.events.aftersales import ApprovalRequested, CaseApproved, CaseKind, RefundRequested
 from shared.events.warehouse import CodCollected
 from tests.aftersales.desk import DAY, Shop
 from tests.builders import lines
@@ -115,3 +115,27 @@ async def test_nor_for_one_of_which_nobody_told() -> None:
     assert asked.amount.amount == 0
     await shop.bench.ask(ApproveCase(case_id=asked.case_id), actor=SUPERVISOR)
     assert shop.refunds == []
+
+
+@pytest.mark.requirement("O3")
+@pytest.mark.parametrize("warehouse_first", [True, False])
+async def test_cash_for_an_order_that_was_paid_before_is_given_back_beside_its_price(
+    warehouse_first: bool,
+) -> None:
+    shop = Shop()
+    if warehouse_first:
+        await shop.delivered(cod_collected=4000)
+    await shop.placed()
+    if not warehouse_first:
+        await shop.delivered(cod_collected=4000)
+    await cash(shop, 6000, 10000)
+    command = OpenRefund(order_id=shop.order_id, amount=10000, reason="not due")
+    asked = await shop.bench.ask(command, actor=AGENT)
+    await shop.bench.ask(ApproveCase(case_id=asked.answer["case_id"]), actor=SUPERVISOR)
+    (given,) = shop.bench.said_of(RefundRequested)
+    assert (given.amount.amount, given.excess) == (10000, 10000)
+    await shop.asks()
+    await shop.came_back(shop.case(2).case_id)
+    assert shop.refunds == [10000, 10000], "its price is paid back all the same, and no more"
+    again = await shop.bench.ask(command, actor=AGENT)
+    assert again.refusal is not None

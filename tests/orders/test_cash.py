@@ -123,6 +123,10 @@ async def test_cash_for_an_order_that_was_paid_before_is_an_anomaly() -> None:
     await world.bench.hear(shipped(), delivered(cod=10000))
     assert odd(world) == [(PaymentAnomaly.NOT_DUE, 10000, 0)]
     assert world.order.paid == 10000
+    assert [(p.amount, p.excess, p.counts) for p in world.order.payments] == [
+        (10000, 0, True),
+        (0, 10000, False),
+    ]
 
 
 @pytest.mark.requirement("O3")

@@ -29,7 +29,7 @@ class KnownOrder:
     owed_cash: int = 0
     """What orders said that it owes of cash of which we have not heard yet."""
     excess: int = 0
-    """What was captured beyond the price: paid twice, too much, or too late."""
+    """What was captured beyond the price: paid twice, too much, too late, or in cash although it is paid otherwise."""
     excess_refunded: int = 0
     cases: tuple[str, ...] = ()
     claimed: tuple[SkuQuantity, ...] = ()
@@ -64,6 +64,12 @@ class KnownOrder:
     def paid_in_full(self) -> "KnownOrder":
         """A prepaid order that has left was paid in full (O7), also where the news of its payment is still to come."""
         return self if self.cod else replace(self, paid=max(self.paid, self.total))
+
+    def with_cash(self, amount: int) -> "KnownOrder":
+        """The order once couriers collected so much more: of the price where it is paid so, or was not told of yet."""
+        if self.cod or not self.placed:
+            return replace(self, paid=self.paid + amount)
+        return replace(self, excess=self.excess + amount)
 
     def still_returnable(self) -> Counter[str]:
         """Pieces by SKU that no case has claimed."""

@@ -44,7 +44,8 @@ def placed(event: OrderPlaced, desk: AftersalesDesk) -> None:
         cod=event.payment_method is PaymentMethod.COD,
         placed=True,
         returned_early=None,
-    )
+        paid=0,
+    ).with_cash(before.paid)
     if before.delivered_at is not None or before.returned_early is not None:
         known = known.paid_in_full()
     desk.orders.put(known)
@@ -79,7 +80,7 @@ def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
             )
         )
     arrived = before.arrived + event.lines
-    known = replace(before, paid=before.paid + event.cod_collected, part_arrived=True, arrived=arrived)
+    known = replace(before, part_arrived=True, arrived=arrived).with_cash(event.cod_collected)
     if event.last:
         known = replace(known, delivered_at=event.delivered_at)
     _cash_came(known, before, desk)
@@ -89,7 +90,7 @@ def delivered(event: ShipmentDelivered, desk: AftersalesDesk) -> None:
 def cash(event: CodCollected, desk: AftersalesDesk) -> None:
     """What the courier tells of beside the delivery is paid too."""
     before = _known(event.order_id, desk)
-    _cash_came(replace(before, paid=before.paid + event.amount), before, desk)
+    _cash_came(before.with_cash(event.amount), before, desk)
 
 
 def completed(event: OrderCompleted, desk: AftersalesDesk) -> None:

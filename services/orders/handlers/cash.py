@@ -23,7 +23,9 @@ def came(order: Order, shipment_id: str, amount: int, desk: OrdersDesk) -> Order
     if not order.is_cod or order.came_to_nothing:
         anomaly = PaymentAnomaly.AFTER_CLOSING if order.came_to_nothing else PaymentAnomaly.NOT_DUE
         name = f"cod:{shipment_id}:{len(order.payments) + 1}"
-        payment = Payment(name, amount, order.currency, desk.now, counts=False, anomaly=anomaly.value)
+        payment = Payment(
+            name, 0, order.currency, desk.now, counts=False, anomaly=anomaly.value, excess=amount
+        )
         return _odd(replace(order, payments=(*order.payments, payment)), name, anomaly, amount, 0, desk)
     due = max(order.due - order.paid, 0)
     order = collect(order, amount)
