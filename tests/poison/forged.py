@@ -53,7 +53,7 @@ def forged(keys: Keys, actor: Actor) -> Iterator[Token]:
         "a list for an algorithm": unsigned(b'{"alg": []}'), "an empty header": unsigned(b"{}"), "a critical header": unsigned(
             b'{"alg": "EdDSA", "crit": ["exp"], "exp": 1}'), "detached": unsigned(b'{"alg": "EdDSA", "b64": false}'),
         "another issuer": signed(iss="elsewhere"), "no issuer": signed(iss=None), "no end": signed(exp=None), "no name": signed(sub=None),
-        "an endless end": signed(exp="never"), "an end that is a list": signed(exp=[1]), "from tomorrow": signed(iat=time.time() + 86_400),
+        "an endless end": signed(exp="never"), "an end that is a list": signed(exp=[1]),
         "not before tomorrow": signed(nbf=time.time() + 86_400), "a timer": signed(kind="timer"), "a service": signed(kind="service"),
         "an unknown kind": signed(kind="god"), "no kind": signed(kind=None), "a kind that is a list": signed(kind=["system"]),
         "an unknown role": signed(role="root"), "no role": signed(role=None), "a name with blanks": signed(sub="a b"),
