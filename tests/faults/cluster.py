@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from deploy.embedded.child import free_port, spawn
+from deploy.embedded.child import free_port
 from deploy.embedded.stack import PARTS, Stack
 from deploy.play.edges import Target
 from deploy.provision import SERVICES
@@ -38,7 +38,7 @@ class Cluster(Stack):
         settings = {
             "HANDOVER_STATEMENT_TIMEOUT_MS": str(int(STATEMENT_TIMEOUT * 1000)),
             "HANDOVER_LOG_LEVEL": "WARNING",
-            "HANDOVER_COMPLETES_AFTER": str(COMPLETES_AFTER),
+            "HANDOVER_COMPLETES_AFTER": f"PT{COMPLETES_AFTER}S",
         }
         super().__init__(folder, ports=ports, settings=settings)
         self.postgres: FaultyPostgres = FaultyPostgres(ports["postgres"])
@@ -59,8 +59,11 @@ class Cluster(Stack):
     def run(self, service: str) -> None:
         """Start one replica's process."""
         self.faults_of(service).mkdir(parents=True, exist_ok=True)
-        environment = self.environment(service) | {"FAULTS_FOLDER": str(self.faults_of(service))}
-        self.processes[service] = spawn(self.command(service), self.log_of(service), env=environment)
+        super().run(service)
+
+    def environment(self, service: str) -> dict[str, str]:
+        """That of its service, and where it is told to break."""
+        return super().environment(service) | {"FAULTS_FOLDER": str(self.faults_of(service))}
 
     def command(self, service: str) -> list[str]:
         """What runs a replica: the service on a host that can be broken."""
