@@ -105,6 +105,28 @@ _SETTINGS = {
 }
 
 
+_BULK = {
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "maintenance_work_mem": "1GB",
+    # filesystems do not compress what is written where they had set room aside
+    "file_extend_method": "write_zeros",
+}
+
+
+@contextmanager
+def in_bulk(place: Place) -> Iterator[None]:
+    """PostgreSQL started anew, so that it does not log what is put into tables that the same transaction emptied."""
+    postgres, usual = place.postgres, place.postgres.settings
+    postgres.stop()
+    postgres.settings = usual | _BULK
+    postgres.start()
+    yield
+    postgres.stop()
+    postgres.settings = usual
+    postgres.start()
+
+
 @contextmanager
 def place(kafka: str | None) -> Iterator[Place]:
     """Start what is missing; stop it at the end. Main thread only."""
