@@ -59,7 +59,7 @@ WHERE g.tgname = 'append_only' AND t.relname = ANY($1)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DRAWN = re.compile(r"[0-9a-f]{15,}")
 _ORDER, _NUMBER = 0, 1
-"""The holes of the order's id and of the shop's own number, see `played`."""
+"""The holes of the order's id and of the shop's own number, see `play_one`."""
 _PAST = 9 * 10**12
 """Numbers of labels begin here, far from those that are given out."""
 _HEADER, _TRAILER = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
@@ -95,7 +95,7 @@ class Template:
 
 
 async def fill(place: Place, left: Sequence[Left], ids: Sequence[str], orders: Mapping[str, int]) -> int:
-    """Fill in so many orders like the one that was `played`, by service; returns how many rows they have."""
+    """Fill in so many orders like the one of `play_one`, by service; returns how many rows they have."""
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(len(SERVICES), mp_context=get_context("spawn")) as pool:
         await asyncio.gather(*(
@@ -105,8 +105,6 @@ async def fill(place: Place, left: Sequence[Left], ids: Sequence[str], orders: M
     await _receive(place, orders["warehouse"], next(part.rows for part in left if part.table == "moves"))
     for service in SERVICES:
         await place.execute(database_of(service), "ANALYZE")
-    # the rounds shall not pay for writing the history to disk
-    await place.execute("postgres", "CHECKPOINT")
     return sum(orders[part.service] * len(part.rows) for part in left)
 
 
@@ -215,7 +213,7 @@ def _chain(events: Sequence[Row], ids: Mapping[str, str]) -> list[bytes]:
     return hashes
 
 
-async def played(shop: Shop) -> tuple[list[Left], list[str]]:
+async def play_one(shop: Shop) -> tuple[list[Left], list[str]]:
     """Play one order; the rows that were not there before it, and the ids that are its own."""
     script = shop.scripts(1)[0]
     await shop.stock([script], times=PLENTY)

@@ -116,7 +116,8 @@ _BULK = {
 
 @contextmanager
 def in_bulk(place: Place) -> Iterator[None]:
-    """PostgreSQL started anew, so that it does not log what is put into tables that the same transaction emptied."""
+    """PostgreSQL started anew, so that it does not log what is put into tables that the same transaction emptied. As it
+    stops at the end, all of it is written to disk: who measures next does not pay for that."""
     postgres, usual = place.postgres, place.postgres.settings
     postgres.stop()
     postgres.settings = usual | _BULK

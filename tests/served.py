@@ -59,8 +59,19 @@ async def grown(pool: Pool, table: str, **columns: str) -> None:
     await pool.execute(f"ANALYZE {table}")
 
 
-async def rows_read(pool: Pool, table: str) -> int:
-    """Rows of a table that were looked at so far."""
+LONG_AGO = "'2020-01-01T00:00:00Z'::timestamptz + n * interval '1 minute'"
+"""A time of copy `n`, before those of the tests."""
+
+
+@asynccontextmanager
+async def reads_few(pool: Pool, table: str, asked: object) -> AsyncIterator[None]:
+    """Fails where more rows of a table are looked at meanwhile than a short list needs."""
+    before = await _rows_read(pool, table)
+    yield
+    assert await _rows_read(pool, table) - before < 20, asked
+
+
+async def _rows_read(pool: Pool, table: str) -> int:
     await pool.execute("SELECT pg_stat_force_next_flush()")
     read = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = $1"
     return int(await pool.fetchval(read, table))

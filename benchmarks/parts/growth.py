@@ -1,6 +1,6 @@
 """What an order costs with history behind it, beside what it costs on empty tables: in turns, on two sets of databases.
 
-HANDOVER_BENCH_HISTORY says how many orders of history, 100,000 without it: half a millisecond and 33 kB each, an eighth of that
+HANDOVER_BENCH_HISTORY says how many orders of history, 100,000 without it: half a millisecond and 33 kB each, a tenth of that
 where TMPDIR lies on btrfs mounted with `compress-force=zstd:1`. A service can be given more than the others, where the disk has
 no room for as many in all: `1000000,aftersales=10000000`.
 """
@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.history import Left, fill, played
+from benchmarks.history import Left, fill, play_one
 from benchmarks.parts.orders import summary
 from benchmarks.place import Place, in_bulk
 from benchmarks.rounds import figure, significant
@@ -80,7 +80,7 @@ async def _stock(shop: Shop, rounds: int) -> None:
 
 async def _one(shop: Shop) -> tuple[list[Left], list[str]]:
     async with shop:
-        return await played(shop)
+        return await play_one(shop)
 
 
 def _round(place: Place, stack: Stack, kind: str) -> Played:

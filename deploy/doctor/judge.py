@@ -37,11 +37,8 @@ GAP_PATIENCE = timedelta(seconds=30)
 
 def unfit(look: Look) -> str | None:
     """Why it refuses our token, where that is for the token alone: the system's key signed it, and its clock is right."""
-    if look.refused_as == "role_too_low" or (
-        look.refused_as == "token_expired" and not _expired_by_its_clock(look)
-    ):
-        return look.refused
-    return None
+    of_the_token = look.refused_as in ("token_expired", "role_too_low")
+    return look.refused if of_the_token and not _expired_by_its_clock(look) else None
 
 
 def _expired_by_its_clock(look: Look) -> bool:
@@ -120,7 +117,7 @@ def _silence(look: Look) -> Iterator[_Found]:
             yield f"what answers at {look.url} is not {look.service}", "see who listens there", DOWN
         case other:
             yield f"it does not answer at {look.url} ({other})", "see its log", DOWN
-    if look.refused and _expired_by_its_clock(look):
+    if _expired_by_its_clock(look):
         yield f"it refuses us: {look.refused}", "set its host's clock right: tokens end by it", CLOCK
     elif look.refused:
         yield (

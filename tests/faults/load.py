@@ -210,13 +210,15 @@ class Load:
             steps.append(self._step(script, report, COURIER_OF[shipped.data["courier"]], status, told))
         await self.hand_in(script, steps, over_http=self.draw.random() < 0.2)
         completed = kind("order_completed")
-        if self.draw.random() < 0.5:  # the others say nothing, and theirs completes by time (O16)
+        over = any(
+            completed(said) for said in self._heard[script.order_id]
+        )  # by time, while the courier's word was sent
+        if (
+            not over and self.draw.random() < 0.5
+        ):  # the others say nothing, and theirs completes by time (O16)
             receipt = inbox.ReceiptConfirmed(source=SOURCE, external_number=script.number)
             confirmed = self._step(script, receipt, SHOP, "receipt", completed)
-            if not any(
-                completed(said) for said in self._heard[script.order_id]
-            ):  # the courier's word was long on its way
-                await self.hand_in(script, [confirmed], over_http=self.draw.random() < 0.5)
+            await self.hand_in(script, [confirmed], over_http=self.draw.random() < 0.5)
         await self.until(script, completed)
 
     # --- handing in ---------------------------------------------------------------------------------------

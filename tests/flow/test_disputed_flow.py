@@ -171,13 +171,19 @@ async def test_a_receipt_that_is_confirmed_meanwhile_is_told_of_the_case(town: T
     assert refusal.code == "case_open"
 
 
-@pytest.mark.requirement("O3")
-async def test_the_cash_of_a_receipt_that_stands_after_all_is_missed(town: Town) -> None:
-    """Its courier said that it brings the parcel back, so that none was due; the buyer has it, a person says."""
+async def turned_after_receipt(town: Town) -> str:
+    """An order with cash on delivery whose receipt was confirmed, and whose courier says that it brings the parcel back."""
     order = await town.release(payment_method=PaymentMethod.COD)
     number = await town.ship(order)
     await town.outside(receipt())
     await town.track(number, "return_to_sender")
+    return order
+
+
+@pytest.mark.requirement("O3")
+async def test_the_cash_of_a_receipt_that_stands_after_all_is_missed(town: Town) -> None:
+    """Its courier said that it brings the parcel back, so that none was due; the buyer has it, a person says."""
+    order = await turned_after_receipt(town)
     turned = town.row("orders", "orders", order)
     assert (turned.due, turned.payment_status) == (0, "unpaid")
     await decide(town, paid=False)
@@ -191,10 +197,7 @@ async def test_the_cash_of_a_receipt_that_stands_after_all_is_missed(town: Town)
 
 @pytest.mark.requirement("O3")
 async def test_of_a_receipt_that_turns_out_wrong_no_cash_is_due(town: Town) -> None:
-    order = await town.release(payment_method=PaymentMethod.COD)
-    number = await town.ship(order)
-    await town.outside(receipt())
-    await town.track(number, "return_to_sender")
+    order = await turned_after_receipt(town)
     await decide(town, paid=True)
     await town.pass_time(LONG)
     after = town.row("orders", "orders", order)
