@@ -389,6 +389,21 @@ async def test_an_order_of_two_parcels_has_left_when_both_have(world: World) -> 
     assert world.order.held_by() == "courier"
 
 
+@pytest.mark.requirement("O11")
+@pytest.mark.parametrize("kind", [CaseKind.LATE_CANCEL, CaseKind.RETURNED_PARCEL])
+async def test_goods_that_are_to_come_back_are_not_missed_at_the_buyers_unless_they_are_to_have_them_after_all(
+    world: World, kind: CaseKind
+) -> None:
+    await released(world)
+    turned = [returned()] if kind is CaseKind.RETURNED_PARCEL else []
+    await hear(world, [packed(), shipped(), *turned, case_opened(kind)])
+    await world.bench.pass_time(timedelta(days=30))
+    assert not world.bench.said_of(OrderEscalated)
+    await hear(world, [case_rejected(), case_closed(kind, 0, ends=False)])
+    await world.bench.pass_time(timedelta(minutes=1))
+    assert [e.overdue for e in world.bench.said_of(OrderEscalated)] == [Overdue.DELIVER_BY]
+
+
 @pytest.mark.requirement("O1")
 async def test_dispatch_is_never_promised_after_delivery(world: World) -> None:
     await world.bench.outside(submitted(deliver_by=START + timedelta(hours=20)))

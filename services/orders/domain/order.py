@@ -207,6 +207,11 @@ class Order:
         return self.fulfillment in (Fulfillment.SHIPPED, Fulfillment.DELIVERED, Fulfillment.RETURNING)
 
     @property
+    def comes_back(self) -> bool:
+        """True while a case waits for the goods to come back instead of arriving."""
+        return bool(self.open_cases) and (self.called_back or self.fulfillment is Fulfillment.RETURNING)
+
+    @property
     def came_to_nothing(self) -> bool:
         """True when the buyer gets nothing of it, and owes nothing."""
         return self.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)

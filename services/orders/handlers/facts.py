@@ -9,6 +9,7 @@ from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus
 from services.orders.domain.payment import refund
 from services.orders.handlers import cash
 from services.orders.handlers.closing import CompletionDue, end_canceled
+from services.orders.handlers.promises import watch_delivery
 from services.orders.handlers.release import ask_for_confirmation, free, stop
 from services.orders.tables import Heard
 from shared.events.aftersales import (
@@ -210,6 +211,8 @@ def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
     all_known = order.called_back and not order.open_cases and not order.closed
     if all_known and order.part_arrived and order.delivered_at is None:
         return _arrived(order, desk.envelope.time, desk)
+    if order.delivered_at is None and not order.closed:
+        watch_delivery(order, desk)
     _await_completion(order, desk)
     return order
 

@@ -31,6 +31,11 @@ class DeliverByDue(Timer, name="orders.deliver_by_due"):
 def watch(order: Order, desk: OrdersDesk) -> None:
     """Watch the promises from when the buyer has done their part; one that is broken already is told at once."""
     desk.timers.set(ShipByDue(order_id=order.order_id), max(order.ship_by, desk.now))
+    watch_delivery(order, desk)
+
+
+def watch_delivery(order: Order, desk: OrdersDesk) -> None:
+    """Watch the promised time of delivery; again, where goods that were to come back are the buyer's after all."""
     desk.timers.set(DeliverByDue(order_id=order.order_id), max(order.deliver_by, desk.now))
 
 
@@ -51,9 +56,9 @@ def ship_by_due(timer: ShipByDue, desk: OrdersDesk) -> None:
 
 
 def deliver_by_due(timer: DeliverByDue, desk: OrdersDesk) -> None:
-    """Escalate an order that has not arrived in time (O11)."""
+    """Escalate an order that has not arrived in time (O11). Of goods that are to come back their case tells."""
     order = desk.orders.get(timer.order_id)
-    if order is not None and order.delivered_at is None:
+    if order is not None and order.delivered_at is None and not order.comes_back:
         _escalate(order, Overdue.DELIVER_BY, order.deliver_by, desk)
 
 
