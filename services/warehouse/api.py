@@ -135,7 +135,7 @@ def router(runtime: Runtime) -> APIRouter:
             raise Refused("erased", "the address of this order was erased")
         if shipment.state is ShipmentState.CANCELED:
             raise Refused("canceled", "this parcel was canceled: it stays; unpack it")
-        pdf = documents.label(shipment, work, couriers.name(shipment.courier))
+        pdf = documents.label(shipment, work, couriers.name(shipment.courier), couriers.sender)
         return Response(pdf, media_type="application/pdf")
 
     @routes.get("/shipments/{shipment_id}/note.pdf", response_class=Response, responses=_PDF)

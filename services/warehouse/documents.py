@@ -38,8 +38,9 @@ pdfmetrics.registerFont(_vera)
 pdfmetrics.registerFont(UnicodeCIDFont(CHINESE))
 
 
-def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
-    """The courier label of a parcel. Raises ValueError when the address was erased."""
+def label(shipment: Shipment, work: Fulfillment, courier_name: str, sender: str = "") -> bytes:
+    """The courier label of a parcel; `sender` is who gets it back where it cannot be delivered. Raises ValueError when the
+    address was erased."""
     if work.personal is None:
         raise ValueError("the address of this order was erased")
     contact, address = work.personal.contact, work.personal.address
@@ -70,13 +71,23 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str) -> bytes:
         below -= size * 1.7
     if any(MISSING in run for line in lines for _, run in _runs(line)):
         _text(page, 6 * mm, below, MISSING_TOLD, 7, most)
-    foot = [f"重量 Weight: {shipment.weight_grams / 1000:.2f} kg", f"单号 Order: {work.external_number}"]
+    weight = f"重量 Weight: {shipment.weight_grams / 1000:.2f} kg"
+    foot = [f"{weight}   {_which(shipment, work)}", f"单号 Order: {work.external_number}"]
     if shipment.cod_due:
         foot.insert(0, f"代收货款 COD: {spelled(shipment.cod_due, work.currency)}")
     for row, line in enumerate(reversed(foot)):
-        _text(page, 6 * mm, (8 + 9 * row) * mm, line, 13, most)
+        _text(page, 6 * mm, (14 + 8 * row) * mm, line, 13, most)
+    if sender:
+        for row, line in enumerate(_wrapped(f"寄 From: {sender}", 8, most)[:2]):
+            _text(page, 6 * mm, (8 - 4 * row) * mm, line, 8)
     page.save()
     return out.getvalue()
+
+
+def _which(shipment: Shipment, work: Fulfillment) -> str:
+    """Which parcel of the order it is; of how many is known once all of it is packed."""
+    number = work.shipments.index(shipment.shipment_id) + 1
+    return f"包裹 Parcel: {number}" if work.left_to_pack() else f"包裹 Parcel: {number}/{len(work.shipments)}"
 
 
 def shipping_note(shipment: Shipment, work: Fulfillment) -> bytes:
@@ -88,12 +99,12 @@ def shipping_note(shipment: Shipment, work: Fulfillment) -> bytes:
     width, height = A5
     _text(page, 15 * mm, height - 20 * mm, "发货单 Shipping note", 18)
     _text(page, 15 * mm, height - 29 * mm, f"订单 Order: {work.external_number}", 11, 70 * mm)
-    _text(page, 15 * mm, height - 36 * mm, f"快递单号 Parcel: {shipment.tracking_number}", 11, 70 * mm)
+    _text(page, 15 * mm, height - 36 * mm, f"快递单号 Tracking: {shipment.tracking_number}", 11, 70 * mm)
     barcode = code128.Code128(shipment.tracking_number, barHeight=12 * mm, barWidth=0.25 * mm)
     barcode.drawOn(page, width - 12 * mm - barcode.width, height - 36 * mm)
+    _text(page, 97 * mm, height - 43 * mm, _which(shipment, work), 11, 36 * mm)
     if work.personal is not None:
-        most = width - 30 * mm
-        _text(page, 15 * mm, height - 43 * mm, f"收件人 To: {work.personal.contact.name}", 11, most)
+        _text(page, 15 * mm, height - 43 * mm, f"收件人 To: {work.personal.contact.name}", 11, 80 * mm)
     row = _columns(page, height - 56 * mm)
     for line in shipment.lines:
         skus = _wrapped(line.sku, 10, 43 * mm)

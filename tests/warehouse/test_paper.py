@@ -151,6 +151,38 @@ async def test_a_label_says_nothing_of_that_where_all_is_printed(written: list[W
 
 
 @pytest.mark.requirement("W5")
+async def test_papers_say_which_parcel_of_the_order_it_is_and_of_how_many_once_all_is_packed(
+    written: list[Written],
+) -> None:
+    floor = Floor()
+    await floor.stock()
+    await floor.bench.hear(floor.order("o-1", ("TEA", 2)))
+    await floor.settle()
+    first = await floor.packed(lines=[{"sku": "TEA", "quantity": 1}])
+    documents.label(floor.parcel_row(first), floor.work(), "顺丰速运")
+    assert [line.text.split("   ")[1] for line in written if "Weight" in line.text] == ["包裹 Parcel: 1"]
+    second = await floor.parcel(lines=[{"sku": "TEA", "quantity": 1}])
+    for number in (first, second):
+        written.clear()
+        documents.label(floor.parcel_row(number), floor.work(), "顺丰速运")
+        documents.shipping_note(floor.parcel_row(number), floor.work())
+        place = f"包裹 Parcel: {1 + (number == second)}/2"
+        assert [line.text for line in written if line.text.endswith(place)] != []
+        assert sum(place in line.text for line in written) == 2
+
+
+@pytest.mark.requirement("W5")
+async def test_a_label_names_who_gets_the_parcel_back_in_at_most_two_lines_above_the_edge(
+    written: list[Written],
+) -> None:
+    floor, shipment = await _packed(payment_method=PaymentMethod.COD, cod_due=19_950)
+    documents.label(shipment, floor.work(), "顺丰速运", "茶舍 Tea House, 浙江省杭州市余杭区仓前街 9 号, " * 5)
+    sender = written[[line.text.startswith("寄 From: 茶舍") for line in written].index(True) :]
+    assert len(sender) == 2
+    assert all(line.end <= documents.LABEL[0] - 6 * mm for line in sender)
+
+
+@pytest.mark.requirement("W5")
 async def test_the_latin_font_travels_with_the_paper() -> None:
     """The Chinese one does not: it is one of the fonts that a PDF reader brings."""
     floor, shipment = await _packed()

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from shared.values import Address, Code, DeliveryMethod, Name
+from shared.values import Address, Code, DeliveryMethod, Name, Text
+
+_SENDER: TypeAdapter[str] = TypeAdapter(Text)
 
 
 class CouriersFileError(Exception):
@@ -91,6 +93,8 @@ class Couriers:
     """All couriers of the shop."""
 
     all: tuple[Courier, ...]
+    sender: str = ""
+    """Who sends the parcels and gets back what cannot be delivered, as labels say it; empty where the file does not (W5)."""
 
     def choose(
         self, address: Address, method: DeliveryMethod, *, cod: bool, weight_grams: int = 0
@@ -117,13 +121,22 @@ class Couriers:
 
 
 def load_couriers(file: Path) -> Couriers:
-    """Read a couriers file (TOML, a table `[[courier]]` each). Raises CouriersFileError with what is wrong and where."""
+    """Read a couriers file (TOML: `sender`, and a table `[[courier]]` each). Raises CouriersFileError with what is wrong and
+    where."""
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CouriersFileError(f"{file} cannot be read: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise CouriersFileError(f"{file} is not TOML: {error}") from None
+    if unknown := content.keys() - {"courier", "sender"}:
+        raise CouriersFileError(
+            f"{file}: nobody knows what {', '.join(sorted(unknown))} means; take sender and [[courier]]"
+        )
+    try:
+        sender = _SENDER.validate_python(content.get("sender", ""))
+    except ValidationError as error:
+        raise CouriersFileError(f"{file}: sender: {error.errors(include_url=False)[0]['msg']}") from None
     tables = content.get("courier")
     if not isinstance(tables, list) or not tables:
         raise CouriersFileError(f"{file} describes no courier; add a table [[courier]]")
@@ -141,4 +154,4 @@ def load_couriers(file: Path) -> Couriers:
         values = [getattr(c, name) for c in couriers]
         if len(set(values)) != len(values):
             raise CouriersFileError(f"{file}: two couriers have the same {name}")
-    return Couriers(tuple(couriers))
+    return Couriers(tuple(couriers), sender)
