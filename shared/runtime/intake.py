@@ -62,6 +62,11 @@ class Intake:
         self.decode = Decoding(tokens, turns.service.hears).decode
         self.clock = clock
         self.trouble: str | None = "not connected to Kafka yet"
+        """Why nothing is read from Kafka."""
+        self.away: str | None = None
+        """How the database failed the turn in hand; it may answer and still take nothing, as when its disk is full."""
+        self.failing: str | None = None
+        """Why that turn fails for another reason."""
         self.batches = 0
         """How many batches were taken in hand."""
         self._busy = asyncio.Lock()
@@ -279,18 +284,18 @@ class Intake:
             try:
                 await self.turns.run(messages)
             except Unavailable as away:
-                self.trouble = f"the database cannot be reached: {away}"
+                self.away = f"the database cannot be reached: {away}"
                 log.warning("intake waits for the database", service=self.turns.service.name, error=str(away))
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5)
             except Exception:
                 # never pass over messages that were not handled: stay, say so, try again
-                self.trouble = "turns fail; see the log"
+                self.failing = "turns fail; see the log"
                 log.exception("turn failed", service=self.turns.service.name)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5)
             else:
-                self.trouble = None
+                self.away = self.failing = None
                 return
 
 

@@ -140,12 +140,15 @@ class Runtime:
     async def readiness(self) -> dict[str, str | None]:
         """What must be well to serve: None where it is, a sentence where it is not."""
         return {
-            "database": await self._database(),
+            "database": await self._database() or self.intake.away,
             "kafka": await self.intake.unassigned(),
             "http": self.commands.trouble,
             "relay": self.relay.trouble,
             "timers": self.due.trouble,
-            "loops": self._loops.trouble or self._further.trouble or self._reading.trouble,
+            "loops": self.intake.failing
+            or self._loops.trouble
+            or self._further.trouble
+            or self._reading.trouble,
         }
 
     async def _database(self) -> str | None:

@@ -235,7 +235,7 @@ async def test_a_turn_that_fails_is_waited_out_and_nothing_is_passed_over(probe:
     await writer.intake._apply([writer.intake.decode(raw_of(record))])
     assert meddled.attempts == 2
     assert await note(writer, "n") == Note("n", 1, (1,))
-    assert writer.intake.trouble is None
+    assert writer.intake.failing is None
 
 
 async def _bug(connection: Any) -> None:

@@ -19,6 +19,7 @@ from shared.runtime.service import Service
 from shared.runtime.store import Ask, Unavailable
 from shared.runtime.tasks import end
 from tests.harness import AGENT
+from tests.runtime.meddling import Meddled
 from tests.runtime.probe import (
     LONG_AGO,
     NOTES,
@@ -47,7 +48,7 @@ async def test_a_database_that_is_away_at_the_start(probe: Probe):
         writer = await probe.writer()
         await writer.start()
         await until(says(writer, "database", "cannot be reached"))
-        await until(lambda: "cannot be reached" in (writer.intake.trouble or ""))
+        await until(lambda: "cannot be reached" in (writer.intake.away or ""))
     await until(noted(writer, "n", 1))
     await until(ready(writer))
     assert await parked(writer) == []
@@ -63,7 +64,7 @@ async def test_a_database_that_goes_away_later(probe: Probe, monkeypatch: pytest
     await until(ready(writer))
     with away(probe.server):
         await probe.send("orders.inbox", *((outside(f"{m}"), receipt_of("n")) for m in range(20)))
-        await until(lambda: "cannot be reached" in (writer.intake.trouble or ""))
+        await until(lambda: "cannot be reached" in (writer.intake.away or ""))
         await until(says(writer, "timers", "cannot be reached"))
         assert (await writer.readiness())["database"] is not None
         assert await writer.lag() == {"orders.inbox": 20}
@@ -104,6 +105,26 @@ async def test_what_the_database_cannot_do_now_is_an_outage_and_no_bug(probe: Pr
     with pytest.raises(Unavailable):
         async with writer.turns.store.transaction():
             raise error
+
+
+async def test_a_database_that_answers_and_takes_nothing_is_told_of_as_that_and_not_as_kafka(probe: Probe):
+    """Whoever is paged for it looks for a full disk, and not for a broker."""
+    await probe.topics()
+    writer = await probe.writer()
+    full = asyncio.Event()
+
+    async def refuses(connection: Any) -> None:
+        if not full.is_set():
+            raise asyncpg.DiskFullError("could not extend file")
+
+    writer.turns.store = Meddled(writer.turns.store, saving=refuses)
+    await probe.send("orders.inbox", (outside("1"), receipt_of("n")))
+    await writer.start()
+    await until(says(writer, "database", "DiskFullError: could not extend file"))
+    assert {part for part, why in (await writer.readiness()).items() if why} == {"database"}
+    full.set()
+    await until(noted(writer, "n", 1))
+    await until(ready(writer))
 
 
 async def test_a_replica_that_froze_in_the_middle_of_a_turn_does_not_keep_its_rows(probe: Probe):
