@@ -284,7 +284,7 @@ class Intake:
             try:
                 await self.turns.run(messages)
             except Unavailable as away:
-                self.away = f"the database cannot be reached: {away}"
+                self.away = f"the database cannot be reached, and messages wait: {away}"
                 log.warning("intake waits for the database", service=self.turns.service.name, error=str(away))
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5)

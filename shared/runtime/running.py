@@ -140,7 +140,7 @@ class Runtime:
     async def readiness(self) -> dict[str, str | None]:
         """What must be well to serve: None where it is, a sentence where it is not."""
         return {
-            "database": await self._database() or self.intake.away,
+            "database": self.intake.away or await self._database(),
             "kafka": await self.intake.unassigned(),
             "http": self.commands.trouble,
             "relay": self.relay.trouble,
