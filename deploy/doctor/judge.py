@@ -139,7 +139,7 @@ def _unready(part: str, state: str) -> _Found:
         return what, "run `handover migrate` for it", NOT_STARTING
     if "database" in state or part == "database":
         return what, "bring PostgreSQL back; the service goes on by itself", POSTGRES
-    if "turns fail" in state or "see the log" in state or part in ("timers", "loops"):
+    if "see the log" in state or part in ("timers", "loops"):
         return (
             what,
             "its log has the exception; it tries again, and goes on by itself once that is mended",

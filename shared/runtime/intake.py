@@ -284,13 +284,13 @@ class Intake:
             try:
                 await self.turns.run(messages)
             except Unavailable as away:
-                self.away = f"the database cannot be reached, and messages wait: {away}"
+                self.away, self.failing = f"the database cannot be reached, and messages wait: {away}", None
                 log.warning("intake waits for the database", service=self.turns.service.name, error=str(away))
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5)
             except Exception:
                 # never pass over messages that were not handled: stay, say so, try again
-                self.failing = "turns fail; see the log"
+                self.away, self.failing = None, "turns fail; see the log"
                 log.exception("turn failed", service=self.turns.service.name)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5)

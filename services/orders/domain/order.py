@@ -207,7 +207,7 @@ class Order:
         return self.fulfillment in (Fulfillment.SHIPPED, Fulfillment.DELIVERED, Fulfillment.RETURNING)
 
     @property
-    def comes_back(self) -> bool:
+    def awaited_back(self) -> bool:
         """True while a case waits for the goods to come back instead of arriving."""
         return bool(self.open_cases) and (self.called_back or self.fulfillment is Fulfillment.RETURNING)
 

@@ -58,7 +58,7 @@ def ship_by_due(timer: ShipByDue, desk: OrdersDesk) -> None:
 def deliver_by_due(timer: DeliverByDue, desk: OrdersDesk) -> None:
     """Escalate an order that has not arrived in time (O11). Of goods that are to come back their case tells."""
     order = desk.orders.get(timer.order_id)
-    if order is not None and order.delivered_at is None and not order.comes_back:
+    if order is not None and order.delivered_at is None and not order.awaited_back:
         _escalate(order, Overdue.DELIVER_BY, order.deliver_by, desk)
 
 
