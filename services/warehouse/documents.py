@@ -78,8 +78,12 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str, sender: str 
     for row, line in enumerate(reversed(foot)):
         _text(page, 6 * mm, (14 + 8 * row) * mm, line, 13, most)
     if sender:
-        for row, line in enumerate(_wrapped(f"寄 From: {sender}", 8, most)[:2]):
-            _text(page, 6 * mm, (8 - 4 * row) * mm, line, 8)
+        for size in (8, 7, 6, SMALLEST):
+            parts = _wrapped(f"寄 From: {sender}", size, most)
+            if len(parts) <= 2:
+                break
+        for row, line in enumerate(parts):
+            _text(page, 6 * mm, 8 * mm - 1.4 * size * row, line, size)
     page.save()
     return out.getvalue()
 

@@ -9,6 +9,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
 from services.warehouse import documents
+from services.warehouse.domain.courier import SENDER_LENGTH
 from services.warehouse.domain.shipment import Shipment
 from shared.values import OrderLine, PaymentMethod
 from tests.builders import PERSONAL, lines
@@ -23,6 +24,7 @@ class Written(NamedTuple):
     text: str
     x: float
     end: float
+    size: float
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Written]:
 
     def text(page: Canvas, x: float, y: float, text: str, size: float, most: float = inf) -> None:
         width = documents._width(text, size)
-        found.append(Written(text, x, x + min(width, most)))
+        found.append(Written(text, x, x + min(width, most), size))
         draw(page, x, y, text, size, most)
 
     monkeypatch.setattr(documents, "_text", text)
@@ -172,14 +174,24 @@ async def test_papers_say_which_parcel_of_the_order_it_is_and_of_how_many_once_a
 
 
 @pytest.mark.requirement("W5")
-async def test_a_label_names_who_gets_the_parcel_back_in_at_most_two_lines_above_the_edge(
-    written: list[Written],
+@pytest.mark.parametrize(
+    ("sender", "lines", "size"),
+    [
+        ("茶舍 Tea House, 浙江省杭州市余杭区仓前街 9 号", 1, 8),
+        ("茶" * 50, 2, 8),
+        ("茶" * 70, 2, 6),
+        ("茶" * SENDER_LENGTH, 3, 5),
+    ],
+)
+async def test_a_label_names_who_gets_the_parcel_back_however_much_of_it_there_is(
+    written: list[Written], sender: str, lines: int, size: float
 ) -> None:
     floor, shipment = await _packed(payment_method=PaymentMethod.COD, cod_due=19_950)
-    documents.label(shipment, floor.work(), "顺丰速运", "茶舍 Tea House, 浙江省杭州市余杭区仓前街 9 号, " * 5)
-    sender = written[[line.text.startswith("寄 From: 茶舍") for line in written].index(True) :]
-    assert len(sender) == 2
-    assert all(line.end <= documents.LABEL[0] - 6 * mm for line in sender)
+    documents.label(shipment, floor.work(), "顺丰速运", sender)
+    foot = written[[line.text.startswith("寄 From: ") for line in written].index(True) :]
+    assert "".join(line.text for line in foot) == f"寄 From: {sender}"
+    assert (len(foot), {line.size for line in foot}) == (lines, {size})
+    assert all(line.end <= documents.LABEL[0] - 6 * mm for line in foot)
 
 
 @pytest.mark.requirement("W5")

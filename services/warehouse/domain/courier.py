@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from shared.values import Address, Code, DeliveryMethod, Name, Text
 
+SENDER_LENGTH = 120
+"""Characters that the foot of a label has room for, whatever they are."""
 _SENDER: TypeAdapter[str] = TypeAdapter(Text)
 
 
@@ -137,6 +139,10 @@ def load_couriers(file: Path) -> Couriers:
         sender = _SENDER.validate_python(content.get("sender", ""))
     except ValidationError as error:
         raise CouriersFileError(f"{file}: sender: {error.errors(include_url=False)[0]['msg']}") from None
+    if len(sender) > SENDER_LENGTH:
+        raise CouriersFileError(
+            f"{file}: sender: a label has room for {SENDER_LENGTH} characters, not {len(sender)}"
+        )
     tables = content.get("courier")
     if not isinstance(tables, list) or not tables:
         raise CouriersFileError(f"{file} describes no courier; add a table [[courier]]")
