@@ -63,6 +63,7 @@ def main(
             before, began = machine.load(), time.monotonic()
             found = PARTS[name](where, rounds)
             about = {
+                "commit": machine.commit(),
                 "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
                 "took_seconds": round(time.monotonic() - began),
                 "rounds": rounds,

@@ -2,8 +2,10 @@
 
 import os
 import platform
+import subprocess
 from collections.abc import Iterable
 from importlib.metadata import version
+from pathlib import Path
 
 import psutil
 
@@ -20,6 +22,18 @@ def describe() -> dict[str, object]:
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def commit() -> str | None:
+    """What is measured: the commit, `-dirty` where files differ from it; None where there is no git."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return told.stdout.strip()
 
 
 def load() -> float:
