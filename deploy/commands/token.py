@@ -29,7 +29,10 @@ def keygen() -> None:
 def create(
     as_: Annotated[
         str,
-        typer.Option("--as", help="operator (a person), device (a scanner) or system (a shop, a courier)"),
+        typer.Option(
+            "--as",
+            help="operator (a person), device (reads and prints, may not scan) or system (a shop, a courier)",
+        ),
     ],
     name: Annotated[str, typer.Option(help="Who it is, for the audit trail: li.wei, scanner-07, shop")],
     role: Annotated[str, typer.Option(help="ordinary, back-office or administrator")] = "ordinary",

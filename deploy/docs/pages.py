@@ -86,8 +86,9 @@ def settings() -> str:
     """Every setting of every service and command."""
     text = "All settings come from the environment. A wrong or missing one stops the start with a sentence."
     ones = settings_page(settings_of_commands()).replace("| services |", "| command |", 1)  # type: ignore[arg-type]  # any will do
+    way = "How `doctor`, `parked` and `log` find a running system: [operations](../operations.md#when-something-is-wrong)."
     return "\n".join(
-        [MADE, "# Settings", "", text, "", settings_page(settings_of()), "", "## Commands", "", ones, ""]
+        [MADE, "# Settings", "", text, "", settings_page(settings_of()), "", "## Commands", "", ones, "", way, ""]
     )
 
 

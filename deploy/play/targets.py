@@ -38,18 +38,17 @@ def compose() -> Target:
             file=sys.stderr,
         )
         raise typer.Exit(2)
-    host = env.get("HANDOVER_HOST", "127.0.0.1")
     databases = {}
     for service in SERVICES:
         password = env.get(f"HANDOVER_{service.upper()}_OWNER_PASSWORD")
         port = env.get("HANDOVER_POSTGRES_PORT", "25432")
         if password:
             databases[service] = (
-                f"postgresql://{owner_of(service)}:{password}@{host}:{port}/{database_of(service)}"
+                f"postgresql://{owner_of(service)}:{password}@127.0.0.1:{port}/{database_of(service)}"
             )
     return Target(
-        kafka=env.get("HANDOVER_KAFKA", f"{host}:{env.get('HANDOVER_KAFKA_PORT', '29092')}"),
-        urls={s: f"http://{host}:{env.get(f'HANDOVER_{s.upper()}_PORT', p)}" for s, p in PORTS.items()},
+        kafka=env.get("HANDOVER_KAFKA", f"127.0.0.1:{env.get('HANDOVER_KAFKA_PORT', '29092')}"),
+        urls={s: f"http://127.0.0.1:{env.get(f'HANDOVER_{s.upper()}_PORT', p)}" for s, p in PORTS.items()},
         token=lambda actor: create_token(key, actor, timedelta(hours=12)),
         databases=databases,
     )

@@ -170,3 +170,16 @@ def test_what_schemas_say_of_a_code_holds_for_each_code(code: str) -> None:
 )
 def test_what_schemas_say_of_a_code_keeps_out_what_is_none(wrong: str) -> None:
     assert not re.search(TOLD_CODE.removesuffix("$") + r"\Z", wrong)
+
+
+@pytest.mark.requirement("X3")
+def test_whoever_is_refused_finds_the_code_of_it_in_the_guides() -> None:
+    guides = "".join(
+        (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("integrating.md", "operations.md")
+    )
+    files = [file for top in ("services", "shared") for file in (ROOT / top).rglob("*.py")]
+    codes = {
+        c for file in files for c in re.findall(r'\bRefused\(\s*"(\w+)"', file.read_text(encoding="utf-8"))
+    }
+    assert {"order_exists", "wrong_item", "token_missing"} <= codes
+    assert {code for code in codes if f"`{code}`" not in guides} == set()
