@@ -43,6 +43,8 @@ STAYS = (Status.PARKED, Status.QUEUED)
 """What becomes of a message that is parked again; any other is off its lane."""
 AT_ONCE = 200
 """Messages of a lane that one retry takes through a turn."""
+LANES = 100
+"""Lanes that one look finds."""
 
 
 class SkipParked(Command):
@@ -79,6 +81,9 @@ def skip(service: Service[Any], command: SkipParked, desk: Desk) -> dict[str, st
     note = _noted(parked, f"skipped by {desk.actor}: {command.reason}")
     books.parked.put(replace(parked, state=ParkedState.SKIPPED, queue="", note=note))
     cursor = books.cursors.get(parked.lane) or Cursor(parked.lane)
+    if parked.sequence is not None and parked.sequence <= cursor.sequence:  # no place is gone back to
+        detail = "what it waited for came, and it was done meanwhile; list them again"
+        raise Refused("not_parked", detail, status=404)
     sequence = cursor.sequence if parked.sequence is None else parked.sequence
     rest = books.parked.group("queue", parked.lane)
     books.cursors.put(replace(cursor, sequence=sequence, state=LaneState.GAP if rest else LaneState.FLOWING))
@@ -188,21 +193,25 @@ class Parking:
         """Let lanes go on whose missing message arrived, or whose failed one was skipped."""
         while True:
             self._woken.clear()
+            pause = 5.0
             try:
-                for lane in await self._ready():
+                ready = await self._ready()
+                for lane in ready:
                     await self.retry(lane)
+                if len(ready) == LANES:  # there are more
+                    pause = 0.1
             except Exception as error:
                 log.warning("parking waits", service=self.turns.service.name, error=type(error).__name__)
                 await asyncio.sleep(2)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), 5)
+                await asyncio.wait_for(self._woken.wait(), pause)
 
     async def _ready(self) -> list[str]:
         sql = f"""
             SELECT c.lane FROM {CURSORS.name} c
             LEFT JOIN LATERAL (SELECT place, doc->>'sequence' AS sequence FROM parked p
                                WHERE p.queue = c.lane ORDER BY place LIMIT 1) p ON true
-            WHERE c.state = '{LaneState.GAP.value}' AND (p.sequence IS NULL OR p.place <= c.sequence + 1) LIMIT 100"""
+            WHERE c.state = '{LaneState.GAP.value}' AND (p.sequence IS NULL OR p.place <= c.sequence + 1) LIMIT {LANES}"""
         return [r["lane"] for r in await self.pool.fetch(sql)]
 
 

@@ -189,6 +189,22 @@ async def test_a_gap_that_will_never_close_is_given_up_by_skipping_the_first_beh
 
 
 @pytest.mark.requirement("X2")
+async def test_a_message_that_was_done_since_it_waited_can_not_be_skipped_any_more(lot: Lot) -> None:
+    """All were sent again; the lane is yet to be looked at."""
+    started, picked, packed = story("a")
+    again = FulfillmentPickStarted(order_id="a", picker="li")
+    assert await lot.arrive(started, packed, (again, 4)) == ["done", "queued", "queued"]
+    assert await lot.arrive(started, picked, packed, (again, 4)) == ["duplicate", "done", "done", "done"]
+    first, _ = await lot.parking.list_()
+    late = await lot.bench.ask(SkipParked(parked_key=first.parked_key, reason="2 never comes"), actor=OPS)
+    assert late.refusal is not None
+    assert late.refusal.code == "not_parked"
+    assert [o.status for o in await lot.parking.retry(first.lane)] == ["duplicate", "duplicate"]
+    assert len(lot.handled) == 4
+    assert await lot.parking.list_() == []
+
+
+@pytest.mark.requirement("X2")
 async def test_a_gap_behind_a_failed_message_is_given_up_the_same_way(lot: Lot) -> None:
     """What comes behind a failed message only queues; that some is missing shows once that one is done."""
     first, second, third = story("a", "bad")
