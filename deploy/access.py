@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import httpx
 import typer
 from dotenv import dotenv_values
@@ -19,12 +20,15 @@ from deploy.embedded.keys import Keys
 from deploy.embedded.lock import held
 from deploy.provision import SERVICES, database_of, user_of
 from shared.runtime.auth import create_token
+from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.settings import PostgresUrl
 from shared.runtime.wording import rule_of
 from shared.values import Actor, ActorKind, Role
 
 PORTS = {"orders": 8101, "warehouse": 8102, "aftersales": 8103, "notify": 8104}
 _DATABASE = TypeAdapter(PostgresUrl)
+_REFUSES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.QueryCanceledError)
+"""What services wait for to end, and whoever asks is told: the server is there, and does not do it."""
 
 
 def wrong(sentence: str) -> typer.Exit:
@@ -106,6 +110,12 @@ def database_url(service: str) -> str:
         )
     port = _port("POSTGRES_PORT", "25432")
     return f"postgresql://{user}:{password}@127.0.0.1:{port}/{database_of(service)}"
+
+
+def failure_of(error: BaseException) -> str:
+    """What a command says of a database that did not answer its question."""
+    away = isinstance(error, UNAVAILABLE) and not isinstance(error, _REFUSES)
+    return f"{'cannot be reached' if away else 'refuses'}: {type(error).__name__}"
 
 
 def _port(name: str, usual: str) -> str:

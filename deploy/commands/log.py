@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import asyncpg
 import typer
 
-from deploy.access import database_url, named, wrong
+from deploy.access import database_url, failure_of, named, wrong
 from deploy.doctor.judge import counted
 from shared.runtime.outbox import republish as refill
 from shared.runtime.postgres import UNAVAILABLE, Pool, make_pool
@@ -58,12 +58,10 @@ def republish(
 
 def _with_pool(service: str, work: Callable[[Pool], Awaitable[T]]) -> T:
     async def run() -> T:
-        async with make_pool(database_url(service)) as pool:
+        async with make_pool(database_url(service), statement_timeout_ms=3_600_000) as pool:
             return await work(pool)
 
     try:
         return asyncio.run(run())
-    except UNAVAILABLE as away:
-        raise wrong(f"The database of {service} cannot be reached: {type(away).__name__}.") from None
-    except asyncpg.PostgresError as refused:
-        raise wrong(f"The database of {service} refuses: {refused}.") from None
+    except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+        raise wrong(f"The database of {service} {failure_of(error)}.") from None

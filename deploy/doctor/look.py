@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 
+from deploy.access import failure_of
 from shared.runtime.postgres import UNAVAILABLE, Pool, make_pool
 from shared.runtime.verify import Break, verify, verify_some
 
@@ -184,10 +185,8 @@ async def ask_database(look: Look, url: str, deep: bool) -> None:
             look.protected = await pool.fetchval(_PROTECTED)
             rows = await pool.fetch(_NEWEST, None if deep else NEWEST)
             look.newest = {r["stream"]: r["sequence"] for r in rows}
-    except UNAVAILABLE as away:
-        look.database = f"cannot be reached: {type(away).__name__}"
-    except asyncpg.PostgresError as error:
-        look.database = f"refuses: {type(error).__name__}"
+    except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+        look.database = failure_of(error)
 
 
 async def compare(look: Look, url: str, publishers: list[Look]) -> None:

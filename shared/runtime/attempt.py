@@ -120,7 +120,10 @@ class Attempt(Generic[D]):
         if handling is None or incoming.error is not None:
             return iter(())
         self.desk.begin(incoming.envelope, self.now)
-        return handling.needs(incoming.message, self.desk)
+        try:
+            return handling.needs(incoming.message, self.desk)
+        except Exception:  # one that is no generator; met again, and answered, when the message is handled
+            return iter(())
 
     def _was_known(self, incoming: Incoming) -> bool:
         """True when the message was answered before this turn: then no row of it will be looked at."""

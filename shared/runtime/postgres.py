@@ -1,6 +1,6 @@
 """The store in PostgreSQL: one statement per table and step to load, one for all that is saved, whatever the batch."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ import orjson
 
 from shared.runtime import statements
 from shared.runtime.bookkeeping import CURSORS
+from shared.runtime.rows import RowMap
 from shared.runtime.statements import Part
 from shared.runtime.store import Ask, Changes, DueTimer, Found, TryAgain, Unavailable, Unfit
 
@@ -29,6 +30,7 @@ UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection that was cut while it lay in the pool
+    asyncpg.InvalidAuthorizationSpecificationError,  # while passwords are changed, or the role is yet to be made
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -130,6 +132,8 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._beyond: dict[tuple[str, str], dict[str, Any]] = {}
+        """Table and key → what a newer version wrote into that row's document: it is kept where the row is changed."""
 
     async def load(self, asks: Sequence[Ask]) -> list[Found]:
         """See `Transaction.load`. In one statement when it is little: then a round trip costs more than its rows.
@@ -144,17 +148,35 @@ class PostgresTransaction:
         )
         answer: list[Found] = []
         for ask, records in zip(asks, tables, strict=True):
-            names = ask.rows.stored_columns
-            answer.append([(ask.rows.load(dict(zip(names, r, strict=False))), r[-1]) for r in records])
+            names = (*ask.rows.stored_columns, "version")
+            answer.append(self._rows(ask.rows, [dict(zip(names, r, strict=True)) for r in records]))
         first, *others = asks
         if first.rows is CURSORS and [version for _, version in answer[0]] != before:
             answer[1:] = [await self._load(ask) for ask in others]
         return answer
 
     async def _load(self, ask: Ask) -> Found:
-        rows = ask.rows
-        records = await self.connection.fetch(statements.select(rows, ask.group, 1), ask.keys)
-        return [(rows.load(r), r["version"]) for r in records]
+        records = await self.connection.fetch(statements.select(ask.rows, ask.group, 1), ask.keys)
+        return self._rows(ask.rows, records)
+
+    def _rows(self, rows: RowMap[Any], records: Sequence[Mapping[str, Any]]) -> Found:
+        try:
+            found = [(rows.load(r), r["version"]) for r in records]
+        except (ValueError, KeyError):  # without what it says: it quotes values (X4)
+            raise Unfit(
+                f"a row of {rows.name} cannot be read: a newer version wrote it, or somebody by hand"
+            ) from None
+        if rows.has_doc:
+            for record in records:
+                if len(record["doc"]) > len(rows.in_doc):
+                    newer = {name: v for name, v in record["doc"].items() if name not in rows.in_doc}
+                    self._beyond[rows.name, record[rows.key_column]] = newer
+        return found
+
+    def _dumped(self, rows: RowMap[Any], row: Any) -> tuple[Any, ...]:
+        values = rows.dump(row)
+        newer = self._beyond.get((rows.name, rows.key(row))) if self._beyond else None
+        return (*values[:-1], orjson.dumps(newer | orjson.loads(values[-1])).decode()) if newer else values
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""
@@ -173,7 +195,7 @@ class PostgresTransaction:
             expected.append(len(rows) if guarded else None)
 
         for rows, upserts in changes.upserts:
-            dumped = [(*rows.dump(row), version) for row, version in upserts]
+            dumped = [(*self._dumped(rows, row), version) for row, version in upserts]
             write((statements.upsert, rows), dumped, guarded=True)
         for rows, removes in changes.removes:
             write((statements.delete, rows), removes, guarded=True)

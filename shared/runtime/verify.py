@@ -28,33 +28,25 @@ class Verdict:
 
 
 async def verify(pool: Pool, stream: str | None = None) -> Verdict:
-    """Walk the log (or one stream of it) in order and compute every hash again; also of personal data that is still there."""
+    """Walk the log (or one stream of it) in order and compute every hash again; also of personal data that is still there.
+    A long log takes no more memory than a short one."""
     verdict = Verdict(0, 0, [])
-    heads: dict[str, tuple[int, bytes]] = {}
-    broken: set[str] = set()
+    name, before, previous, whole = None, 0, GENESIS, True
     async with (
         pool.acquire() as connection,
         connection.transaction(readonly=True, isolation="repeatable_read"),
     ):
         async for r in connection.cursor(_LOG, stream):
-            name, sequence = r["stream"], r["sequence"]
-            before, previous = heads.get(name, (0, GENESIS))
+            if r["stream"] != name:
+                name, before, previous, whole = r["stream"], 0, GENESIS, True
+                verdict.streams += 1
             verdict.events += 1
-            heads[name] = (sequence, r["hash"])
-            if name not in broken and (why := _wrong(dict(r), before, previous)):
-                verdict.breaks.append(Break(name, sequence, why))
-                broken.add(name)
-        numbered = {r["stream"]: (r["sequence"], r["hash"]) for r in await connection.fetch(_HEADS, stream)}
-    for name in sorted(heads.keys() | numbered.keys()):
-        end, head = heads.get(name, (0, GENESIS)), numbered.get(name, (0, GENESIS))
-        if name not in broken and end != head:
-            why = (
-                f"the log ends before event {head[0]}"
-                if end[0] < head[0]
-                else "stream_heads does not have it as the last event"
-            )
-            verdict.breaks.append(Break(name, min(end[0] + 1, max(head[0], end[0])), why))
-    verdict.streams = len(heads)
+            if whole and (found := _break(r, before, previous)):
+                verdict.breaks.append(found)
+                whole = False
+            before, previous = r["sequence"], r["hash"]
+        async for r in connection.cursor(_HEADS_ALONE, stream):
+            verdict.breaks.append(Break(r["stream"], 1, f"the log ends before event {r['sequence']}"))
     return verdict
 
 
@@ -73,13 +65,23 @@ async def verify_some(pool: Pool, most: int = 10_000) -> tuple[Verdict, int]:
     records = await pool.fetch(_SOME, newest + others)
     verdict = Verdict(len(records), len({r["stream"] for r in records}), [])
     for r in records:
-        before, previous = r["sequence_before"], r["hash_before"] or GENESIS
-        why = _wrong(dict(r), before, previous)
-        if why is None and r["is_last"] and (r["sequence"], r["hash"]) != (r["head"], r["head_hash"]):
-            why = "stream_heads does not have it as the last event"
-        if why is not None:
-            verdict.breaks.append(Break(r["stream"], r["sequence"], why))
+        if found := _break(r, r["sequence_before"], r["hash_before"] or GENESIS):
+            verdict.breaks.append(found)
     return verdict, last
+
+
+def _break(record: Mapping[str, Any], before: int, previous: bytes) -> Break | None:
+    stream, sequence = record["stream"], record["sequence"]
+    why = _wrong(record, before, previous)
+    if (
+        why is None
+        and record["is_last"]
+        and (sequence, record["hash"]) != (record["head"], record["head_hash"])
+    ):
+        if (record["head"] or 0) > sequence:
+            return Break(stream, sequence + 1, f"the log ends before event {record['head']}")
+        why = "stream_heads does not have it as the last event"
+    return Break(stream, sequence, why) if why else None
 
 
 def _wrong(record: Mapping[str, Any], before: int, previous: bytes) -> str | None:
@@ -107,8 +109,15 @@ def _wrong(record: Mapping[str, Any], before: int, previous: bytes) -> str | Non
 
 
 _LOG = """
-SELECT l.*, p.personal, p.salt FROM event_log l LEFT JOIN event_personal p USING (stream, sequence)
+SELECT l.*, p.personal, p.salt, lead(l.sequence) OVER (PARTITION BY l.stream ORDER BY l.sequence) IS NULL AS is_last,
+       h.sequence AS head, h.hash AS head_hash
+FROM event_log l LEFT JOIN event_personal p ON p.stream = l.stream AND p.sequence = l.sequence
+LEFT JOIN stream_heads h ON h.stream = l.stream
 WHERE $1::text IS NULL OR l.stream = $1 ORDER BY l.stream, l.sequence
+"""
+_HEADS_ALONE = """
+SELECT stream, sequence FROM stream_heads h WHERE ($1::text IS NULL OR stream = $1)
+AND NOT EXISTS (SELECT 1 FROM event_log l WHERE l.stream = h.stream)
 """
 _SOME = """
 SELECT l.*, p.personal, p.salt, coalesce(b.sequence, greatest(l.sequence - 2, 0)) AS sequence_before, b.hash AS hash_before,
@@ -119,6 +128,3 @@ LEFT JOIN event_log b ON b.stream = l.stream AND b.sequence = l.sequence - 1
 LEFT JOIN stream_heads h ON h.stream = l.stream
 WHERE l.position = ANY($1::bigint[]) ORDER BY l.stream, l.sequence
 """
-_HEADS = (
-    "SELECT stream, sequence, hash FROM stream_heads WHERE $1::text IS NULL OR stream = $1 ORDER BY stream"
-)
