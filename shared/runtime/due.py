@@ -1,7 +1,7 @@
 """The timer door: looks for timers that are due and takes them through a turn, on whatever clock the service runs.
 
-After a start, and whenever the database was away or the host stood still, what was said meanwhile is heard first: an order that
-was paid in time while its service was down must not be closed for want of the payment (X1).
+After a start, and whenever the database or Kafka was away or the host stood still, what was said meanwhile is heard first: an
+order that was paid in time while its service was down must not be closed for want of the payment (X1).
 """
 
 import asyncio
@@ -27,11 +27,15 @@ STOOD_STILL_SECONDS = 10
 
 
 class DueTimers:
-    """Run `run()` as a task. `caught_up` returns once the time is known and all that was said before the call is applied."""
+    """Run `run()` as a task. `caught_up` returns once the time is known and all that was said before the call is applied;
+    `deaf` says whether nothing can be heard just now."""
 
-    def __init__(self, turns: Turns[Any], caught_up: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, turns: Turns[Any], caught_up: Callable[[], Awaitable[None]], deaf: Callable[[], bool]
+    ) -> None:
         self.turns = turns
         self.caught_up = caught_up
+        self.deaf = deaf
         self.trouble: str | None = None
         self.looked_at = turns.clock.now()
         """The clock's time at the last look that left nothing due."""
@@ -43,14 +47,15 @@ class DueTimers:
 
     async def run(self) -> None:
         """Handle what falls due, for ever."""
-        delay, looked = 0.1, -inf
+        delay, looked, deaf = 0.1, -inf, False
         while True:
             self._woken.clear()
             try:
-                if time.monotonic() - looked > STOOD_STILL_SECONDS:
+                if self._seconds() - looked > STOOD_STILL_SECONDS or (self.deaf() and not deaf):
                     await self.turns.run_timers(0)  # whether the database is there
                     self.trouble = None
                     await self._hear_first()
+                deaf = self.deaf()
                 now = self.turns.clock.now()
                 claimed = await self.turns.run_timers(BATCH)
             except Unavailable as away:
@@ -59,7 +64,7 @@ class DueTimers:
                 self.trouble = "timers fail; see the log"
                 log.exception("timers failed", service=self.turns.service.name)
             else:
-                self.trouble, delay, looked = None, 0.1, time.monotonic()
+                self.trouble, delay, looked = None, 0.1, self._seconds()
                 if claimed == 0:
                     self.looked_at = now
                     if self.turns.clock.now() <= now or not self.turns.clock.driven:
@@ -67,6 +72,12 @@ class DueTimers:
                 continue
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5)
+
+    def _seconds(self) -> float:
+        """A clock that tells how long a look was kept from coming. The monotonic one of a host stands still with the host where
+        that is a virtual one: only the database knows then."""
+        clock = self.turns.clock
+        return time.monotonic() if clock.driven else clock.now().timestamp()
 
     async def _hear_first(self) -> None:
         try:

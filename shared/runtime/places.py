@@ -127,11 +127,15 @@ class Places:
     async def caught_up(self) -> None:
         """Return once the group has applied all that its topics held when Kafka first said how much that is."""
         goal: dict[tuple[str, int], int] = {}
+        lives: Counter[str] = Counter()
         while True:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
                 unread = await asyncio.wait_for(self._unread(of_group=True), ANSWER_SECONDS)
-                goal = goal or {place: end for place, (_, end) in unread.items()}
-                if goal and all(at >= goal.get(place, 0) for place, (at, _) in unread.items()):
+                if not goal and {topic for topic, _ in unread} >= {*self.topics} - self.gone:
+                    goal, lives = {place: end for place, (_, end) in unread.items()}, self.lives.copy()
+                left = [p for p, end in goal.items() if unread.get(p, (-1, 0))[0] < end]
+                # of a topic that was made anew the old ends mean nothing
+                if goal and all(self.lives[topic] != lives[topic] for topic, _ in left):
                     return
             await asyncio.sleep(CATCHING_UP_SECONDS)
 

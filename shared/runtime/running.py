@@ -66,7 +66,7 @@ class Runtime:
         driven = self.clock if isinstance(self.clock, DrivenClock) else None
         self.intake = Intake(self.turns, settings, self.tokens, driven)
         self.relay = Relay(self.pool, self._producer, service.name, service.source)
-        self.due = DueTimers(self.turns, self._caught_up)
+        self.due = DueTimers(self.turns, self._caught_up, lambda: "kafka" in (self._unwell or ()))
         self.parking = Parking(self.turns, self.pool, self.intake.decode)
         self.forgetting = Forgetting(self.pool, self.clock, settings.ids_kept_for)
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -75,8 +75,8 @@ class Runtime:
         self.stopping = Signal()
         self._loops, self._further, self._reading = Loops(), Loops(), Loops()
         self._asking: asyncio.Task[Any] | None = None
-        self._logged: set[str] | None = None
-        """Parts that were not well when the log last told of readiness."""
+        self._unwell: set[str] | None = None
+        """Parts that were not well at the last look, which the log has told."""
         self.turns.after_commit += [self.metrics.turn_done, self._committed]
         self.turns.took += [self.metrics.turn_took, self.tracing.turn_took]
         self.turns.onward = self.tracing.onward
@@ -251,9 +251,9 @@ class Runtime:
         checks = await self.readiness()
         self.metrics.sample_readiness(checks)
         troubles = {part: why for part, why in checks.items() if why is not None}
-        if troubles.keys() == self._logged:
+        if troubles.keys() == self._unwell:
             return
-        self._logged = set(troubles)
+        self._unwell = set(troubles)
         if troubles:
             log.warning("not ready", service=self.service.name, **troubles)
         else:

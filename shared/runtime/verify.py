@@ -1,9 +1,9 @@
 """Verification of an event log: every stream numbered without gaps, every link computed anew (O12)."""
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from asyncpg import Record
 
 from shared.runtime.chain import GENESIS, link, personal_digest
 from shared.runtime.postgres import Pool
@@ -70,7 +70,7 @@ async def verify_some(pool: Pool, most: int = 10_000) -> tuple[Verdict, int]:
     return verdict, last
 
 
-def _break(record: Mapping[str, Any], before: int, previous: bytes) -> Break | None:
+def _break(record: Record, before: int, previous: bytes) -> Break | None:
     stream, sequence = record["stream"], record["sequence"]
     why = _wrong(record, before, previous)
     if (
@@ -84,7 +84,7 @@ def _break(record: Mapping[str, Any], before: int, previous: bytes) -> Break | N
     return Break(stream, sequence, why) if why else None
 
 
-def _wrong(record: Mapping[str, Any], before: int, previous: bytes) -> str | None:
+def _wrong(record: Record, before: int, previous: bytes) -> str | None:
     if record["sequence"] != before + 1:
         return f"event {before + 1} is missing"
     if record["previous"] != previous:

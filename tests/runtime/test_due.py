@@ -125,7 +125,7 @@ async def test_looks_leave_no_task_behind(monkeypatch: pytest.MonkeyPatch):
     async def caught_up() -> None: ...
 
     monkeypatch.setattr(turns, "run_timers", counted)
-    timers = DueTimers(turns, caught_up)
+    timers = DueTimers(turns, caught_up, lambda: False)
     before = len(asyncio.all_tasks())
     loop = asyncio.create_task(timers.run())
     await until(lambda: looks > 50)
@@ -142,9 +142,60 @@ async def test_after_it_stood_still_a_service_hears_first(monkeypatch: pytest.Mo
         nonlocal heard
         heard += 1
 
-    loop = asyncio.create_task(DueTimers(Stand().turns, caught_up).run())
+    loop = asyncio.create_task(DueTimers(Stand().turns, caught_up, lambda: False).run())
     await until(lambda: heard > 0)
     before = heard
     monkeypatch.setattr(due, "STOOD_STILL_SECONDS", -1)
     await until(lambda: heard > before)
+    await end([loop])
+
+
+async def test_after_a_host_was_halted_a_service_hears_first(monkeypatch: pytest.MonkeyPatch):
+    """Its own clocks stood still as well; that the time has gone on, the database says."""
+    monkeypatch.setattr(due, "EVERY", 0.001)
+    stand, clock, heard = Stand(), WallClock(), 0
+    stand.turns.clock = clock
+
+    async def caught_up() -> None:
+        nonlocal heard
+        heard += 1
+
+    loop = asyncio.create_task(DueTimers(stand.turns, caught_up, lambda: False).run())
+    await until(lambda: heard == 1)
+    await asyncio.sleep(0.1)
+    assert heard == 1
+    clock.set(clock.now() + timedelta(hours=1))
+    await until(lambda: heard == 2)
+    await end([loop])
+
+
+async def test_while_nothing_can_be_heard_timers_wait_once(monkeypatch: pytest.MonkeyPatch):
+    """As long as after a start, and not for as long again at every look."""
+    monkeypatch.setattr(due, "EVERY", 0.001)
+    monkeypatch.setattr(due, "HEARD_FIRST_SECONDS", 1)
+    stand, deaf, asked, heard = Stand(), False, 0, asyncio.Event()
+
+    async def caught_up() -> None:
+        nonlocal asked
+        asked += 1
+        await heard.wait()
+
+    timers = DueTimers(stand.turns, caught_up, lambda: deaf)
+    loop = asyncio.create_task(timers.run())
+    heard.set()
+    await until(lambda: asked == 1)  # after its start
+    for outage in (2, 3):
+        heard.clear()
+        deaf = True
+        await until(lambda n=outage: asked == n)  # type: ignore[misc]
+        stand.clock.move_to(stand.clock.now() + timedelta(seconds=1))
+        await asyncio.sleep(0.1)
+        assert timers.looked_at < stand.clock.now()
+        await until(lambda: timers.looked_at == stand.clock.now())  # it was long enough
+        stand.clock.move_to(stand.clock.now() + timedelta(seconds=1))
+        await until(lambda: timers.looked_at == stand.clock.now())
+        assert asked == outage
+        deaf = False
+        heard.set()
+        await asyncio.sleep(0.1)  # it looks a hundred times
     await end([loop])

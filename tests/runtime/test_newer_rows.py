@@ -79,5 +79,5 @@ async def test_a_timer_whose_row_cannot_be_read_holds_up_no_other(
     parked = await Parking(shop.turns, pool, lambda raw, actor: decode_ours(raw)).list_()
     assert parked != []
     assert {p.door for p in parked} == {"timer"}
-    states = dict(await pool.fetch("SELECT order_id, status FROM orders"))
-    assert states == {oid("1"): "frozen", oid("2"): "expired"}
+    orders_now = await pool.fetch("SELECT order_id, status FROM orders")
+    assert {r["order_id"]: r["status"] for r in orders_now} == {oid("1"): "frozen", oid("2"): "expired"}

@@ -110,30 +110,69 @@ async def test_nothing_is_passed_over_when_partitions_move_while_it_is_asked_for
     assert group.offsets == {TopicPartition("orders", 0): 7}
 
 
+class Shared(Group):
+    """A topic of two partitions with seven records each; another replica, which has the second, applied three of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.partitions: set[int] | None = {0, 1}
+        self.offsets[THEIRS] = 3
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return self.partitions
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 7)
+
+    def last_stable_offset(self, partition: TopicPartition) -> int:
+        return 7
+
+
+THEIRS = TopicPartition("orders", 1)
+
+
 async def test_timers_wait_for_what_other_replicas_have_to_apply(monkeypatch: pytest.MonkeyPatch):
     """The payment of an order that is about to be closed may lie in another replica's partition."""
     monkeypatch.setattr(module, "CATCHING_UP_SECONDS", 0.01)
-    theirs = TopicPartition("orders", 1)
-
-    class Shared(Group):
-        def partitions_for_topic(self, topic: str) -> set[int]:
-            return {0, 1}
-
-        async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-            return dict.fromkeys(partitions, 0)
-
-        async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-            return dict.fromkeys(partitions, 7)
-
-        def last_stable_offset(self, partition: TopicPartition) -> int:
-            return 7
-
     group = Shared()
-    group.offsets[theirs] = 3
     waiting = asyncio.create_task(Places("warehouse", ["orders"], lambda: group).caught_up())
     await asyncio.sleep(0.1)
     assert not waiting.done()
-    group.offsets[theirs] = 7
+    group.offsets[THEIRS] = 7
+    await asyncio.wait_for(waiting, PATIENCE)
+
+
+async def test_timers_wait_on_while_the_client_is_replaced_or_does_not_know_its_topics_yet(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(module, "CATCHING_UP_SECONDS", 0.01)
+    group = Shared()
+    group.mine, group.partitions = set(), None
+    client: Shared | None = group
+    waiting = asyncio.create_task(Places("warehouse", ["orders"], lambda: client).caught_up())
+    await asyncio.sleep(0.1)
+    group.partitions = {0, 1}
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    client = None
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    client = group
+    group.offsets[THEIRS] = 7
+    await asyncio.wait_for(waiting, PATIENCE)
+
+
+async def test_nobody_waits_for_the_end_of_a_topic_that_was_made_anew(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "CATCHING_UP_SECONDS", 0.01)
+    group = Shared()
+    places = Places("warehouse", ["orders"], lambda: group)
+    waiting = asyncio.create_task(places.caught_up())
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    places.lives["orders"] += 2
     await asyncio.wait_for(waiting, PATIENCE)
 
 
