@@ -1,23 +1,19 @@
 """The clock is injected: the wall, or one that a driver moves by events on the `clock` topic, so that weeks run in seconds."""
 
-import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """What time it is, and a way to wait for another time."""
+    """What time it is."""
 
     driven: bool
     """True when it stands still between the ticks of a driver."""
 
     def now(self) -> datetime:
         """The present instant, UTC."""
-        ...
-
-    async def moved(self, seconds: float) -> None:
-        """Return after so many real seconds, or at once when a driver moved the clock."""
         ...
 
 
@@ -42,10 +38,6 @@ class WallClock:
         """What the database just said."""
         self._base, self._at = now.astimezone(UTC), time.monotonic()
 
-    async def moved(self, seconds: float) -> None:
-        """Wait so many real seconds."""
-        await asyncio.sleep(seconds)
-
 
 class DrivenClock:
     """Stands still until a driver moves it; never goes back."""
@@ -54,7 +46,8 @@ class DrivenClock:
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)
-        self._moved = asyncio.Event()
+        self.moved: Callable[[], None] = lambda: None
+        """Called when a driver moved it."""
 
     def now(self) -> datetime:
         """The time that the driver set last."""
@@ -64,12 +57,4 @@ class DrivenClock:
         """Set the time; an earlier one is ignored, so that a clock event read twice does no harm."""
         if now > self._now:
             self._now = now.astimezone(UTC)
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
-
-    async def moved(self, seconds: float) -> None:
-        """Return when the driver moves the clock, or after so many real seconds."""
-        try:
-            await asyncio.wait_for(self._moved.wait(), seconds)
-        except TimeoutError:
-            return
+            self.moved()

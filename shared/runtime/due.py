@@ -13,12 +13,13 @@ from typing import Any
 import structlog
 
 from shared.runtime.store import Unavailable
+from shared.runtime.tasks import Signal
 from shared.runtime.turn import Turns
 
 log = structlog.get_logger(__name__)
 
 EVERY = 0.5
-"""Seconds between looks on the wall clock; a driven clock wakes the loop when it is moved."""
+"""Seconds between looks."""
 BATCH = 200
 HEARD_FIRST_SECONDS = 15 * 60
 """How long timers wait at most for what was said meanwhile: Kafka may be away for longer, and deadlines are watched."""
@@ -39,10 +40,10 @@ class DueTimers:
         self.trouble: str | None = None
         self.looked_at = turns.clock.now()
         """The clock's time at the last look that left nothing due."""
-        self._woken = asyncio.Event()
+        self._woken = Signal()
 
     def wake(self) -> None:
-        """Something is due at once."""
+        """Something is due at once, or the clock was moved."""
         self._woken.set()
 
     async def run(self) -> None:
@@ -67,8 +68,7 @@ class DueTimers:
                 self.trouble, delay, looked = None, 0.1, self._seconds()
                 if claimed == 0:
                     self.looked_at = now
-                    if self.turns.clock.now() <= now or not self.turns.clock.driven:
-                        await self._moved_or_woken()
+                    await self._woken.within(EVERY)
                 continue
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5)
@@ -84,14 +84,3 @@ class DueTimers:
             await asyncio.wait_for(self.caught_up(), HEARD_FIRST_SECONDS)
         except TimeoutError:
             log.warning("timers go on before all was heard", service=self.turns.service.name)
-
-    async def _moved_or_woken(self) -> None:
-        waits = [
-            asyncio.ensure_future(self.turns.clock.moved(EVERY)),
-            asyncio.ensure_future(self._woken.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()

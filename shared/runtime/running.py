@@ -67,6 +67,8 @@ class Runtime:
         self.intake = Intake(self.turns, settings, self.tokens, driven)
         self.relay = Relay(self.pool, self._producer, service.name, service.source)
         self.due = DueTimers(self.turns, self._caught_up, lambda: "kafka" in (self._unwell or ()))
+        if driven is not None:
+            driven.moved = self.due.wake
         self.parking = Parking(self.turns, self.pool, self.intake.decode)
         self.forgetting = Forgetting(self.pool, self.clock, settings.ids_kept_for)
         self.background: list[Callable[[], Coroutine[Any, Any, None]]] = []
