@@ -248,9 +248,9 @@ class Day:
             await self._check(script, checker, lines)
 
     async def _pack_and_hand_over(self, script: Script, packer: Actor, lines: list[tuple[str, int]]) -> None:
-        parcels = [()]
+        parcels: list[tuple[inbox.ScannedLine, ...]] = [()]
         if script.story is Story.TWO_PARCELS:
-            parcels = [(SkuQuantity(sku=lines[0][0], quantity=1),), ()]  # type: ignore[list-item]
+            parcels = [(inbox.ScannedLine(sku=lines[0][0], quantity=1),), ()]
         numbers = []
         for contents in parcels:
             scan = inbox.PackScanned(

@@ -165,6 +165,7 @@ def overdue_cases(world: World) -> Found:
             looked_at.append((data["case_id"], entry.time))
     asked: dict[str, datetime] = {}
     over: dict[str, datetime] = {}
+    refused: set[str] = set()
     for entry, what, data in said(world, "aftersales"):
         match what:
             case "approval_requested":
@@ -177,11 +178,15 @@ def overdue_cases(world: World) -> Found:
                 must[case_id] += until - since > patience + LAG and _between(awake, since + patience, until)
                 if what == "case_closed":
                     over.setdefault(case_id, entry.time)
+                elif what == "case_rejected":
+                    refused.add(case_id)
             case "case_overdue":
                 told[data["case_id"]] += 1
     may.update(came.keys())
     for case_id, at in looked_at:
-        late = over.get(case_id, at) < at  # its time was over before the box came
+        late = (
+            over.get(case_id, at) < at and case_id not in refused
+        )  # paid before the box came, as when its courier lost it
         lasted = at - came[case_id] > patience + LAG and _between(awake, came[case_id] + patience, at)
         must[case_id] += lasted and not late
     for case_id in told | must:

@@ -21,13 +21,13 @@ from services.warehouse.tables import (
     SKUS,
 )
 from shared.events.base import stream_name
+from shared.events.inbox import ScannedLine
 from shared.events.warehouse import FulfillmentPicked, StockDepleted, StockReceived, StockReplenished
 from shared.replacing import replace
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Refused
-from shared.values import SkuQuantity
 
-L = TypeVar("L", bound=SkuQuantity)
+L = TypeVar("L", bound=ScannedLine)
 Wants = Iterator[Want | tuple[Want, ...]]
 
 UNKNOWN_ORDER = "the warehouse does not have this order; take its id from the work list, or ask an agent whether it is held"
@@ -152,7 +152,7 @@ _EFFECT = {
 }
 
 
-def named_in(lines: tuple[SkuQuantity, ...], desk: WarehouseDesk) -> Want:
+def named_in(lines: tuple[ScannedLine, ...], desk: WarehouseDesk) -> Want:
     """What tells which SKUs these lines name."""
     return desk.barcodes.want(*(key for line in lines for key in keys(line.sku)))
 

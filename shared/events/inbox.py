@@ -27,9 +27,11 @@ from shared.values import (
     OrderLine,
     PaymentMethod,
     Personal,
+    Pieces,
     Quantity,
     SkuQuantity,
     Text,
+    Value,
 )
 
 
@@ -173,6 +175,14 @@ ScannedCode = Annotated[Code, StringConstraints(strip_whitespace=True)]
 """An identifier that a scanner read."""
 
 
+class ScannedLine(Value):
+    """Pieces of what was scanned."""
+
+    sku: Barcode
+    """The SKU, or a barcode that names it."""
+    quantity: Pieces
+
+
 QuantityOrNone = Annotated[int, Field(ge=0, le=100_000, strict=True)]
 """Pieces of one scan, of which there may be none."""
 
@@ -247,7 +257,7 @@ class PackScanned(Event, type="scans.inbox.pack_scanned.v1", subject="order_id")
 
     order_id: ScannedCode
     weight_grams: Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-    lines: tuple[SkuQuantity, ...] = ()
+    lines: tuple[ScannedLine, ...] = ()
     scanned_at: Time
 
 
@@ -265,7 +275,7 @@ class ReturnReceivedScanned(Event, type="scans.inbox.return_received_scanned.v1"
     scanned_at: Time
 
 
-class DockLine(SkuQuantity):
+class DockLine(ScannedLine):
     """What the inspector found of one SKU."""
 
     condition: Condition

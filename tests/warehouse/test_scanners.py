@@ -191,13 +191,14 @@ async def test_a_code_that_nobody_knows_does_not_send_the_goods_back(floor: Floo
 
 @pytest.mark.requirement("W8")
 @pytest.mark.parametrize("condition", ["as_new", "damaged", "wrong_item"])
-async def test_what_came_back_is_told_by_its_barcode_too(floor: Floor, condition: str) -> None:
+@pytest.mark.parametrize("scanned", [EAN, f"]C1010{EAN}10LOT7\x1d17261231"])
+async def test_what_came_back_is_told_by_its_barcode_too(floor: Floor, condition: str, scanned: str) -> None:
     await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
     await floor.expect_back("c-1", ("TEA", 2))
     await floor.scan(inbox.ReturnReceivedScanned, case_id="c-1")
     found = [
         {"sku": "TEA", "quantity": 1, "condition": "as_new"},
-        {"sku": EAN, "quantity": 1, "condition": condition},
+        {"sku": scanned, "quantity": 1, "condition": condition},
     ]
     assert (await answer(floor, inbox.ReturnInspectedScanned, case_id="c-1", lines=found))[
         "state"
@@ -206,14 +207,25 @@ async def test_what_came_back_is_told_by_its_barcode_too(floor: Floor, condition
     assert floor.bench.row("levels", EAN) is None
 
 
+AS_SCANNED = (
+    EAN,
+    f"{EAN}\r\n",
+    f"]E0{EAN}",
+    f"]C1010{EAN}10LOT7\x1d17261231",
+    f"https://id.example/01/0{EAN}?17=261231",
+)
+"""How scanners send the barcode of a piece: bare, with a line break, with a symbology, as GS1-128, as a Digital Link."""
+
+
 @pytest.mark.requirement("W5")
-async def test_what_is_packed_is_told_by_its_barcode_too(floor: Floor) -> None:
+@pytest.mark.parametrize("scanned", AS_SCANNED)
+async def test_what_is_packed_is_told_by_its_barcode_too(floor: Floor, scanned: str) -> None:
     await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
     await floor.stock()
     await floor.release()
     await floor.pick()
     await floor.count(TEA=2)
-    number = await floor.parcel(lines=[{"sku": EAN, "quantity": 1}])
+    number = await floor.parcel(lines=[{"sku": scanned, "quantity": 1}])
     assert [(line.sku, line.quantity) for line in floor.parcel_row(number).lines] == [("TEA", 1)]
     lines = [{"sku": EAN, "quantity": 2}]
     told = await floor.told(inbox.PackScanned, order_id="o-1", weight_grams=500, lines=lines)

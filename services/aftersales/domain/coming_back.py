@@ -15,7 +15,7 @@ OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.W
 
 def with_the_buyer(known: KnownOrder, cases: list[Case]) -> Counter[str]:
     """What can be asked to be sent back: pieces that no case has claimed, and that have arrived. Returns are of such alone."""
-    left = known.still_returnable()
+    left = known.still_returnable() - by_sku(known.kept_back)
     if known.delivered_at is not None:
         return left
     returns = [one for one in cases if one.kind is CaseKind.RETURN and one.refund is not Refund.DENIED]
@@ -108,13 +108,15 @@ def brought_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQua
 
 def order_ends(case: Case, known: KnownOrder, cases: list[Case]) -> bool:
     """True when nothing of the order is with its buyer any more, or on its way anywhere, once this case is closed."""
-    if known.coming or any(one.left_to_buyer for one in cases):
+    others = [one for one in cases if one.case_id != case.case_id]
+    sent_back = any(one.kind is CaseKind.RETURN and not one.over for one in others)  # perhaps, by who has it
+    if known.coming or sent_back or any(one.left_to_buyer for one in cases):
         return False
     late = [one for one in cases if one.kind is CaseKind.LATE_CANCEL]
     if case.kind is CaseKind.LATE_CANCEL:
         # what did not come with the first parcel may still be under way, or with the buyer
-        others = [one for one in late if one.case_id != case.case_id]
-        return not any(one.rest_of == case.case_id or one.refund is Refund.DENIED for one in others)
+        besides = [one for one in late if one.case_id != case.case_id]
+        return not any(one.rest_of == case.case_id or one.refund is Refund.DENIED for one in besides)
     all_came = bool(late) and all(one.over and one.refund is not Refund.DENIED for one in late)
     # events older than their contents said no more than that the courier brings something back
     return all_came or known.nothing_arrives or not known.brought

@@ -58,6 +58,10 @@ class KnownOrder:
     """True once the buyer, or somebody who knows it, confirmed that they have the goods."""
     arrived: tuple[SkuQuantity, ...] = ()
     """What is in the parcels that did, as far as events said so."""
+    called_back: bool = False
+    """True once orders said that a cancel came too late for some of it."""
+    kept_back: tuple[SkuQuantity, ...] = ()
+    """What the warehouse keeps of a canceled order: it never reaches the buyer, and is paid once orders says so."""
     nothing_arrives: bool = False
     """True once the last of the parcels turned round, and none had reached the buyer."""
 

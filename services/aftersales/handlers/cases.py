@@ -128,7 +128,11 @@ def watch(case: Case, desk: AftersalesDesk) -> None:
 def overdue(timer: CaseDue, desk: AftersalesDesk) -> None:
     """Nobody went on with it in time: staff are told, whose turn it is (A7)."""
     case = desk.cases.get(timer.case_id)
-    if case is None or (waits_for := WAITS_FOR.get(case.state)) is None:
+    if case is None:
+        return
+    # a box may come when its case is over, and waits at the dock like any other
+    waits_for = WaitsFor.INSPECTION if case.custody is Custody.RECEIVED else WAITS_FOR.get(case.state)
+    if waits_for is None:
         return
     desk.publish(
         CaseOverdue(

@@ -10,6 +10,7 @@ from services.aftersales.domain.coming_back import (
 )
 from services.aftersales.handlers.awaiting import ask_who_has, let_go, reject
 from services.aftersales.handlers.cases import (
+    CaseDue,
     ReturnDue,
     ask_for_approval,
     authorize,
@@ -41,9 +42,8 @@ def received(event: ReturnReceived, desk: AftersalesDesk) -> None:
         return
     came = replace(case, state=state or case.state, custody=Custody.RECEIVED)
     desk.cases.put(noted(came, desk.now, desk.actor, "arrived at the dock"))
-    if state is not None:
-        desk.timers.cancel(ReturnDue(case_id=case.case_id))
-        watch(case, desk)
+    desk.timers.cancel(ReturnDue(case_id=case.case_id))
+    watch(case, desk)
 
 
 def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
@@ -57,6 +57,7 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
         found = ", ".join(f"{line.quantity} of {line.sku} {line.condition}" for line in event.lines)
         looked_at = noted(looked_at, desk.now, desk.actor, f"inspected: {found}")
     if state is None:
+        desk.timers.cancel(CaseDue(case_id=case.case_id))
         desk.cases.put(looked_at)
         if case.given_up:
             _came_too_late(case, good, desk)
@@ -66,7 +67,7 @@ def inspected(event: ReturnInspected, desk: AftersalesDesk) -> None:
     elif brought_by_courier(case, known, desk.cases_of(known)):
         _brought(looked_at, state, good, desk)
     elif not good:
-        reject(looked_at, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
+        _refuse(looked_at, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)
     elif case.kind is CaseKind.LATE_CANCEL:
         settle(apart(replace(looked_at, state=state), good, desk), good, desk)
     else:
@@ -136,21 +137,23 @@ def not_returned(timer: ReturnDue, desk: AftersalesDesk) -> None:
     known = desk.orders[case.order_id]
     if brought_by_courier(case, known, desk.cases_of(known)):
         settle_brought_back(replace(case, custody=Custody.NOT_RETURNED), (), desk)
-    elif case.kind is CaseKind.LATE_CANCEL and (unheard := unheard_of(case, known, desk.cases_of(known))):
-        # whoever cancels what its courier lost has nothing to send back: it is not the buyer's loss
-        _ask_where_it_is(case, unheard, desk)
     else:
-        reject(case, RejectReason.NOT_RETURNED, NOT_IN_TIME, desk)
+        _refuse(case, RejectReason.NOT_RETURNED, NOT_IN_TIME, desk)
 
 
-def _ask_where_it_is(case: Case, unheard: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
-    """Nobody told where these ended. What the buyer is known to have, and has not sent back in time, is theirs."""
+def _refuse(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) -> None:
+    """Nothing came that is paid. What the buyer is known to have is theirs; about the rest of a late cancel a person is asked:
+    whoever cancels what its courier lost has nothing to send back, and an empty box tells no more than the courier did."""
+    known = desk.orders[case.order_id]
+    late = case.kind is CaseKind.LATE_CANCEL
+    unheard = unheard_of(case, known, desk.cases_of(known)) if late else ()
     theirs = as_pieces(by_sku(case.lines) - by_sku(unheard))
     if not theirs:
         ask_who_has(replace(case, no_word=True), desk)
         return
-    case = apart(replace(case, no_word=True), theirs, desk)
-    reject(replace(case, no_word=False), RejectReason.NOT_RETURNED, NOT_IN_TIME, desk)
+    if unheard:
+        case = replace(apart(replace(case, no_word=True), theirs, desk), no_word=False)
+    reject(case, reason, detail, desk)
 
 
 def settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:

@@ -1,7 +1,7 @@
 """What orders and the warehouse say: what was bought and paid, what arrived, what came back (A1, A2)."""
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.coming_back import BY_COURIER, paid_as_lost
+from services.aftersales.domain.coming_back import brought_by_courier, brought_of, paid_as_lost
 from services.aftersales.domain.known_order import KnownOrder, unplaced
 from services.aftersales.handlers.awaiting import await_goods, await_parcel, dispute, word_came
 from services.aftersales.handlers.cases import authorize, open_case, pay_more
@@ -99,9 +99,12 @@ def completed(event: OrderCompleted, desk: AftersalesDesk) -> None:
     confirmed = known.confirmed or event.confirmed_by_buyer
     known = replace(known, confirmed=confirmed, delivered_at=known.delivered_at or desk.envelope.time)
     desk.orders.put(known)
-    for case in desk.cases_of(known) if confirmed else ():
-        if case.kind in BY_COURIER:
-            dispute(known, case.lines, 0, desk, case.shipment_id)
+    cases = desk.cases_of(known)
+    for case in cases if confirmed else ():
+        if brought_by_courier(case, known, cases):
+            brought = brought_of(case, known, cases) or case.lines
+            cash_due = known.total - known.without(brought).total if known.cod and not case.disputed else 0
+            dispute(known, brought, cash_due, desk, case.shipment_id)
 
 
 def owed(event: OrderCanceled | OrderExpired, desk: AftersalesDesk) -> None:
@@ -131,7 +134,8 @@ def _cash_came(known: KnownOrder, before: KnownOrder, desk: AftersalesDesk) -> N
 
 def late_cancel(event: CancelRefused, desk: AftersalesDesk) -> None:
     """A parcel had left when the cancel came: it is to come back, and what had not left is paid back at once (O10, A1)."""
-    known = desk.orders[event.order_id].paid_in_full()
+    known = replace(desk.orders[event.order_id].paid_in_full(), called_back=True, kept_back=())
+    desk.orders.put(known)
     if kept := known.unclaimed(event.kept_back) if event.kept_back else ():
         _keep_back(known, kept, desk)
         known = desk.orders[event.order_id]
@@ -150,8 +154,12 @@ def _keep_back(known: KnownOrder, kept: tuple[SkuQuantity, ...], desk: Aftersale
 
 def kept_back(event: FulfillmentCancelRefused, desk: AftersalesDesk) -> None:
     """What of a canceled order had not left stays in the warehouse: what left may have been all that reaches the buyer."""
-    if event.kept_back and event.last:
-        desk.orders.put(_known(event.order_id, desk).all_ended(desk.envelope.time))
+    if not event.kept_back:
+        return
+    known = _known(event.order_id, desk)
+    if not known.called_back:  # else orders, which heard of it before us, has said what becomes of its price
+        known = replace(known, kept_back=event.kept_back)
+    desk.orders.put(known.all_ended(desk.envelope.time) if event.last else known)
 
 
 def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:

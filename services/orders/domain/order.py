@@ -155,6 +155,10 @@ class Order:
     """Cases that were rejected with the goods not sent back: the buyer has them, or they are on their way to the buyer."""
     disputed_cases: tuple[str, ...] = ()
     """Cases of parcels of which nobody knows yet whether the buyer has them after all."""
+    end_disputed: bool = False
+    """True once the courier of a parcel that turned round said that it delivered it."""
+    return_decided: bool = False
+    """True once a case of goods that came back, or were to, was closed."""
     called_back: bool = False
     """True once after-sales awaits what a cancel came too late for: with no case open, nothing is under way any more."""
     refunded: int = 0

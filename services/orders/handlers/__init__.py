@@ -59,7 +59,7 @@ CONSUMES: tuple[Handling[Any, OrdersDesk], ...] = (
     on(warehouse.LabelCreated, facts.told(), by_id),
     on(warehouse.TrackingUpdated, facts.told(), by_id),
     on(warehouse.CanceledShipmentLeft, facts.told(), by_id),
-    on(warehouse.ShipmentEndDisputed, facts.told(), by_id),
+    on(warehouse.ShipmentEndDisputed, facts.told(facts.end_disputed), by_id),
     on(warehouse.DeliveryFailed, facts.told(), by_id),
     on(warehouse.ReturnReceived, facts.told(), by_id),
     on(warehouse.ReturnInspected, facts.told(), by_id),

@@ -39,8 +39,10 @@ from shared.events.warehouse import (
     FulfillmentPickStopped,
     FulfillmentRefused,
     ShipmentDelivered,
+    ShipmentEndDisputed,
     ShipmentReturned,
     ShipmentShipped,
+    TrackingStatus,
 )
 from shared.replacing import replace
 from shared.values import Money
@@ -58,6 +60,9 @@ STAGE: dict[type[Event], Fulfillment] = {
     ShipmentShipped: Fulfillment.SHIPPED,
 }
 """What the warehouse says, and where the goods then are."""
+
+GIVEN_BACK = "all that was paid was given back: cancel it, or lift this"
+"""Why an order is held that nobody pays for any more."""
 
 ENDED_BY_RETURN = (CaseKind.LATE_CANCEL, CaseKind.RETURNED_PARCEL, CaseKind.REFUSED_COD)
 """Cases after which the buyer has nothing: the order ends as canceled."""
@@ -115,7 +120,7 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
     if order.closed:
         return order
     order = cash.waive(order, event.cod_due)
-    disputed = bool(set(order.disputed_cases) & set(order.open_cases))
+    disputed = bool(set(order.disputed_cases) & set(order.open_cases)) or _soon_disputed(order)
     if event.kept_back and event.last and not order.part_arrived and not disputed:
         # all that left was turned round: the buyer has nothing and gets nothing, as if none of it had left
         order = replace(order, fulfillment=Fulfillment.RETURNING)
@@ -136,6 +141,17 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
         return replace(order, fulfillment=Fulfillment.RETURNING)  # until a person says who has it
     order = replace(order, fulfillment=Fulfillment.SHIPPED)
     return _arrived(order, desk.envelope.time, desk) if event.last else order
+
+
+def _soon_disputed(order: Order) -> bool:
+    """Both ends were said of a parcel, and after-sales is yet to ask a person about it."""
+    asked_or_over = order.disputed_cases or order.return_decided
+    return order.end_disputed and not asked_or_over and (order.is_cod or order.owed_back > 0)
+
+
+def end_disputed(event: ShipmentEndDisputed, order: Order, desk: OrdersDesk) -> Order:
+    """What its courier was to bring back, it says that it delivered: whether the buyer has it, after-sales finds out."""
+    return replace(order, end_disputed=True) if event.stands is TrackingStatus.RETURN_TO_SENDER else order
 
 
 def delivered(event: ShipmentDelivered, order: Order, desk: OrdersDesk) -> Order:
@@ -198,7 +214,9 @@ def case_rejected(event: CaseRejected, order: Order, desk: OrdersDesk) -> Order:
 
 def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
     """The receipt period begins anew, or the order ends because everything came back."""
-    order = replace(order, open_cases=tuple(c for c in order.open_cases if c != event.case_id))
+    over = order.return_decided or event.kind in ENDED_BY_RETURN
+    left = tuple(c for c in order.open_cases if c != event.case_id)
+    order = replace(order, open_cases=left, return_decided=over)
     kept = event.case_id in order.kept_cases and event.kind is CaseKind.LATE_CANCEL
     on_its_way_back = order.fulfillment is Fulfillment.RETURNING
     if event.kind in ENDED_BY_RETURN and event.order_ends and (on_its_way_back or not kept):
@@ -226,9 +244,9 @@ def _no_present(order: Order, desk: OrdersDesk) -> Order:
     """Nothing leaves for nothing: whether a buyer who got all their money back gets the goods too, a person says (O7). What the
     warehouse has begun goes on meanwhile, and staff are told while it can still be stopped."""
     if order.given_back and not order.has_left and not order.closed and not order.has(Hold.CANCEL_PENDING):
-        return stop(
-            order, Hold.AWAITING_AUDIT, "all that was paid was given back: cancel it, or lift this", desk
-        )
+        if any(h.hold is Hold.AWAITING_AUDIT and h.stands and h.reason != GIVEN_BACK for h in order.holds):
+            order = free(order, Hold.AWAITING_AUDIT, f"stands anew: {GIVEN_BACK}", desk)
+        return stop(order, Hold.AWAITING_AUDIT, GIVEN_BACK, desk)
     return order
 
 

@@ -90,7 +90,7 @@ def _contents(event: PackScanned, work: Fulfillment, desk: WarehouseDesk) -> tup
     left = work.left_to_pack()
     if not event.lines:
         return as_pieces(left)
-    lines = desk.named(event.lines)
+    lines = tuple(SkuQuantity(sku=line.sku, quantity=line.quantity) for line in desk.named(event.lines))
     for place, line in enumerate(lines):
         if line.quantity > left.get(line.sku, 0):
             detail = f"{left.get(line.sku, 0)} of {line.sku} are left to pack, not {line.quantity}"

@@ -9,18 +9,17 @@ from services.warehouse.domain.stock import MoveKind
 from services.warehouse.handlers.allocation import offer
 from services.warehouse.handlers.scanning import judge_time
 from shared.events.aftersales import ReturnAuthorized
-from shared.events.inbox import DockLine, ReturnInspectedScanned, ReturnReceivedScanned
+from shared.events.inbox import DockLine, ReturnInspectedScanned, ReturnReceivedScanned, ScannedLine
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived, StockScrapped
 from shared.goods import by_sku
 from shared.lifecycle import NotAllowed
 from shared.replacing import replace
 from shared.runtime.messages import Refused
-from shared.values import SkuQuantity
 
 
 def case(message: Any, desk: WarehouseDesk) -> Wants:
     """What is expected for a case, and the stock of what came."""
-    lines: tuple[SkuQuantity, ...] = getattr(message, "lines", ())
+    lines: tuple[ScannedLine, ...] = getattr(message, "lines", ())
     yield desk.dock.want(message.case_id), named_in(lines, desk)
     yield desk.levels.want(*sorted({sku for line in lines for sku in possible_skus(line.sku, desk)}))
 
