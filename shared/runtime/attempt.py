@@ -63,6 +63,8 @@ class Attempt(Generic[D]):
         self.books = self.desk.books
         self.outcomes: list[Outcome] = []
         self.claimed: list[str] = []
+        self.moved_on: set[str] = set()
+        """Timers that were set again since they were parked."""
         self.keeper = Bookkeeper(self.service, self.desk, self.now)
 
     async def run(self) -> tuple[list[Incoming], list[Outcome]]:
@@ -114,6 +116,8 @@ class Attempt(Generic[D]):
         await self._fetch(
             tx, [self.books.parked.want(*parked), self.books.parked.want_group("queue", *retried)]
         )
+        if timers := [m.envelope.id for m in self.messages if m.door is _RETRY and m.is_timer]:
+            self.moved_on = await tx.set_timers(timers)
 
     def _needs(self, incoming: Incoming) -> Iterator[Want | tuple[Want, ...]]:
         handling = self._handling(incoming)
@@ -162,8 +166,14 @@ class Attempt(Generic[D]):
     def _known_or_waits(self, incoming: Incoming) -> Outcome | None:
         """None when the message is to be handled now; else what became of it."""
         sequence, cursor = incoming.envelope.sequence, self.keeper.cursor(incoming.lane)
-        if incoming.door is _RETRY and not self.books.parked.known.get(parked_key(incoming)):
-            return Outcome(Status.DUPLICATE)  # another retry was first
+        if incoming.door is _RETRY:
+            parked = self.books.parked.known.get(parked_key(incoming))
+            if parked is None or not parked.queue:
+                return Outcome(Status.DUPLICATE)  # another retry was first, or a skip
+            changed = self.desk.timers.changed if incoming.is_timer else {}
+            if incoming.envelope.id in changed or incoming.envelope.id in self.moved_on:
+                self.keeper.unpark(incoming)
+                return Outcome(Status.DUPLICATE)  # it comes by itself, when it is due now
         if incoming.from_outside and (outcome := self._seen(incoming)):
             self.keeper.unpark(incoming)
             return outcome

@@ -78,6 +78,10 @@ class MemoryTransaction:
         self.claimed = due[:limit]
         return self.claimed
 
+    async def set_timers(self, timer_ids: Sequence[str]) -> set[str]:
+        """See `Transaction.set_timers`."""
+        return self.store.timers.keys() & set(timer_ids)
+
     async def save(self, changes: Changes) -> None:
         """See `Transaction.save`."""
         self.changes = changes

@@ -139,6 +139,11 @@ class Incoming:
         """True for inbox events and HTTP commands that carry an identity: known by (source, id), not by sequence."""
         return self.envelope.sequence is None and bool(self.digest)
 
+    @property
+    def is_timer(self) -> bool:
+        """True for a timer, also where it was parked and is tried again."""
+        return self.envelope.actor.kind is ActorKind.TIMER
+
 
 class Status(StrEnum):
     """What became of a message."""

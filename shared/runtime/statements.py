@@ -138,3 +138,4 @@ def _array(column: Column[Any]) -> str:
 
 
 CLAIM_TIMERS = "SELECT timer_id, name, due, body FROM timers WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED"
+TIMERS_THERE = "SELECT timer_id FROM timers WHERE timer_id = ANY($1::text[]) ORDER BY timer_id FOR UPDATE"

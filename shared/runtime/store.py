@@ -85,6 +85,10 @@ class Transaction(Protocol):
         """Timers that are due, earliest first, skipping those that another turn has claimed."""
         ...
 
+    async def set_timers(self, timer_ids: Sequence[str]) -> set[str]:
+        """Which of these timers are set."""
+        ...
+
     async def save(self, changes: Changes) -> None:
         """Write everything; the commit follows when the transaction's block ends."""
         ...

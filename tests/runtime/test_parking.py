@@ -15,7 +15,7 @@ from shared.events.warehouse import FulfillmentPacked, FulfillmentPicked, Fulfil
 from shared.runtime.chain import GENESIS
 from shared.runtime.envelope import decode_ours, headers
 from shared.runtime.messages import Incoming, Raw, Status
-from shared.runtime.parking import MendParked, Parking, SkipParked, with_parking
+from shared.runtime.parking import MendParked, Parking, SkipParked, again, with_parking
 from shared.runtime.postgres import Pool, PostgresStore
 from shared.runtime.service import on
 from shared.runtime.turn import Turns
@@ -284,6 +284,34 @@ async def test_a_timer_that_is_set_again_while_it_is_parked_is_tried_as_it_was_s
     (parked,) = await lot.parking.list_()
     assert base64.b64decode(parked.body) == b'{"nonsense": 2}'
     assert parked.tries == 2
+
+
+@pytest.mark.requirement("X2")
+async def test_a_parked_timer_that_was_moved_is_not_tried_before_its_time(pools: dict[str, Pool]) -> None:
+    """What it was set to meanwhile counts: an order would be closed that has three days to be paid."""
+    lot, pool = Lot(pools["orders"]), pools["orders"]
+    await due(pool, "x", 1)
+    assert await lot.bench.turns.run_timers() == 1
+    (parked,) = await lot.parking.list_()
+    later = START + timedelta(days=3)
+    await pool.execute(
+        "INSERT INTO timers VALUES ($1, 'orders.unpaid_due', $2, '{}')", parked.message_id, later
+    )
+    assert [o.status for o in await lot.parking.retry(parked.lane)] == ["duplicate"]
+    assert await lot.parking.list_() == []
+    assert await pool.fetchval("SELECT due FROM timers") == later
+
+
+@pytest.mark.requirement("O12")
+async def test_a_retry_that_comes_after_a_skip_leaves_the_record_of_that(lot: Lot) -> None:
+    await lot.arrive(*story("a", "bad"))
+    failed, _ = await lot.parking.list_()
+    late = again(failed, lambda raw, actor: decode_ours(raw))
+    await lot.bench.ask(SkipParked(parked_key=failed.parked_key, reason="a test order"), actor=OPS)
+    assert [o.status for o in await lot.bench.turns.run([late])] == ["duplicate"]
+    skipped = await lot.parking.show(failed.parked_key)
+    assert skipped is not None
+    assert "skipped by operator:ops: a test order" in skipped.note
 
 
 async def due(pool: Pool, key: str, number: int) -> None:
