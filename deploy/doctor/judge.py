@@ -115,6 +115,12 @@ def _silence(look: Look) -> Iterator[_Found]:
             yield f"it takes connections at {look.url} and does not answer", "restart the service", HANGS
         case "something else":
             yield f"what answers at {look.url} is not {look.service}", "see who listens there", DOWN
+        case "something before it":
+            yield (
+                f"something before it answers for it at {look.url}",
+                "let that pass /ops and /v1, or give the commands the service's own address",
+                DOWN,
+            )
         case other:
             yield f"it does not answer at {look.url} ({other})", "see its log", DOWN
     if _expired_by_its_clock(look):

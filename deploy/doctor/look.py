@@ -28,7 +28,7 @@ class Look:
     service: str
     url: str
     silent: str | None = None
-    """Why it did not answer: `refused`, `timeout`, or what else."""
+    """Why it did not answer: `refused`, `timeout`, `something else`, `something before it`, or an error's name."""
     refused: str | None = None
     """Why it answers, but not to us."""
     refused_as: str | None = None
@@ -109,9 +109,13 @@ async def _get(http: httpx.AsyncClient, look: Look, path: str) -> Any:
         answer = await http.get(path)
     except httpx.TransportError:
         return None
-    if answer.status_code in (401, 403):
-        look.refused, look.refused_as = answer.json()["detail"], answer.json()["code"]
-    return answer.json() if answer.is_success else None
+    try:
+        if answer.status_code in (401, 403):
+            look.refused, look.refused_as = answer.json()["detail"], answer.json()["code"]
+        return answer.json() if answer.is_success else None
+    except (ValueError, KeyError, TypeError):  # a proxy before it, which has its own words
+        look.silent = "something before it"
+        return None
 
 
 def _host_off(answer: httpx.Response, asked: datetime) -> float:

@@ -85,6 +85,8 @@ class World:
         ]
         self.hosts = [host for node in self.nodes for host in node.hosts]
         self.people = {one.story.order_id: one for n in orders_ for one in [People(self, seed, n)]}
+        self.committed: dict[bytes, datetime] = {}
+        """Hash of an event → when it was committed: its turn may have begun days before."""
         self.rounds = 0
         self.lost_topics: set[str] = set()
         self._sent: dict[str, list[tuple[bytes, list[tuple[str, bytes]], bytes]]] = {
@@ -199,6 +201,7 @@ class World:
 
     def _said(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
+            self.committed[entry.hash] = self.now()
             kind, _, number = entry.stream.partition("/")
             if self.trace is not None:
                 self.note("committed", f"{entry.stream}/{entry.sequence} {entry.type} {entry.data[:SHOWN]}")

@@ -1,5 +1,6 @@
 """The warehouse over HTTP: scans come in at `/v1/events`; here is what scanners and staff read, and the paper they print."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -135,16 +136,17 @@ def router(runtime: Runtime) -> APIRouter:
             raise Refused("erased", "the address of this order was erased")
         if shipment.state is ShipmentState.CANCELED:
             raise Refused("canceled", "this parcel was canceled: it stays; unpack it")
-        pdf = documents.label(shipment, work, couriers.name(shipment.courier), couriers.sender)
+        name, sender = couriers.name(shipment.courier), couriers.sender
+        pdf = await asyncio.to_thread(documents.label, shipment, work, name, sender)
         return Response(pdf, media_type="application/pdf")
 
     @routes.get("/shipments/{shipment_id}/note.pdf", response_class=Response, responses=_PDF)
     async def get_note(shipment_id: Code, asked: OnTheFloor) -> Response:
         """The shipping note 发货单 (W5), for the same."""
         shipment = await parcel(shipment_id)
-        return Response(
-            documents.shipping_note(shipment, await one(shipment.order_id)), media_type="application/pdf"
-        )
+        # of a large order it takes a second, in which scans go on
+        pdf = await asyncio.to_thread(documents.shipping_note, shipment, await one(shipment.order_id))
+        return Response(pdf, media_type="application/pdf")
 
     @routes.get("/couriers")
     async def list_couriers(asked: Anyone) -> list[dict[str, Any]]:

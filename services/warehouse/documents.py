@@ -170,11 +170,14 @@ def _width(text: str, size: float) -> float:
 
 def _wrapped(text: str, size: float, most: float) -> list[str]:
     """Lines of at most `most` points."""
-    lines, line = [], ""
+    lines, line, width = [], "", 0.0
     for char in text:
-        if line and _width(line + char, size) > most:
+        wide = _width(char, size)
+        if line and width + wide > most:
             lines.append(line)
-            line = char.lstrip()
+            line, width = char.lstrip(), 0.0
+            wide = wide if line else 0.0
         else:
             line += char
+        width += wide
     return [*lines, line]

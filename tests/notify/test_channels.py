@@ -253,6 +253,8 @@ async def test_an_event_is_not_carried_to_where_an_endpoint_points() -> None:
     ("content", "complaint"),
     [
         ("[[webhook", "is not TOML"),
+        ("", "describes no webhook; add a table"),
+        ('[[webhooks]]\nname = "erp"', "nobody knows what webhooks means"),
         ('[[webhook]]\nname = "erp"', "url: Field required"),
         ('[[webhook]]\nname="erp"\nurl="ftp://x"\nsecret="SECRET"\nevents=["*"]', "url"),
         ('[[webhook]]\nname="erp"\nurl="http://x"\nsecret="hunter2"\nevents=["*"]', "secret"),

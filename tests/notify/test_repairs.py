@@ -173,7 +173,13 @@ def test_money_without_minor_units_is_written_whole() -> None:
 
 @pytest.mark.requirement("N3")
 @pytest.mark.parametrize(
-    ("secret", "events"), [("whsec_", "*"), ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "order.*")]
+    ("secret", "events"),
+    [
+        ("whsec_", "*"),
+        ("whsec_AA==", "*"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8I-PZIo2La_aSw", "*"),  # Base64url: it would be signed with another key
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "order.*"),
+    ],
 )
 def test_a_webhook_that_could_never_work_is_said_at_the_start(
     tmp_path: Path, secret: str, events: str

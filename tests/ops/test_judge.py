@@ -57,6 +57,7 @@ def test_all_that_is_well_is_not_worth_a_word():
         (seen(silent="refused", checks={}, progress={}), runbooks.DOWN),
         (seen(silent="timeout", checks={}, progress={}), runbooks.HANGS),
         (seen(silent="something else", checks={}, progress={}), runbooks.DOWN),
+        (seen(silent="something before it"), runbooks.DOWN),
         (seen(refused="the token is not ours", refused_as="token_invalid"), runbooks.KEY),
         (unready("database", "the database cannot be reached"), runbooks.POSTGRES),
         (unready("database", "the database: QueryCanceledError"), runbooks.SLOW),
