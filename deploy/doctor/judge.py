@@ -89,7 +89,8 @@ def _found(look: Look) -> Iterator[_Found]:
         if channel["waiting"]:
             what = f"{counted(channel['waiting'], 'letter')} not sent to {name} after a failed try ({channel['last_error']})"
             do = f"bring back what {name} sends to; they are tried again by themselves"
-            yield what, do, CHANNEL, channel["tries"] >= TRIES_TO_WAIT
+            # where others leave, it is one recipient that is away
+            yield what, do, CHANNEL, channel["away"] and channel["tries"] >= TRIES_TO_WAIT
         if channel["untaken"]:
             what = f"{counted(channel['untaken'], 'letter')} to {name} due for a while, and nobody takes them"
             yield what, "its log says what keeps them, at `sender waits`", CHANNEL

@@ -45,6 +45,8 @@ class ChannelView(View):
     tries: int
     """The most tries of one of these."""
     last_error: str
+    away: bool
+    """True where none has left since the newest of them was planned."""
     unserved: int
     """Messages for a channel that the settings do not name."""
     untaken: int

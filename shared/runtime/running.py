@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
@@ -36,6 +37,9 @@ log = structlog.get_logger(__name__)
 
 SAMPLE_SECONDS = 5
 """How often the gauges (lag, outbox, parked, overdue timers) are read."""
+
+LATE_SECONDS = 30
+"""Timers wait for the next look, so that some are always due where there are many; none is due for so long."""
 
 SET_AGAIN_SECONDS = 0.5
 """Between tries to ask the database for the time, once it was away."""
@@ -263,10 +267,13 @@ class Runtime:
 
     async def _sample_waiting(self) -> None:
         w = await self._waiting()
-        self.metrics.sample(w["outbox"], w["outbox_oldest_seconds"], w["timers_due"], w["parked"])
+        late = w["timers_due"] if w["timers_oldest_seconds"] > LATE_SECONDS else 0
+        self.metrics.sample(w["outbox"], w["outbox_oldest_seconds"], late, w["parked"])
 
     async def _sample_lag(self) -> None:
-        self.metrics.sample_lag(await asyncio.wait_for(self.intake.places.lag(), ANSWER_SECONDS))
+        places = self.intake.places
+        lag = await asyncio.wait_for(places.lag(), ANSWER_SECONDS)
+        self.metrics.sample_lag(lag, places.applied, time.monotonic())
 
 
 # a position of 0 is no event (`outbox.FILLED`)

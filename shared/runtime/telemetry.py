@@ -155,9 +155,17 @@ class Metrics:
         )  # fmt: skip
         self._last = Gauge("last_turn_timestamp_seconds", "When the last turn was committed.", **prefix)
         self._lag = Gauge("lag_messages", "Messages not yet applied.", ["topic", "partition"], **prefix)
+        self._stands = Gauge(
+            "partition_stands_seconds", "How long nothing of a partition was applied although some waits.",
+            ["topic", "partition"], **prefix,
+        )  # fmt: skip
+        self._moved: dict[tuple[str, int], tuple[int, float]] = {}
+        """Of each partition, how far it was applied, and when it came there or had nothing left."""
         self._outbox = Gauge("outbox_events", "Events not yet sent.", **prefix)
         self._outbox_age = Gauge("outbox_oldest_seconds", "Age of the oldest event not yet sent.", **prefix)
-        self._timers = Gauge("timers_overdue", "Timers due and not yet handled.", **prefix)
+        self._timers = Gauge(
+            "timers_overdue", "Timers due, where the oldest is due for half a minute.", **prefix
+        )
         self._ready = Gauge("ready", "1 where a part is well, as /health/ready says.", ["part"], **prefix)
         self._parked = Gauge("parked_messages", "Messages set aside.", ["state"], **prefix)
 
@@ -195,11 +203,20 @@ class Metrics:
         for state in ("failed", "queued", "gap"):
             self._parked.labels(state).set(parked.get(state, 0))
 
-    def sample_lag(self, lag: Mapping[tuple[str, int], int]) -> None:
-        """Set how far this process is behind."""
+    def sample_lag(
+        self, lag: Mapping[tuple[str, int], int], applied: Mapping[tuple[str, int], int], now: float
+    ) -> None:
+        """Set how far this process is behind, and since when it does not get on; `now` in seconds of any clock."""
         self._lag.clear()
+        self._stands.clear()
+        before, self._moved = self._moved, {}
         for (topic, partition), behind in lag.items():
+            place = topic, partition
+            at = applied.get(place, 0)
+            was, since = before.get(place, (at, now))
+            self._moved[place] = at, since if behind and was == at else now
             self._lag.labels(topic, str(partition)).set(behind)
+            self._stands.labels(topic, str(partition)).set(now - self._moved[place][1])
 
     def sample_readiness(self, checks: Mapping[str, str | None]) -> None:
         """Set what `/health/ready` says, part by part."""

@@ -168,7 +168,7 @@ async def test_back_off_grows_the_same_way_each_time_and_ends(home: House) -> No
         await sender._send_due("file", dead)
         (message,) = [m for m in await home.messages() if m.template == "shipped"]
         if len(waits) == 1:
-            stuck = {"channel": "file", "waiting": 1, "tries": 2, "last_error": "away"}
+            stuck = {"channel": "file", "waiting": 1, "tries": 2, "last_error": "away", "away": True}
             assert await troubles(home.runtime) == [stuck | {"unserved": 0, "untaken": 0, "given_up": 0}]
         waits.append((message.due - home.clock.now()).total_seconds())
         home.clock.move_to(max(message.due, home.clock.now()))
@@ -314,6 +314,21 @@ async def test_gauges_say_what_each_channel_cannot_send_and_forget_it_once_it_le
 
 
 @pytest.mark.requirement("N2")
+async def test_a_channel_by_which_others_leave_is_not_away(home: House) -> None:
+    """One full mailbox is no reason to wake anybody."""
+    await home.hear(placed(), shipped())
+    box = Box(failures=[TryLater("a full mailbox")])
+    await home.sender()._send_due("file", box)
+    (failing,) = await troubles(home.runtime)
+    assert (failing["waiting"], failing["away"]) == (1, True)
+    home.clock.move_to(home.clock.now() + timedelta(seconds=1))
+    await home.hear(canceled())
+    await home.sender()._send_due("file", box)
+    (failing,) = [one for one in await troubles(home.runtime) if one["channel"] == "file"]
+    assert (failing["waiting"], failing["away"], len(box.letters)) == (1, False, 1)
+
+
+@pytest.mark.requirement("N2")
 async def test_a_letter_that_is_being_sent_is_no_trouble(home: House) -> None:
     await home.hear(placed(), shipped())
     (message_id,) = [m.message_id for m in await home.messages() if m.template == "shipped"]
@@ -343,6 +358,7 @@ async def test_what_waits_for_a_channel_that_the_settings_lost_is_seen_and_leave
         "waiting": 0,
         "tries": 0,
         "last_error": "",
+        "away": False,
         "unserved": 2,
         "untaken": 0,
         "given_up": 0,

@@ -38,7 +38,15 @@ def unready(part: str, reason: str) -> Look:
 
 def channel(name: str, **parts: Any) -> Look:
     """One channel of notify, well but for what is said here."""
-    counts = {"waiting": 0, "tries": 0, "last_error": "", "unserved": 0, "untaken": 0, "given_up": 0}
+    counts = {
+        "waiting": 0,
+        "tries": 0,
+        "last_error": "",
+        "away": False,
+        "unserved": 0,
+        "untaken": 0,
+        "given_up": 0,
+    }
     return seen(channels=[{"channel": name} | counts | parts])
 
 
@@ -80,7 +88,7 @@ def test_all_that_is_well_is_not_worth_a_word():
         (seen(failed=[{"key": "k", "type": "orders.order_paid.v1", "stream": "order/a", "reason": "KeyError"}]),
          runbooks.PARKED),
         (seen(lag=None), runbooks.KAFKA),
-        (channel("email", waiting=4, tries=9, last_error="refused"), runbooks.CHANNEL),
+        (channel("email", waiting=4, tries=9, last_error="refused", away=True), runbooks.CHANNEL),
         (channel("webhook:erp", unserved=3), runbooks.CHANNEL),
         (channel("email", untaken=2), runbooks.CHANNEL),
     ],
@@ -97,7 +105,8 @@ def test_each_trouble_names_its_runbook_and_wakes_somebody(look: Look, runbook: 
     [
         seen(progress={"outbox": 3, "outbox_oldest_seconds": 1}),
         seen(lag={"orders": 8}),
-        channel("email", waiting=1, tries=1, last_error="refused"),
+        channel("email", waiting=1, tries=1, last_error="refused", away=True),
+        channel("email", waiting=1, tries=9, last_error="a full mailbox"),
         channel("email", given_up=2),
     ],
 )

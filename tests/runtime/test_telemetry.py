@@ -169,8 +169,8 @@ def test_gauges_show_what_waits_and_forget_what_is_gone():
     metrics = Metrics("orders")
     metrics.sample(7, 1.5, 2, {"failed": 3})
     metrics.sample(0, 0.0, 0, {})
-    metrics.sample_lag({("orders", 0): 9, ("orders", 1): 4})
-    metrics.sample_lag({("orders", 1): 5})
+    metrics.sample_lag({("orders", 0): 9, ("orders", 1): 4}, {}, 0)
+    metrics.sample_lag({("orders", 1): 5}, {}, 5)
     metrics.sample_readiness({"database": None, "kafka": "Kafka does not answer"})
     text = metrics.exposition().decode()
     assert "handover_outbox_events 0.0" in text
@@ -179,6 +179,21 @@ def test_gauges_show_what_waits_and_forget_what_is_gone():
     assert 'partition="0"' not in text
     assert 'handover_ready{part="database"} 1.0' in text
     assert 'handover_ready{part="kafka"} 0.0' in text
+
+
+@pytest.mark.requirement("X6")
+def test_a_partition_stands_while_some_of_it_waits_and_none_is_applied():
+    """Where many come, some always wait, and that says nothing."""
+    metrics, place = Metrics("orders"), ("orders", 0)
+
+    def stands(behind: int, applied: int, now: float) -> float | None:
+        metrics.sample_lag({place: behind}, {place: applied}, now)
+        labels = {"topic": "orders", "partition": "0"}
+        return metrics.registry.get_sample_value("handover_partition_stands_seconds", labels)
+
+    assert [stands(3, 10, 0), stands(3, 15, 5), stands(4, 20, 10)] == [0, 0, 0]
+    assert [stands(5, 20, 15), stands(6, 20, 20)] == [5, 10]
+    assert [stands(0, 26, 25), stands(0, 26, 90), stands(1, 26, 95), stands(1, 26, 100)] == [0, 0, 5, 10]
 
 
 def test_two_services_in_one_process_have_metrics_of_their_own():
