@@ -59,6 +59,8 @@ class Wish(Value):
 
     buyer_id: Code
     opted_out: Flag
+    source: Code | None = None
+    """The shop that the buyer is one of; without it, buyers of this number at all shops."""
 
 
 async def find(read: Read, message_id: str) -> Message | None:
@@ -106,6 +108,6 @@ def router(runtime: Runtime) -> APIRouter:
     @routes.post("/opt-outs")
     async def opt_out(body: Wish, asked: PersonOrShop) -> Any:
         """Note that a buyer wants only necessary messages, or all of them again (N6)."""
-        return await asked.do(SetOptOut(buyer_id=body.buyer_id, opted_out=body.opted_out))
+        return await asked.do(SetOptOut(**dict(body)))
 
     return routes

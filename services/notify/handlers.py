@@ -6,7 +6,7 @@ from typing import Any
 
 from services.notify.routing import OF_BUYERS, NotifyDesk, Routing, plan_for
 from services.notify.sending import ClaimMessages, RecordResults, RetryMessage, claim, named, record, retry
-from services.notify.tables import BuyerContact, Message, MessageState, OptOut
+from services.notify.tables import BuyerContact, Message, MessageState, OptOut, opt_out_key
 from shared.events import aftersales, notify, orders
 from shared.events.aftersales import CaseKind
 from shared.events.base import EVENT_TYPES, Event, is_inbox
@@ -23,6 +23,8 @@ class SetOptOut(Command):
 
     buyer_id: str
     opted_out: bool
+    source: str | None = None
+    """The shop that the buyer is one of."""
 
 
 def planned(event: Event, desk: NotifyDesk) -> list[tuple[str, str, str, str]]:
@@ -93,7 +95,9 @@ def remember(event: Event, desk: NotifyDesk) -> None:
     match event:
         case orders.OrderPlaced(external_number=number, buyer_id=buyer, locale=locale, personal=personal):
             names = {line.sku: line.name for line in event.lines if line.name}
-            known = BuyerContact(event.order_id, buyer, number, locale, *_reached(personal), names=names)
+            known = BuyerContact(
+                event.order_id, buyer, number, locale, *_reached(personal), names=names, source=event.source
+            )
         case orders.AddressConfirmed(personal=personal):
             contact, address = _reached(personal)
             known = replace(desk.contacts[event.order_id], contact=contact, address=address)
@@ -114,17 +118,18 @@ def _reached(personal: Personal | None) -> tuple[Contact | None, Address | None]
 
 def opt_out(command: SetOptOut, desk: NotifyDesk) -> dict[str, object]:
     """Note what a buyer wants; necessary messages are sent all the same (N6)."""
-    known = desk.opt_outs.get(command.buyer_id)
+    key = opt_out_key(command.source, command.buyer_id)
+    known = desk.opt_outs.get(key)
     if command.opted_out and known is None:
-        desk.opt_outs.put(OptOut(command.buyer_id, str(desk.actor), desk.now))
+        desk.opt_outs.put(OptOut(key, str(desk.actor), desk.now))
     elif not command.opted_out and known is not None:
-        desk.opt_outs.remove(command.buyer_id)
-    return {"buyer_id": command.buyer_id, "opted_out": command.opted_out}
+        desk.opt_outs.remove(key)
+    return {"source": command.source, "buyer_id": command.buyer_id, "opted_out": command.opted_out}
 
 
 def opted(command: SetOptOut, desk: NotifyDesk) -> Iterator[Want]:
     """The buyer's opt-out."""
-    yield desk.opt_outs.want(command.buyer_id)
+    yield desk.opt_outs.want(opt_out_key(command.source, command.buyer_id))
 
 
 HEARD = [

@@ -123,11 +123,11 @@ class Sender:
         orders = sorted({m.order_id for m in loaded})
         people = await self.runtime.read(select(contacts).where(contacts.c.order_id.in_(orders)))
         by_order = {c.order_id: c for c in map(CONTACTS.load, people)}
-        buyers = sorted({c.buyer_id for c in by_order.values()})
+        buyers = sorted({key for c in by_order.values() for key in c.opts_out_as})
         out = await self.runtime.read(select(opt_outs).where(opt_outs.c.buyer_id.in_(buyers)))
         opted = {OPT_OUTS.load(r).buyer_id for r in out}
         contacted = ((m, by_order.get(m.order_id)) for m in loaded)
-        return [(m, c, c is not None and c.buyer_id in opted) for m, c in contacted]
+        return [(m, c, c is not None and not opted.isdisjoint(c.opts_out_as)) for m, c in contacted]
 
     async def _send(
         self,

@@ -84,6 +84,13 @@ class BuyerContact:
     """True once a cancel came too late: what still arrives is to go back."""
     names: dict[str, str] = field(default_factory=dict)
     """What the shop calls the goods, by SKU: a SKU tells a buyer nothing (N1)."""
+    source: str = ""
+    """The shop, whose number the buyer's is; empty where the order was placed before this was kept."""
+
+    @property
+    def opts_out_as(self) -> tuple[str, str]:
+        """Under what the buyer may have opted out: at any shop, or at this one."""
+        return self.buyer_id, opt_out_key(self.source, self.buyer_id)
 
 
 contacts = Table(
@@ -101,8 +108,14 @@ class OptOut:
     """A buyer who wants no messages but the necessary ones (N6)."""
 
     buyer_id: str
+    """With the shop before it, see `opt_out_key`."""
     by: str
     at: datetime
+
+
+def opt_out_key(source: str | None, buyer_id: str) -> str:
+    """A buyer of one shop, for shops may number theirs alike; without a source whoever has this number at any."""
+    return f"{source} {buyer_id}" if source else buyer_id
 
 
 opt_outs = Table(

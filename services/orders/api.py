@@ -54,7 +54,9 @@ def router(runtime: Runtime) -> APIRouter:
         status: OrderStatus | None = None,
         held: bool | None = None,
         hold: Annotated[Hold | None, Query(description="Orders against which this hold stands.")] = None,
-        buyer_id: Code | None = None,
+        buyer_id: Annotated[
+            Code | None, Query(description="Of all shops; with source, of the buyer of that shop.")
+        ] = None,
         source: Code | None = None,
         number: Annotated[
             Code | None, Query(description="External number; together with source it finds one order.")
@@ -70,11 +72,19 @@ def router(runtime: Runtime) -> APIRouter:
                 raise Refused("invalid", "a number needs its source", field="source", status=422)
             found = await queries.find(runtime.read, id_of(source, number))
             return [shown(found, asked.actor)] if found else []
-        if source is not None:
-            raise Refused("invalid", "a source needs the number of its order", field="number", status=422)
+        if source is not None and buyer_id is None:
+            detail = "a source needs the number of its order, or of its buyer"
+            raise Refused("invalid", detail, field="number", status=422)
         last = await listed_last(queries.find, runtime.read, after, "an order")
         orders = await queries.listing(
-            runtime.read, status=status, held=held, hold=hold, buyer_id=buyer_id, after=last, limit=limit
+            runtime.read,
+            status=status,
+            held=held,
+            hold=hold,
+            source=source,
+            buyer_id=buyer_id,
+            after=last,
+            limit=limit,
         )
         return [shown(order, asked.actor) for order in orders]
 

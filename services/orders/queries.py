@@ -30,6 +30,7 @@ async def listing(
     status: str | None = None,
     held: bool | None = None,
     hold: Hold | None = None,
+    source: str | None = None,
     buyer_id: str | None = None,
     after: Order | None = None,
     limit: int = 100,
@@ -44,6 +45,8 @@ async def listing(
         query = query.where(orders.c.held if held else ~orders.c.held)
     if buyer_id is not None:
         query = query.where(orders.c.buyer_id == buyer_id)
+    if source is not None:
+        query = query.where(orders.c.source == source)
     if hold is not None:
         stands = [{"hold": hold.value, "lifted_at": None}]
         query = query.where(orders.c.held, orders.c.doc["holds"].contains(stands))

@@ -210,6 +210,21 @@ async def test_who_opted_out_gets_only_what_concerns_contract_and_money(home: Ho
     assert {"order_canceled", "refund_requested", "case_rejected", "address_confirmation_requested"} <= kinds
 
 
+@pytest.mark.requirement("N6")
+@pytest.mark.parametrize(("source", "letters"), [("shop", 0), (None, 0), ("other-shop", 1)])
+async def test_who_opted_out_at_one_shop_is_not_somebody_elses_buyer_of_the_same_number(
+    home: House, source: str | None, letters: int
+) -> None:
+    await home.commands.ask(SetOptOut(buyer_id="buyer-1", source=source, opted_out=True), AGENT)
+    await home.hear(placed(), shipped())
+    box = Box()
+    await home.sender(file=box)._send_due("file", box)
+    assert len(box.letters) == letters
+    await home.commands.ask(SetOptOut(buyer_id="buyer-1", source=source, opted_out=False), AGENT)
+    await home.hear(canceled())
+    assert await home.pool.fetchval("SELECT count(*) FROM opt_outs") == 0
+
+
 @pytest.mark.requirement("X4")
 async def test_nothing_more_goes_to_whoever_was_erased_and_staff_hear_of_what_they_need(home: House) -> None:
     await home.hear(

@@ -42,6 +42,19 @@ async def test_no_list_is_found_by_looking_at_all_orders_there_ever_were(shop: S
 
 
 @pytest.mark.requirement("X4")
+async def test_the_orders_of_a_buyer_are_not_those_of_another_shops_buyer_of_the_same_number(
+    shop: Served,
+) -> None:
+    for number, source in (("1", SOURCE), ("2", "other-shop"), ("3", SOURCE)):
+        await shop.bench.outside(submitted(number, source=source, buyer_id="1001"))
+    found = [order["external_number"] for order in await shop.get(buyer_id="1001", source=SOURCE)]
+    assert sorted(found) == ["1", "3"]
+    assert len(await shop.get(buyer_id="1001")) == 3
+    alone = await shop.http.get(f"{V1}?source={SOURCE}", headers=auth())
+    assert (alone.status_code, alone.json()["field"]) == (422, "number")
+
+
+@pytest.mark.requirement("X4")
 async def test_nothing_is_told_without_a_token(shop: Served) -> None:
     await shop.bench.outside(submitted())
     for path in ("", f"/{oid()}", f"/{oid()}/timeline", f"?source={SOURCE}&number=T-1"):
