@@ -22,14 +22,20 @@ import orjson
 from standardwebhooks import Webhook as Signer
 
 from services.notify.routing import Webhook
-from services.notify.words import NO_MAILBOX, REFUSED
+from services.notify.words import NO_MAILBOX, NO_RECEIPT, REFUSED
 
+ANSWER_SECONDS = 18.0
+"""How long a mail server has for one letter, from the connection on."""
 GOODBYE_SECONDS = 1.0
 """How long whoever has taken a message is listened to."""
 
 
 class TryLater(Exception):
     """The channel is away or busy; says so without naming the recipient."""
+
+
+class Unsure(Exception):
+    """It was handed over, and whether it was taken was not said: it may have left."""
 
 
 class GiveUp(Exception):
@@ -50,7 +56,7 @@ class Letter:
 
 
 class Channel(Protocol):
-    """Sends one letter. Raises TryLater or GiveUp."""
+    """Sends one letter. Raises TryLater, Unsure or GiveUp."""
 
     async def send(self, letter: Letter) -> None:
         """Send it."""
@@ -96,6 +102,17 @@ def _last_byte(file: io.FileIO, end: int) -> bytes:
     return file.read(1)
 
 
+class _Server(aiosmtplib.SMTP):
+    """Remembers whether it was given the letter itself: one that looks into mails may take long to say that it took it."""
+
+    handed_over = False
+
+    async def data(self, *arguments: Any, **options: Any) -> Any:
+        """See `aiosmtplib.SMTP.data`."""
+        self.handed_over = True
+        return await super().data(*arguments, **options)
+
+
 class EmailChannel:
     """E-mail over SMTP, by a URL smtp[s]://user:password@host:port."""
 
@@ -121,7 +138,7 @@ class EmailChannel:
         mail["Message-ID"] = f"<{letter.message_id}@{domain}>"
         mail["Date"] = datetime.now(UTC)
         mail.set_content(letter.body)
-        server = aiosmtplib.SMTP(
+        server = _Server(
             hostname=self.host,
             port=self.port,
             username=self.username,
@@ -131,13 +148,16 @@ class EmailChannel:
             timeout=20,
         )
         try:
-            await server.connect()
-            await server.send_message(mail)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await server.connect()
+                await server.send_message(mail)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             if any(one.code < 500 for one in refused.recipients):  # greylisting, a full mailbox
                 raise TryLater("the mail server does not take the recipient now") from None
             raise GiveUp(REFUSED) from None
         except (aiosmtplib.SMTPException, OSError) as error:
+            if server.handed_over and isinstance(error, OSError):  # no answer, or its connection broke
+                raise Unsure(NO_RECEIPT) from None
             raise TryLater(f"the mail server: {type(error).__name__}") from None
         finally:
             await _leave(server)

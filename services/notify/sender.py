@@ -12,7 +12,7 @@ import structlog
 from jinja2.exceptions import TemplateError
 from sqlalchemy import select
 
-from services.notify.channels import Channel, GiveUp, Letter, TryLater
+from services.notify.channels import Channel, GiveUp, Letter, TryLater, Unsure
 from services.notify.routing import NECESSARY
 from services.notify.sending import Claim, ClaimMessages, RecordResults, Result
 from services.notify.tables import (
@@ -155,6 +155,8 @@ class Sender:
                 return Result(message_id=message.message_id, error=f"{NO_ANSWER} {SEND_SECONDS} s")
             except TryLater as error:
                 return Result(message_id=message.message_id, error=str(error)[:300])
+            except Unsure as error:
+                return Result(message_id=message.message_id, error=str(error)[:300], unsure=True)
             except GiveUp as error:
                 return Result(message_id=message.message_id, error=str(error)[:300], lasting=True)
             except TemplateError as error:

@@ -20,6 +20,8 @@ LEASE = timedelta(minutes=2)
 TRIES = 30
 """About 20 hours: a mail server may be away for a night."""
 LONGEST_WAIT = timedelta(hours=1)
+MOST_UNSURE = 3
+"""So often a letter may leave of which nobody says that it was taken."""
 
 
 class ClaimMessages(Command):
@@ -46,6 +48,8 @@ class Result(Command):
     """True when it is not to be sent at all; `error` says why."""
     untried: bool = False
     """True when it was given back for any sender to take; `error` says why."""
+    unsure: bool = False
+    """True when it may have left."""
 
 
 class RecordResults(Command):
@@ -106,8 +110,11 @@ def record(command: RecordResults, desk: NotifyDesk) -> None:
             desk.messages.put(replace(message, due=desk.now, tries=message.tries - 1))
         elif result.suppressed:
             desk.messages.put(replace(message, state=MessageState.SUPPRESSED, last_error=result.error))
-        elif result.lasting or message.tries >= TRIES:
+        elif result.lasting or message.tries >= TRIES or message.unsure + result.unsure >= MOST_UNSURE:
             _give_up(message, result.error, desk)
+        elif result.unsure:
+            later = desk.now + LONGEST_WAIT
+            desk.messages.put(replace(message, due=later, last_error=result.error, unsure=message.unsure + 1))
         else:
             later = backed_off(message, desk.now)
             desk.messages.put(replace(message, due=later, last_error=result.error))
@@ -137,5 +144,5 @@ def retry(command: RetryMessage, desk: NotifyDesk) -> dict[str, str]:
         raise Refused("unknown_message", "there is no such message", field="message_id", status=404)
     if message.state is not MessageState.FAILED:
         raise Refused("not_failed", f"the message is {message.state}; only failed ones are tried again")
-    desk.messages.put(replace(message, state=MessageState.PLANNED, due=desk.now, tries=0))
+    desk.messages.put(replace(message, state=MessageState.PLANNED, due=desk.now, tries=0, unsure=0))
     return {"state": MessageState.PLANNED}

@@ -44,6 +44,8 @@ class Message:
     planned_at: datetime
     facts: dict[str, Any]
     last_error: str = ""
+    unsure: int = 0
+    """How often it may have left: it was handed over, and nobody said that it was taken."""
 
 
 messages = Table(

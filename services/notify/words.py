@@ -15,6 +15,7 @@ ERASED = "who the buyer is was erased"
 """Why a letter was given up, where its recipient is the cause."""
 UNBOOKED = "it may have left: what became of its last try was not booked"
 NO_ANSWER = "no answer in"
+NO_RECEIPT = "the mail server was given it, and did not say that it took it"
 """Why one was given up that its recipient may have got, the second with how long there was none."""
 
 _HOLDS = {
@@ -140,7 +141,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
 
 def unsure(reason: str) -> bool:
     """True where the recipient may have got the letter that was given up."""
-    return reason == UNBOOKED or reason.startswith(NO_ANSWER)
+    return reason in (UNBOOKED, NO_RECEIPT) or reason.startswith(NO_ANSWER)
 
 
 def in_words(facts: Mapping[str, Any], locale: Locale) -> dict[str, str]:

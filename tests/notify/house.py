@@ -114,10 +114,12 @@ class Box:
 
 @dataclass
 class MailServer:
-    """As much SMTP as a client needs. `refuse` is answered to RCPT instead of 250; one that is `mute` answers no goodbye."""
+    """As much SMTP as a client needs. `refuse` is answered to RCPT instead of 250; one that is `mute` answers no goodbye, one
+    that is `slow` does not say that it took a letter."""
 
     refuse: str = ""
     mute: bool = False
+    slow: bool = False
     mails: list[tuple[str, str]] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
     port: int = 0
@@ -147,6 +149,9 @@ class MailServer:
                 writer.write(b"354 go on\r\n")
                 text = (await reader.readuntil(b"\r\n.\r\n")).decode()
                 self.mails.append((recipient, text))
+                if self.slow:
+                    await reader.read()
+                    break
                 writer.write(b"250 taken\r\n")
             elif verb == b"QUIT" and self.mute:
                 await reader.read()

@@ -14,7 +14,15 @@ from standardwebhooks import Webhook as Verifier
 
 from services.notify import channels
 from services.notify.app import NotifySettings, webhooks
-from services.notify.channels import EmailChannel, FileChannel, GiveUp, Letter, TryLater, WebhookChannel
+from services.notify.channels import (
+    EmailChannel,
+    FileChannel,
+    GiveUp,
+    Letter,
+    TryLater,
+    Unsure,
+    WebhookChannel,
+)
 from services.notify.routing import Webhook
 from shared.runtime.settings import load
 from tests.notify.house import HookServer, MailServer
@@ -189,6 +197,18 @@ async def test_what_a_receiver_has_taken_is_sent_however_it_goes_on(monkeypatch:
             await WebhookChannel(Webhook("erp", hooks.url, SECRET, ("*",))).send(LETTER)
         await asyncio.sleep(0.1)  # they notice that it has gone
     assert len(mails.mails) == len(hooks.got) == 1
+
+
+@pytest.mark.requirement("N6")
+async def test_a_mail_server_that_was_given_a_letter_and_says_nothing_may_have_taken_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channels, "ANSWER_SECONDS", 0.3)
+    async with MailServer(slow=True).running() as server:
+        with pytest.raises(Unsure):
+            await EmailChannel(f"smtp://127.0.0.1:{server.port}", "shop@tea.example").send(LETTER)
+        await asyncio.sleep(0.1)
+    assert len(server.mails) == 1
 
 
 @pytest.mark.requirement("N3")

@@ -11,7 +11,7 @@ import pytest
 
 from services.notify import sender as sender_module
 from services.notify import troubles as troubles_module
-from services.notify.channels import GiveUp, Letter, TryLater
+from services.notify.channels import GiveUp, Letter, TryLater, Unsure
 from services.notify.handlers import SetOptOut
 from services.notify.routing import Routing, Webhook
 from services.notify.sender import SENDER
@@ -263,6 +263,24 @@ async def test_staff_are_told_whatever_the_buyer_opted_out_of(home: House) -> No
     box = Box()
     await home.sender(file=box)._send_due("file", box)
     assert [letter.recipient for letter in box.letters] == ["duty@shop.example"]
+
+
+@pytest.mark.requirement("N6")
+async def test_a_letter_of_which_nobody_says_that_it_was_taken_leaves_three_times_at_most(
+    home: House,
+) -> None:
+    await home.hear(placed(), canceled())
+    box = Box(failures=[Unsure("no receipt"), TryLater("away"), Unsure("no receipt"), Unsure("no receipt")])
+    sender, waits = home.sender(file=box), []
+    for _ in range(4):
+        await sender._send_due("file", box)
+        (message,) = [m for m in await home.messages() if m.template == "canceled"]
+        waits.append((message.due - home.clock.now()).total_seconds())
+        home.clock.move_to(max(message.due, home.clock.now()))
+    assert message.state is MessageState.FAILED
+    assert waits[:3] == [3600, 10, 3600]
+    failed = "SELECT count(*) FROM event_log WHERE type = 'notify.message_failed.v1'"
+    assert await home.pool.fetchval(failed) == 1
 
 
 @pytest.mark.requirement("N6")
