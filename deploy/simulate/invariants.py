@@ -23,6 +23,7 @@ from deploy.simulate.told import (
     parked_told,
     reached,
     timeline,
+    unnamed,
 )
 from deploy.simulate.trade import ends, money, parcels, stock
 from deploy.simulate.world import MOST_ROUNDS, World
@@ -194,6 +195,6 @@ def storable(world: World) -> Found:
 
 RULES: tuple[Callable[[World], Any], ...] = (
     quiet, applied_once, nothing_lost, accepted_kept, numbered, in_order, stock, parcels, money, accounts, ends, messages,
-    storable, answered, parked_told, letters, timeline, reached, forgotten, addressed, origins, released, received, escalated,
-    decided, overdue_cases, served, idle, listed, goods, tracked,
+    storable, answered, parked_told, letters, timeline, reached, forgotten, unnamed, addressed, origins, released, received,
+    escalated, decided, overdue_cases, served, idle, listed, goods, tracked,
 )  # fmt: skip

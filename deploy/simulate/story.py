@@ -21,6 +21,10 @@ SOURCE = "shop"
 SKUS = tuple(f"SKU-{n}" for n in range(12))
 HOURS, DAYS, MINUTES = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 
+NAME, PHONE, STREET, MAIL = "王芳", "+8613800000000", "文三路 1 号", "@example.org"
+PERSONAL = (NAME, PHONE, STREET, MAIL)
+"""What no event says but in its personal part."""
+
 LOOKS = 1000
 """How often somebody looks after an order in the warehouse before giving it up; far more than any needs."""
 
@@ -138,10 +142,6 @@ class Story:
     def personal_at(self, postcode: str) -> Personal:
         """The order's buyer at an address, reached in another way at each."""
         return Personal(
-            contact=Contact(
-                name="王芳", phone="+8613800000000", email=f"{self.number}-{postcode}@example.org"
-            ),
-            address=Address(
-                country="CN", region="浙江省", city="杭州市", street="文三路 1 号", postcode=postcode
-            ),
+            contact=Contact(name=NAME, phone=PHONE, email=f"{self.number}-{postcode}{MAIL}"),
+            address=Address(country="CN", region="浙江省", city="杭州市", street=STREET, postcode=postcode),
         )

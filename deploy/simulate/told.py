@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deploy.simulate.logs import Found, said
+from deploy.simulate.story import PERSONAL
 from deploy.simulate.world import World
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import AddressAnswered, OrderSubmitted
@@ -169,6 +170,17 @@ def forgotten(world: World) -> Found:
                     row.order_id,
                     f"{service} has {parts} of the buyer: {there}, erased: {row.order_id in erased}",
                 )
+
+
+def unnamed(world: World) -> Found:
+    """X4: who a buyer is stands in the personal parts of events, and in nothing else that is said or kept of them"""
+    for node in world.nodes:
+        for entry in node.store.event_log:
+            if any(part in entry.data for part in PERSONAL):
+                yield entry.stream, f"{entry.type} says who the buyer is: {entry.data}"
+        for parked in node.store.rows("parked"):
+            if any(part in parked.reason + parked.traceback for part in PERSONAL):
+                yield parked.stream, f"{parked.reason} says who the buyer is"
 
 
 KEEPING = (

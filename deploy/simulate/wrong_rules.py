@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from deploy.simulate.plant import Plant
+from deploy.simulate.story import STREET
 from services.aftersales.domain.known_order import KnownOrder
 from services.aftersales.handlers import asked, coming_back, disputes, facts
 from services.notify import handlers as letters
@@ -20,7 +21,7 @@ from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.handlers import allocation, picking, tracking
 from services.warehouse.handlers import stock as incoming
 from shared.events.aftersales import RejectReason
-from shared.events.warehouse import FulfillmentCanceled, ShipmentShipped
+from shared.events.warehouse import FulfillmentCanceled, FulfillmentRefused, ShipmentShipped
 from shared.runtime.desk import Desk
 
 
@@ -115,6 +116,10 @@ def _remembered_once(event: Any, desk: Any) -> None:
 _REMEMBER = letters.remember
 
 
+def _with_the_street(**facts: Any) -> FulfillmentRefused:
+    return FulfillmentRefused(**facts | {"detail": f"nobody delivers to {STREET}"})
+
+
 def _without_tracking(facts: dict[str, Any], **others: Any) -> Message:
     return Message(facts={k: v for k, v in facts.items() if k != "tracking_number"}, **others)
 
@@ -140,6 +145,8 @@ WRONG_RULES: dict[str, Plant] = {
         (letters, "remember", _remembered_once),)),
     "buyer-not-forgotten": Plant("who the buyer was stays in the log after it was erased", (
         (Desk, "erase", lambda self, stream: None),)),
+    "street-in-a-reason": Plant("the reason of a refusal says where the buyer lives", (
+        (allocation, "FulfillmentRefused", _with_the_street),)),
     "letter-without-tracking": Plant("a letter does not tell all that its event said", (
         (letters, "Message", _without_tracking),)),
     "newest-first": Plant("who came last for a short SKU is served first", ((allocation, "place_in", _newest_first),)),
