@@ -1,5 +1,6 @@
 """What goes wrong around the services, by the dice of the run."""
 
+from collections import defaultdict, deque
 from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ class Chaos:
         self.count = dict.fromkeys(self.kinds, 0)
         self.bug: tuple[str, str, int] | None = None
         """Service, message class, remainder of the order's hash: what meets a bug now."""
+        self._met: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=50))
+        """By service, the classes of the messages that its handlers were given last."""
         self._undo: list[tuple[int, datetime, Any]] = []
         self._ticks = 0
 
@@ -65,6 +68,7 @@ class Chaos:
 
     def broken(self, service: str, message: Any) -> bool:
         """True when this message meets the bug of the day."""
+        self._met[service].append(type(message).__name__)
         if self.bug is None or self.bug[0] != service or type(message).__name__ != self.bug[1]:
             return False
         return sum(map(ord, getattr(message, "order_id", "") or "x")) % 3 == self.bug[2]
@@ -153,7 +157,8 @@ class Chaos:
     def _bug(self) -> None:
         if self.bug is None:
             node = self.dice.choice(self.world.nodes)
-            names = sorted(m.__name__ for m in node.service.by_type)
+            # of what came lately some more will come; of all else mostly nothing, and the bug would be met by nobody
+            names = self._met[node.name] or sorted(m.__name__ for m in node.service.by_type)
             self.bug = (node.name, self.dice.choice(names), self.dice.randint(0, 2))
             self._happened("bug", f"in {self.bug[1]} of {node.name}")
 
