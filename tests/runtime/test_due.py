@@ -169,6 +169,17 @@ async def test_after_a_host_was_halted_a_service_hears_first(monkeypatch: pytest
     await end([loop])
 
 
+async def test_a_service_says_to_its_timers_when_kafka_is_away_and_when_it_is_back(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(running, "SAMPLE_SECONDS", 0.1)
+    writer = await probe.writer()
+    await writer.start()
+    await until(lambda: writer.due.deaf())  # there are no topics yet
+    await probe.topics()
+    await until(lambda: not writer.due.deaf())
+
+
 async def test_while_nothing_can_be_heard_timers_wait_once(monkeypatch: pytest.MonkeyPatch):
     """As long as after a start, and not for as long again at every look."""
     monkeypatch.setattr(due, "EVERY", 0.001)
