@@ -7,7 +7,7 @@ because every answer and acknowledgment was remembered.
 import asyncio
 import contextlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -77,7 +77,7 @@ async def check(
         await _topics(connections, witness, found)
         await _wording(connections, witness, found)
         await _messages(connections["notify"], found)
-        await _letters(connections["notify"], delivered(letters), found)
+        await _letters(connections["notify"], delivered(letters), accepted, found)
         await _told(connections, found)
         await _refunds(connections, accepted, found)
     finally:
@@ -250,28 +250,40 @@ async def _wording(connections: Connections, witness: Witness, found: Findings) 
                 found.broken.append(f"topic {service}: {r['stream']}/{r['sequence']} is not as its log says")
 
 
-def delivered(letters: Path) -> Counter[str]:
-    """How often each letter lies in the folder, by its id. The last line may be cut short by a kill: whole ones count."""
-    ids = Counter[str]()
+def delivered(letters: Path) -> dict[str, list[str]]:
+    """To whom each letter lies in the folder, once for each time, by its id. The last line may be cut short by a kill: whole
+    ones count."""
+    to: dict[str, list[str]] = defaultdict(list)
     for file in letters.glob("*.jsonl"):
         for line in file.read_text().splitlines():
             with contextlib.suppress(ValueError):
-                ids[json.loads(line)["id"]] += 1
-    return ids
+                letter = json.loads(line)
+                to[letter["id"]].append(letter["to"])
+    return to
 
 
-async def _letters(notify: Any, delivered: Counter[str], found: Findings) -> None:
-    """What is booked as sent was delivered, and nothing oftener than senders took it in hand: one that died may have sent."""
+async def _letters(notify: Any, delivered: dict[str, list[str]], accepted: Accepted, found: Findings) -> None:
+    """What is booked as sent was delivered, to its own buyer alone, and nothing oftener than senders took it in hand: one that
+    died may have sent."""
     rows = await notify.fetch(
-        "SELECT message_id, template, state, tries FROM messages WHERE channel = 'file'"
+        "SELECT message_id, order_id, audience, template, state, tries FROM messages WHERE channel = 'file'"
     )
     for r in rows:
-        times, letter = delivered.pop(r["message_id"], 0), f"notify: letter {r['template']} {r['message_id']}"
+        letter, to = f"notify: letter {r['template']} {r['message_id']}", delivered.pop(r["message_id"], [])
+        times, script = len(to), accepted.orders.get(r["order_id"])
+        if script and r["audience"] == "buyer" and not set(to) <= _reaches(script):
+            found.broken.append(f"{letter} of {script.number} went to somebody else")
         if not times and r["state"] == "sent":
             found.lost.append(f"{letter} was never delivered")
         if times > r["tries"]:
             found.doubled.append(f"{letter} was delivered {times} times in {r['tries']} tries")
     found.doubled += [f"notify: letter {id} belongs to nothing" for id in delivered]
+
+
+def _reaches(script: Script) -> set[str]:
+    """How the buyer of an order is reached, before and after a correction."""
+    known = [script.order.personal, *([script.corrected] if script.corrected else [])]
+    return {person.contact.email or person.contact.phone for person in known}
 
 
 async def unsent_messages(database: str) -> int:

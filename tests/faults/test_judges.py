@@ -1,6 +1,7 @@
 """The judges of `make faults` see what they are there to see: who finds nothing must be able to find something (X2)."""
 
 import json
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from deploy.play.script import write
 from services.orders.tables import metadata
 from tests.faults.checker import Accepted, Findings, _edges, _letters, _orders, _topics, _wording, delivered
 from tests.faults.cluster import COMPLETES_AFTER
@@ -115,19 +117,39 @@ def test_an_event_that_comes_again_with_other_words_is_found():
 async def test_a_letter_that_is_booked_and_lies_nowhere_is_lost_and_one_that_lies_there_too_often_is_doubled(
     tmp_path: Path,
 ):
-    lines = [json.dumps({"id": id}) for id in ("well", "again", "again", "twice", "twice", "stray")]
+    lines = [
+        json.dumps({"id": id, "to": "b"}) for id in ("well", "again", "again", "twice", "twice", "stray")
+    ]
     (tmp_path / "2026-03-02.jsonl").write_text("\n".join(lines) + '\n{"id": "cut sh')
-    row = {"template": "shipped", "state": "sent", "tries": 1}
+    row = {"template": "shipped", "state": "sent", "tries": 1, "audience": "buyer", "order_id": "o-1"}
     rows = [row | {"message_id": id} for id in ("well", "twice", "never")] + [
         row | {"message_id": "again", "tries": 2}
     ]
     found = Findings()
-    await _letters(Rows(*rows), delivered(tmp_path), found)
+    await _letters(Rows(*rows), delivered(tmp_path), Accepted({}, {}, Counter()), found)
     assert found.lost == ["notify: letter shipped never was never delivered"]
     assert found.doubled == [
         "notify: letter shipped twice was delivered 2 times in 1 tries",
         "notify: letter stray belongs to nothing",
     ]
+
+
+async def test_a_letter_that_went_to_another_buyer_is_found(tmp_path: Path):
+    first, second = write("run", 20, 1, START)[:2]
+    sent = {"own": first.order.personal.contact.email, "other": second.order.personal.contact.email}
+    lines = [json.dumps({"id": id, "to": to}) for id, to in sent.items()]
+    (tmp_path / "2026-03-02.jsonl").write_text("\n".join(lines))
+    row = {
+        "template": "shipped",
+        "state": "sent",
+        "tries": 1,
+        "audience": "buyer",
+        "order_id": first.order_id,
+    }
+    found = Findings()
+    rows = [row | {"message_id": id} for id in sent]
+    await _letters(Rows(*rows), delivered(tmp_path), Accepted({}, {first.order_id: first}, Counter()), found)
+    assert found.broken == [f"notify: letter shipped other of {first.number} went to somebody else"]
 
 
 async def test_what_kafka_acknowledged_is_not_sent_again_until_its_topic_is_made_anew():

@@ -19,7 +19,7 @@ from services.notify.sending import LEASE, TRIES, ClaimMessages, RetryMessage
 from services.notify.tables import MessageState
 from services.notify.troubles import TroubleGauges, troubles
 from shared.events.aftersales import CaseKind
-from shared.events.orders import PersonalErased
+from shared.events.orders import OrderEventParked, PersonalErased
 from shared.runtime.running import Runtime
 from shared.runtime.tasks import end
 from shared.values import Locale, OrderLine
@@ -197,6 +197,25 @@ async def test_what_can_never_be_sent_is_given_up_at_once_and_staff_can_try_it_a
         assert (again.status_code, again.json()["code"]) == (409, "not_failed")
     await sender._send_due("file", box)
     assert [letter.message_id for letter in box.letters] == [message.message_id]
+
+
+@pytest.mark.requirement("X4")
+async def test_each_buyer_gets_their_own_letters_and_nobody_elses(home: House) -> None:
+    """Sent in one batch, with an alert about no order and the letter of an order that notify does not know."""
+    mail = {f"o-{n}": f"buyer-{n}@example.org" for n in range(5)}
+    for order, address in mail.items():
+        contact = PERSONAL.contact.model_copy(update={"email": address, "name": f"Buyer of {order}"})
+        await home.hear(placed(order, personal=PERSONAL.model_copy(update={"contact": contact})))
+    parked = OrderEventParked(
+        service="orders", parked_id="k", parked_type="t", parked_stream="s", reason="KeyError"
+    )
+    await home.hear(parked, shipped("unknown"), *(shipped(order) for order in reversed(mail)))
+    box = Box()
+    await home.sender(file=box)._send_due("file", box)
+    to_buyers = [letter for letter in box.letters if letter.recipient != "duty@shop.example"]
+    assert {letter.facts["order_id"]: letter.recipient for letter in to_buyers} == mail
+    assert all(f"Buyer of {letter.facts['order_id']}" in letter.body for letter in to_buyers)
+    assert len(box.letters) == len(mail) + 1
 
 
 @pytest.mark.requirement("N6")
