@@ -35,8 +35,10 @@ def released(world: World) -> Found:
             case "order_released":
                 if holds[entry.stream]:
                     yield entry.stream, f"released, and {sorted(holds[entry.stream])} stand against it"
-                order = placed[entry.stream]
-                if order["payment_method"] == "prepaid" and paid[entry.stream] < order["total"]:
+                order = placed.get(entry.stream)
+                if order is None:
+                    yield entry.stream, "released, and it was never placed"
+                elif order["payment_method"] == "prepaid" and paid[entry.stream] < order["total"]:
                     yield entry.stream, f"released with {paid[entry.stream]} of {order['total']} paid"
 
 
