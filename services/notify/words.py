@@ -14,9 +14,9 @@ REFUSED = "the mail server refused the recipient"
 ERASED = "who the buyer is was erased"
 """Why a letter was given up, where its recipient is the cause."""
 UNBOOKED = "it may have left: what became of its last try was not booked"
-NO_ANSWER = "no answer in"
 NO_RECEIPT = "the mail server was given it, and did not say that it took it"
-"""Why one was given up that its recipient may have got, the second with how long there was none."""
+NO_ANSWER = "no answer in"
+"""Why one was given up that its recipient may have got, the last with how long there was none."""
 
 _HOLDS = {
     "payment_anomaly": ("支付异常待核实", "a payment that does not match"),

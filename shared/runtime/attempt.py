@@ -117,7 +117,7 @@ class Attempt(Generic[D]):
             tx, [self.books.parked.want(*parked), self.books.parked.want_group("queue", *retried)]
         )
         if timers := [m.envelope.id for m in self.messages if m.door is _RETRY and m.is_timer]:
-            self.moved_on = await tx.set_timers(timers)
+            self.moved_on = await tx.still_set(timers)
 
     def _needs(self, incoming: Incoming) -> Iterator[Want | tuple[Want, ...]]:
         handling = self._handling(incoming)

@@ -78,8 +78,8 @@ class MemoryTransaction:
         self.claimed = due[:limit]
         return self.claimed
 
-    async def set_timers(self, timer_ids: Sequence[str]) -> set[str]:
-        """See `Transaction.set_timers`."""
+    async def still_set(self, timer_ids: Sequence[str]) -> set[str]:
+        """See `Transaction.still_set`."""
         return self.store.timers.keys() & set(timer_ids)
 
     async def save(self, changes: Changes) -> None:

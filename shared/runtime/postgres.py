@@ -183,8 +183,8 @@ class PostgresTransaction:
         records = await self.connection.fetch(statements.CLAIM_TIMERS, now, limit)
         return [DueTimer(r["timer_id"], r["name"], r["due"], r["body"]) for r in records]
 
-    async def set_timers(self, timer_ids: Sequence[str]) -> set[str]:
-        """See `Transaction.set_timers`."""
+    async def still_set(self, timer_ids: Sequence[str]) -> set[str]:
+        """See `Transaction.still_set`."""
         return {r["timer_id"] for r in await self.connection.fetch(statements.TIMERS_THERE, timer_ids)}
 
     async def save(self, changes: Changes) -> None:

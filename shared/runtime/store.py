@@ -85,7 +85,7 @@ class Transaction(Protocol):
         """Timers that are due, earliest first, skipping those that another turn has claimed."""
         ...
 
-    async def set_timers(self, timer_ids: Sequence[str]) -> set[str]:
+    async def still_set(self, timer_ids: Sequence[str]) -> set[str]:
         """Which of these timers are set."""
         ...
 
