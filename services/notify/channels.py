@@ -25,7 +25,8 @@ from services.notify.routing import Webhook
 from services.notify.words import NO_MAILBOX, NO_RECEIPT, REFUSED
 
 ANSWER_SECONDS = 18.0
-"""How long a mail server has for one letter, from the connection on."""
+"""How long a mail server has for one letter, from the connection on. With the goodbye it is less than a sender waits for a try:
+what ran out there would not say whether the letter was handed over."""
 GOODBYE_SECONDS = 1.0
 """How long whoever has taken a message is listened to."""
 

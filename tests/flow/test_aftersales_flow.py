@@ -14,7 +14,6 @@ from shared.events.aftersales import (
     CaseKind,
     CaseOpened,
     CaseRejected,
-    RefundRequested,
     RejectReason,
     ReturnAuthorized,
     ReturnReason,
@@ -60,10 +59,6 @@ async def delivered(town: Town, **parts: Any) -> str:
     return order
 
 
-def refunds(town: Town) -> list[int]:
-    return [e.amount.amount for e in town.said(RefundRequested)]
-
-
 @pytest.mark.requirement("A2")
 @pytest.mark.requirement("W8")
 async def test_a_return_goes_from_the_word_to_the_money(town: Town) -> None:
@@ -72,7 +67,7 @@ async def test_a_return_goes_from_the_word_to_the_money(town: Town) -> None:
     case_id = outcome.answer["case_id"]
     assert town.said(CaseApproved)[0].by_rule
     await dock(town, case_id)
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     assert town.row("warehouse", "levels", "TEA").locations == {"A-1": 98, "RETURNS": 2}
     assert town.row("orders", "orders", order).payment_status == "refunded"
     await town.pass_time(timedelta(days=8))
@@ -86,7 +81,7 @@ async def test_half_of_the_goods_brings_half_of_the_money(town: Town) -> None:
     case_id = (await town.outside(asks(quantity=1))).answer["case_id"]
     await dock(town, case_id, quantity=1)
     again = await town.outside(asks(quantity=2))
-    assert refunds(town) == [5000]
+    assert town.refunds() == [5000]
     assert again.refusal is not None
     assert again.refusal.code == "not_returnable"
 
@@ -96,7 +91,7 @@ async def test_what_does_not_come_back_as_agreed_is_rejected(town: Town) -> None
     await delivered(town)
     case_id = (await town.outside(asks())).answer["case_id"]
     await dock(town, case_id, condition="damaged")
-    assert refunds(town) == []
+    assert town.refunds() == []
     assert [e.reason for e in town.said(CaseRejected)] == [RejectReason.NOT_AS_AGREED]
 
 
@@ -118,9 +113,9 @@ async def test_goods_that_come_after_their_time_wait_for_a_person_who_may_still_
     await town.pass_time(timedelta(days=15))
     await dock(town, case_id)
     late = town.said(CaseOpened)[1].case_id
-    assert refunds(town) == []
+    assert town.refunds() == []
     await town.ask("aftersales", ApproveCase(case_id=late), SUPERVISOR)
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     assert town.row("orders", "orders", order).payment_status == "refunded"
     assert town.parked() == []
 
@@ -141,7 +136,7 @@ async def test_a_buyer_who_confirmed_receipt_may_return_although_the_courier_sai
     assert early.refusal is not None
     await town.outside(receipt())
     await dock(town, (await town.outside(asks())).answer["case_id"])
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     assert town.parked() == []
 
 
@@ -167,7 +162,7 @@ async def test_nobody_approves_their_own_refund(town: Town) -> None:
     own = await town.ask("aftersales", ApproveCase(case_id=case_id), SUPERVISOR)
     assert own.refusal is not None
     await town.ask("aftersales", ApproveCase(case_id=case_id), AGENT)
-    assert refunds(town) == [2000]
+    assert town.refunds() == [2000]
     too_much = await town.ask("aftersales", OpenRefund(order_id=order, amount=9000, reason="more"), AGENT)
     assert too_much.refusal is not None
 
@@ -182,7 +177,7 @@ async def test_a_cancel_after_shipping_is_a_case_that_ends_with_the_goods_and_th
     await town.track(number, "return_to_sender")
     assert len(town.said(CaseOpened)) == 1
     await dock(town, case.case_id)
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     assert town.row("orders", "orders", order).status == "canceled"
 
 
@@ -197,11 +192,11 @@ async def test_a_parcel_that_the_courier_loses_on_its_way_back_is_paid_back_all_
         await town.outside(cancel())
     await town.track(number, "return_to_sender")
     await town.pass_time(timedelta(days=15))
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     after = town.row("orders", "orders", order)
     assert (after.status, after.payment_status) == ("canceled", "refunded")
     await dock(town, town.said(CaseOpened)[0].case_id)
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     assert town.parked() == []
 
 
@@ -220,7 +215,7 @@ async def test_when_one_of_two_parcels_arrives_and_one_is_lost_the_order_complet
         status, parts = reports[n]
         await town.track(numbers[n], status, **parts)
     await town.pass_time(timedelta(days=15))
-    assert refunds(town) == ([] if cod else [5000])
+    assert town.refunds() == ([] if cod else [5000])
     assert town.row("orders", "orders", order).status == "approved"
     await town.pass_time(timedelta(days=8))
     assert town.row("orders", "orders", order).status == "completed"
@@ -236,7 +231,7 @@ async def test_an_order_of_two_parcels_that_both_come_back_is_canceled_with_the_
     for opened, status in zip(town.said(CaseOpened), ("approved", "canceled"), strict=True):
         await dock(town, opened.case_id, quantity=1)
         assert town.row("orders", "orders", order).status == status
-    assert refunds(town) == [5000, 5000]
+    assert town.refunds() == [5000, 5000]
 
 
 @pytest.mark.requirement("N1")
@@ -277,7 +272,7 @@ async def test_a_refused_cod_parcel_comes_back_and_costs_the_buyer_nothing(town:
     case = town.said(CaseOpened)[0]
     assert case.kind is CaseKind.REFUSED_COD
     await dock(town, case.case_id)
-    assert refunds(town) == []
+    assert town.refunds() == []
     assert town.row("orders", "orders", order).status == "canceled"
 
 
@@ -285,7 +280,7 @@ async def test_cash_collected_on_delivery_is_refunded_like_any_other(town: Town)
     await delivered(town, payment_method=PaymentMethod.COD)
     case_id = (await town.outside(asks())).answer["case_id"]
     await dock(town, case_id)
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
 
 
 @pytest.mark.requirement("O10")
@@ -294,7 +289,7 @@ async def test_what_a_canceled_order_had_paid_goes_back_by_rule(town: Town) -> N
     await town.outside(paid())
     await town.outside(cancel())
     assert len(town.said(OrderCanceled)) == 1
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     assert [e.kind for e in town.said(CaseClosed)] == [CaseKind.REFUND_ONLY]
     assert town.row("orders", "orders", oid()).payment_status == "refunded"
 
@@ -319,7 +314,7 @@ async def test_after_sales_that_was_away_reads_the_topics_in_any_order(town: Tow
         await town.settle()
     case = town.said(CaseOpened)[0]
     await dock(town, case.case_id)
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     assert town.parked() == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from services.orders.handlers.release import LiftHold
 from shared.events import inbox
-from shared.events.aftersales import ApprovalRequested, RefundRequested, ReturnAuthorized, ReturnReason
+from shared.events.aftersales import ApprovalRequested, ReturnAuthorized, ReturnReason
 from shared.events.orders import Hold, OrderPaid
 from shared.values import PaymentMethod, SkuQuantity
 from tests.builders import SOURCE, cancel, confirmed, oid, paid, submitted
@@ -23,10 +23,6 @@ async def town() -> Town:
     town = Town()
     await town.stock()
     return town
-
-
-def refunds(town: Town) -> list[int]:
-    return [e.amount.amount for e in town.said(RefundRequested)]
 
 
 async def dock(town: Town, case_id: str) -> None:
@@ -83,7 +79,7 @@ async def test_what_was_paid_in_all_comes_back_with_a_cancel_once(
         assert len(town.said(OrderPaid)) == 1
         await town.pick(oid())
     await town.outside(cancel())
-    assert refunds(town) == [*back, 12000 - sum(back)]
+    assert town.refunds() == [*back, 12000 - sum(back)]
     assert town.row("orders", "orders", oid()).payment_status == "refunded"
     assert town.parked() == []
 
@@ -93,11 +89,11 @@ async def test_what_was_paid_too_much_can_be_given_back_after_the_cancel_too(tow
     await town.outside(submitted())
     await town.outside(paid(amount=12000))
     await town.outside(cancel())
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     assert town.row("orders", "orders", oid()).standing() == [Hold.PAYMENT_ANOMALY]
     await give_back(town, 2000)
     await settle_money(town)
-    assert refunds(town) == [10000, 2000]
+    assert town.refunds() == [10000, 2000]
     assert town.row("orders", "orders", oid()).payment_status == "refunded"
 
 
@@ -108,7 +104,7 @@ async def test_of_two_parcels_the_one_that_is_still_here_stays_and_is_paid_back(
     late = await town.scan(inbox.HandOverScanned, tracking_number=second)
     assert late.refusal is not None
     assert late.refusal.code == "canceled"
-    assert refunds(town) == [5000]
+    assert town.refunds() == [5000]
     level = town.row("warehouse", "levels", "TEA")
     assert (level.on_hand, level.allocated, level.locations) == (99, 0, {"A-1": 99})
     assert town.parked() == []
@@ -128,7 +124,7 @@ async def test_once_the_other_is_back_too_the_order_is_canceled_and_all_money_ba
     await dock(town, next(e.case_id for e in town.said(ReturnAuthorized)))
     order = town.row("orders", "orders", oid())
     assert (order.status, order.payment_status) == ("canceled", "refunded")
-    assert sum(refunds(town)) == 10000
+    assert sum(town.refunds()) == 10000
     assert town.row("warehouse", "levels", "TEA").on_hand == 100
     assert town.parked() == []
 
@@ -147,7 +143,7 @@ async def test_a_buyer_who_keeps_the_other_pays_for_that_alone(town: Town, cod: 
     await town.pass_time(timedelta(days=30))
     order = town.row("orders", "orders", oid())
     assert (order.status, order.standing()) == ("completed", [])
-    assert refunds(town) == ([] if cod else [5000])
+    assert town.refunds() == ([] if cod else [5000])
     assert order.paid - order.refunded == 5000
     assert town.parked() == []
 
@@ -158,7 +154,7 @@ async def test_a_refused_cod_parcel_beside_one_that_stayed_ends_the_order_for_no
     await town.outside(cancel())
     await town.track(first, "return_to_sender")
     await town.pass_time(timedelta(days=30))
-    assert (refunds(town), town.row("orders", "orders", oid()).status) == ([], "canceled")
+    assert (town.refunds(), town.row("orders", "orders", oid()).status) == ([], "canceled")
     assert town.row("orders", "orders", oid()).standing() == []
 
 
@@ -179,7 +175,7 @@ async def test_a_canceled_parcel_of_which_nothing_is_heard_is_put_before_a_perso
     await town.ask("aftersales", decision, SUPERVISOR)
     await town.pass_time(timedelta(days=20))
     ended = town.row("orders", "orders", order)
-    assert refunds(town) == ([10000] if lost else [])
+    assert town.refunds() == ([10000] if lost else [])
     assert (ended.status, ended.payment_status) == (
         ("canceled", "refunded") if lost else ("completed", "paid")
     )
@@ -216,7 +212,7 @@ async def test_what_arrived_can_be_returned_while_another_parcel_is_under_way(to
     one = both.model_copy(update={"lines": (SkuQuantity(sku="TEA", quantity=1),)})
     case_id = (await town.outside(one)).answer["case_id"]
     await dock(town, case_id)
-    assert refunds(town) == [5000]
+    assert town.refunds() == [5000]
     await town.track(second, "delivered")
     await town.pass_time(timedelta(days=30))
     assert town.row("orders", "orders", order).status == "completed"

@@ -6,7 +6,7 @@ import pytest
 
 from services.aftersales.handlers.asked import ApproveCase, RejectCase
 from shared.events import inbox
-from shared.events.aftersales import CaseOpened, RefundRequested, ReturnReason
+from shared.events.aftersales import CaseOpened, ReturnReason
 from shared.events.orders import OrderCompleted, PaymentAnomaly, PaymentAnomalyFound
 from shared.values import PaymentMethod, SkuQuantity
 from tests.builders import SOURCE, cancel, receipt
@@ -41,10 +41,6 @@ async def decide(town: Town, *, paid: bool) -> None:
     assert outcome.refusal is None, outcome.refusal
 
 
-def refunds(town: Town) -> list[int]:
-    return [e.amount.amount for e in town.said(RefundRequested)]
-
-
 @pytest.mark.requirement("A3")
 @pytest.mark.parametrize("canceled", [False, True])
 async def test_nothing_is_paid_and_nothing_ends_before_a_person_has_decided(
@@ -52,7 +48,7 @@ async def test_nothing_is_paid_and_nothing_ends_before_a_person_has_decided(
 ) -> None:
     order = await both(town, canceled=canceled)
     await town.pass_time(LONG)
-    assert refunds(town) == []
+    assert town.refunds() == []
     assert town.row("orders", "orders", order).status == "approved"
     told = town.letters("staff")
     assert (told.count("end_disputed"), told.count("approval_requested")) == (1, 1)
@@ -65,7 +61,7 @@ async def test_a_buyer_who_has_not_got_it_gets_the_money_and_the_order_ends(
 ) -> None:
     order = await both(town, canceled=canceled)
     await decide(town, paid=True)
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     after = town.row("orders", "orders", order)
     assert (after.status, after.payment_status) == ("canceled", "refunded")
     assert town.parked() == []
@@ -82,7 +78,7 @@ async def test_the_order_of_a_buyer_who_has_it_completes_like_any_other(town: To
     await town.pass_time(LONG)
     assert town.row("orders", "orders", order).status == "completed"
     assert len(town.said(OrderCompleted)) == 1
-    assert refunds(town) == []
+    assert town.refunds() == []
     assert town.parked() == []
 
 
@@ -103,7 +99,7 @@ async def test_the_cash_of_a_parcel_that_the_buyer_has_is_due(town: Town, cash: 
     after = town.row("orders", "orders", order)
     assert (after.due, after.cod_collected, after.status) == (10000, cash, "completed")
     assert "payment_anomaly" in town.letters("staff")
-    assert refunds(town) == []
+    assert town.refunds() == []
 
 
 @pytest.mark.requirement("W8")
@@ -119,7 +115,7 @@ async def test_a_delivered_parcel_that_comes_back_is_taken_in_under_a_return(tow
     found = [{"sku": "TEA", "quantity": 2, "condition": "as_new"}]
     assert (await town.scan(inbox.ReturnReceivedScanned, case_id=case_id)).refusal is None
     assert (await town.scan(inbox.ReturnInspectedScanned, case_id=case_id, lines=found)).refusal is None
-    assert refunds(town) == [10000]
+    assert town.refunds() == [10000]
     assert town.row("orders", "orders", order).status == "approved"
 
 
@@ -138,12 +134,12 @@ async def test_a_cancel_of_what_had_not_left_leaves_the_disputed_parcel_to_a_per
         await town.track(packed.answer["tracking_number"], status)
     await town.track(packed.answer["tracking_number"], "delivered", cod_collected=5000 if cod and has else 0)
     await town.outside(cancel())
-    assert refunds(town) == ([] if cod else [5000])
+    assert town.refunds() == ([] if cod else [5000])
     await decide(town, paid=not has)
     await town.pass_time(LONG)
     after = town.row("orders", "orders", order)
     assert after.status == ("completed" if has else "canceled")
-    assert sum(refunds(town)) == (0 if cod else 5000 if has else 10000)
+    assert sum(town.refunds()) == (0 if cod else 5000 if has else 10000)
     assert town.parked() == []
 
 
@@ -159,7 +155,7 @@ async def test_either_of_two_parcels_may_come_to_the_dock_first(town: Town) -> N
         case_id = town.said(CaseOpened)[case].case_id
         assert (await town.scan(inbox.ReturnReceivedScanned, case_id=case_id)).refusal is None
         assert (await town.scan(inbox.ReturnInspectedScanned, case_id=case_id, lines=found)).refusal is None
-    assert refunds(town) == [5000, 5000]
+    assert town.refunds() == [5000, 5000]
     assert town.row("orders", "orders", order).status == "canceled"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.aftersales.handlers.asked import ApproveCase
 from shared.events import inbox
-from shared.events.aftersales import ApprovalRequested, RefundRequested
+from shared.events.aftersales import ApprovalRequested
 from shared.events.orders import OrderCanceled, PaymentAnomalyFound
 from shared.values import PaymentMethod
 from tests.builders import cancel
@@ -30,10 +30,6 @@ async def first_of_two_left(method: PaymentMethod = PaymentMethod.PREPAID) -> tu
     return town, order, first
 
 
-def refunds(town: Town) -> int:
-    return sum(e.amount.amount for e in town.said(RefundRequested))
-
-
 @pytest.mark.requirement("X1")
 @pytest.mark.parametrize("late", [False, True])
 async def test_what_a_cancel_kept_back_is_paid_when_orders_hears_of_it_after_the_end(late: bool) -> None:
@@ -48,7 +44,7 @@ async def test_what_a_cancel_kept_back_is_paid_when_orders_hears_of_it_after_the
     await town.catch_up()
     await town.pass_time(30 * DAY)
     assert town.row("orders", "orders", order).status == "canceled"
-    assert refunds(town) == 10000
+    assert sum(town.refunds()) == 10000
     assert not town.parked()
 
 
@@ -67,7 +63,7 @@ async def test_cash_that_orders_heard_of_first_is_paid_back_once_after_sales_has
     assert canceled.refund.amount == 5000
     await town.catch_up()
     await town.pass_time(30 * DAY)
-    assert refunds(town) == 5000
+    assert sum(town.refunds()) == 5000
     assert not town.parked()
 
 
@@ -86,7 +82,7 @@ async def test_an_order_of_which_one_parcel_arrived_and_the_other_was_lost_compl
     await town.pass_time(15 * DAY)
     (asked,) = town.said(ApprovalRequested)
     await town.ask("aftersales", ApproveCase(case_id=asked.case_id), SUPERVISOR)
-    assert refunds(town) == (0 if cod else 5000)
+    assert sum(town.refunds()) == (0 if cod else 5000)
     await town.pass_time(15 * DAY)
     assert town.row("orders", "orders", order).status == "completed"
     assert not town.said(PaymentAnomalyFound), "nobody owes the cash of a parcel that was lost"

@@ -112,11 +112,11 @@ def order_ends(case: Case, known: KnownOrder, cases: list[Case]) -> bool:
     sent_back = any(one.kind is CaseKind.RETURN and not one.over for one in others)  # perhaps, by who has it
     if known.coming or sent_back or any(one.left_to_buyer for one in cases):
         return False
-    late = [one for one in cases if one.kind is CaseKind.LATE_CANCEL]
     if case.kind is CaseKind.LATE_CANCEL:
         # what did not come with the first parcel may still be under way, or with the buyer
-        besides = [one for one in late if one.case_id != case.case_id]
-        return not any(one.rest_of == case.case_id or one.refund is Refund.DENIED for one in besides)
+        late = [one for one in others if one.kind is CaseKind.LATE_CANCEL]
+        return not any(one.rest_of == case.case_id or one.refund is Refund.DENIED for one in late)
+    late = [one for one in cases if one.kind is CaseKind.LATE_CANCEL]
     all_came = bool(late) and all(one.over and one.refund is not Refund.DENIED for one in late)
     # events older than their contents said no more than that the courier brings something back
     return all_came or known.nothing_arrives or not known.brought

@@ -260,6 +260,10 @@ class Order:
         """True while this hold stands."""
         return hold in self.standing()
 
+    def holds_otherwise(self, hold: Hold, reason: str) -> bool:
+        """True while this hold stands for another reason: placed for this one too, nobody would read this one."""
+        return any(h.hold is hold and h.stands and h.reason != reason for h in self.holds)
+
     def with_hold(self, hold: Hold, reason: str, actor: Actor, now: datetime) -> "Order":
         """The order with one more hold; the same order when it stands already."""
         if self.has(hold):

@@ -244,7 +244,7 @@ def _no_present(order: Order, desk: OrdersDesk) -> Order:
     """Nothing leaves for nothing: whether a buyer who got all their money back gets the goods too, a person says (O7). What the
     warehouse has begun goes on meanwhile, and staff are told while it can still be stopped."""
     if order.given_back and not order.has_left and not order.closed and not order.has(Hold.CANCEL_PENDING):
-        if any(h.hold is Hold.AWAITING_AUDIT and h.stands and h.reason != GIVEN_BACK for h in order.holds):
+        if order.holds_otherwise(Hold.AWAITING_AUDIT, GIVEN_BACK):
             order = free(order, Hold.AWAITING_AUDIT, f"stands anew: {GIVEN_BACK}", desk)
         return stop(order, Hold.AWAITING_AUDIT, GIVEN_BACK, desk)
     return order

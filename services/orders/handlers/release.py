@@ -130,7 +130,7 @@ def place_hold(command: PlaceHold, desk: OrdersDesk) -> dict[str, object]:
     _open(order)
     if order.released:
         raise Refused("already_released", "the warehouse has the order; cancel it instead")
-    if any(h.hold is command.hold and h.stands and h.reason != command.reason for h in order.holds):
+    if order.holds_otherwise(command.hold, command.reason):
         raise Refused(
             "hold_stands", f"the hold {command.hold} stands already; its reason is shown with the order"
         )
