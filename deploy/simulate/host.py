@@ -198,9 +198,12 @@ class Host:
         return due is not None and due <= self.town.clock.now()
 
     async def timers(self) -> None:
-        """What fell due."""
+        """What fell due, once all that was said before is applied."""
+        now, goal = self.town.clock.now(), self.node.group.ends()
+        while not self.node.group.reached(goal):
+            await step("hears first")
         try:
-            await self.turns.run_timers(self.town.rng.randint(1, 50))
+            await self.turns.run_timers(self.town.rng.randint(1, 50), now)
         except Unavailable:
             await self.database_back()
 

@@ -6,12 +6,13 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from deploy.simulate.accounts import accounts
-from deploy.simulate.logs import Found
+from deploy.simulate.logs import Found, stopped
 from deploy.simulate.promises import decided, escalated, overdue_cases, received, released
 from deploy.simulate.shelves import goods, idle, listed, served, tracked
 from deploy.simulate.told import (
@@ -117,6 +118,27 @@ def accepted_kept(world: World) -> Found:
             )
 
 
+def heard_first(world: World) -> Found:
+    """X1: before a timer acts, whatever came of its order before it fell due has taken effect"""
+    for node in world.nodes:
+        held_up = stopped(world, node.name)
+        acted: dict[str, datetime] = {}
+        for applied in node.store.ledgers.get("applied", []):
+            subject = applied.stream.rpartition("/")[2]
+            if applied.timer:
+                due = datetime.fromisoformat(applied.message.removeprefix(f"{applied.stream} "))
+                acted[subject] = max(due, acted.get(subject, due))
+                continue
+            came = world.receipts.over_kafka.get(applied.message)
+            if came is None or subject not in acted or came >= acted[subject] or applied.stream in held_up:
+                continue
+            if applied.type.rsplit(".", 2)[0] not in world.lost_topics:  # it came a second time
+                yield (
+                    applied.message,
+                    f"came at {came}; a timer that fell due at {acted[subject]} acted before",
+                )
+
+
 def numbered(world: World) -> Found:
     """O12: streams are numbered without gaps and their chains unbroken"""
     for node in world.nodes:
@@ -194,7 +216,7 @@ def storable(world: World) -> Found:
 
 
 RULES: tuple[Callable[[World], Any], ...] = (
-    quiet, applied_once, nothing_lost, accepted_kept, numbered, in_order, stock, parcels, money, accounts, ends, messages,
-    storable, answered, parked_told, letters, timeline, reached, forgotten, unnamed, addressed, origins, released, received,
-    escalated, decided, overdue_cases, served, idle, listed, goods, tracked,
+    quiet, applied_once, nothing_lost, accepted_kept, heard_first, numbered, in_order, stock, parcels, money, accounts,
+    ends, messages, storable, answered, parked_told, letters, timeline, reached, forgotten, unnamed, addressed, origins,
+    released, received, escalated, decided, overdue_cases, served, idle, listed, goods, tracked,
 )  # fmt: skip

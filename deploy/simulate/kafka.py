@@ -1,6 +1,6 @@
 """A log like Kafka's: topics with partitions, consumer groups with offsets and generations."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from zlib import crc32
@@ -100,11 +100,27 @@ class Group:
 
     def lag(self) -> int:
         """Records that nobody has committed yet."""
-        return sum(
-            len(records) - self.committed.get((topic, number), 0)
-            for topic in self.names
-            for number, records in enumerate(self.topics.partitions[topic])
+        return sum(len(records) - self.committed.get(place, 0) for place, records in self._records())
+
+    def ends(self) -> list[tuple[Place, list[Raw], int]]:
+        """Where the partitions end that are not wholly committed."""
+        return [
+            (place, records, len(records))
+            for place, records in self._records()
+            if len(records) > self.committed.get(place, 0)
+        ]
+
+    def reached(self, ends: Iterable[tuple[Place, list[Raw], int]]) -> bool:
+        """True when all before these ends is committed. In a topic that was made anew they mean nothing."""
+        return all(
+            self.committed.get(place, 0) >= end or self.topics.records(place) is not records
+            for place, records, end in ends
         )
+
+    def _records(self) -> Iterator[tuple[Place, list[Raw]]]:
+        for topic in self.names:
+            for number, records in enumerate(self.topics.partitions[topic]):
+                yield (topic, number), records
 
 
 def text(headers: Iterable[tuple[str, Any]]) -> dict[str, str]:

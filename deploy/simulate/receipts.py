@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from shared.events.base import Event
@@ -19,8 +20,8 @@ class Receipts:
     """Everything that was acknowledged → the service that did."""
     sent: dict[str, Event] = field(default_factory=dict)
     """What was handed in first under an id."""
-    over_kafka: set[str] = field(default_factory=set)
-    """What of it came over Kafka."""
+    over_kafka: dict[str, datetime] = field(default_factory=dict)
+    """What of it came over Kafka, and when it was first acknowledged."""
     reused: set[str] = field(default_factory=set)
     """Ids under which two messages came."""
     asked: dict[str, Command] = field(default_factory=dict)

@@ -94,6 +94,8 @@ class World:
         }
         self._plans: list[tuple[datetime, int, Callable[[], None]]] = []
         self._numbers = count()
+        self._moment = START
+        """When it was to be done, what is being done: all of a leap is done before services move again."""
 
     def _node(self, service: Any) -> Node:
         service = recorded(
@@ -164,7 +166,8 @@ class World:
         # in leaps, so that what falls into one meets in the services
         self.clock.move_to(min(later) + self.rng.random() * LEAP)
         while self._plans and self._plans[0][0] <= self.now():
-            heappop(self._plans)[2]()
+            self._moment, _, act = heappop(self._plans)
+            act()
         return True
 
     # --- what hosts and chaos need ------------------------------------------------------------------------
@@ -241,7 +244,7 @@ class World:
             self._request(node, lambda: outside(headers, body, actor, inboxes=node.service.inboxes))
             return
         self.receipts.accepted[key] = node.name
-        self.receipts.over_kafka.add(key)
+        self.receipts.over_kafka.setdefault(key, self._moment)
         for _ in range(2 if self.chaos.happens("twice", 0.03) else 1):
             self._append(inbox, event, headers, body)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from deploy.simulate.host import Host
+from deploy.simulate.kafka import Group
 from deploy.simulate.mail import Sender
 from deploy.simulate.plant import Plant
 from deploy.simulate.steps import step
@@ -204,6 +205,8 @@ WRONG_STEPS: dict[str, Plant] = {
         (SimTransaction, "_lock", _no_locks), (SimTransaction, "commit", _unguarded("levels")))),
     "no-version": Plant("cursors are written without lock and without version: a zombie overwrites its successor", (
         (SimTransaction, "_lock", _no_locks), (SimTransaction, "commit", _unguarded("cursors")))),
+    "timers-deaf": Plant("timers act before what was said in time is applied", (
+        (Group, "reached", lambda self, ends: True),)),
     "timer-twice": Plant("two replicas claim the same timer", (
         (SimTransaction, "claim_timers", _claimed_by_anyone),)),
     "relay-goes-on": Plant("the relay goes on behind a failure", ((Host, "relay", _relay_goes_on),)),

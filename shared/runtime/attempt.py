@@ -4,6 +4,7 @@ Between loading and saving there are only plain calls: nothing waits, and nothin
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -51,7 +52,13 @@ class Attempt(Generic[D]):
     """Thrown away when the turn must run again."""
 
     def __init__(
-        self, turns: "Turns[D]", messages: list[Incoming], *, claim: int = 0, unfit: Collection[str] = ()
+        self,
+        turns: "Turns[D]",
+        messages: list[Incoming],
+        *,
+        claim: int = 0,
+        until: datetime | None = None,
+        unfit: Collection[str] = (),
     ) -> None:
         self.turns = turns
         self.service = turns.service
@@ -59,6 +66,7 @@ class Attempt(Generic[D]):
         self.claim = claim
         self.unfit = unfit
         self.now = turns.clock.now()
+        self.until = until or self.now
         self.desk = turns.service.desk()
         self.books = self.desk.books
         self.outcomes: list[Outcome] = []
@@ -70,7 +78,7 @@ class Attempt(Generic[D]):
     async def run(self) -> tuple[list[Incoming], list[Outcome]]:
         async with self.turns.store.transaction() as tx:
             if self.claim:
-                self.messages = [self._from_timer(t) for t in await tx.claim_timers(self.now, self.claim)]
+                self.messages = [self._from_timer(t) for t in await tx.claim_timers(self.until, self.claim)]
             await self._load(tx)
             for message in self.messages:
                 outcome = self.keeper.passed(message)

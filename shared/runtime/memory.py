@@ -32,6 +32,10 @@ class MemoryStore:
         yield tx
         tx.commit()
 
+    async def any_due(self, now: datetime) -> bool:
+        """See `Store.any_due`."""
+        return any(timer.due <= now for timer in self.timers.values())
+
     def rows(self, table: str) -> list[Any]:
         """All rows of a table, for assertions."""
         return [row for row, _ in self.tables.get(table, {}).values()]

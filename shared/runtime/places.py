@@ -6,8 +6,10 @@ would be passed over.
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import structlog
@@ -124,10 +126,12 @@ class Places:
         """Records not applied yet, by topic and partition: of what this process reads, or of all that its group shares."""
         return {place: end - at for place, (at, end) in (await self._unread(of_group=of_group)).items()}
 
-    async def caught_up(self) -> None:
-        """Return once the group has applied all that its topics held when Kafka first said how much that is."""
+    async def caught_up(self, patience: float = inf) -> bool:
+        """True once the group has applied all that its topics held when Kafka first said how much that is; False when nothing
+        of it was applied for `patience` seconds."""
         goal: dict[tuple[str, int], int] = {}
         lives: Counter[str] = Counter()
+        most, since = -1, time.monotonic()
         while True:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
                 unread = await asyncio.wait_for(self._unread(of_group=True), ANSWER_SECONDS)
@@ -136,7 +140,12 @@ class Places:
                 left = [p for p, end in goal.items() if unread.get(p, (-1, 0))[0] < end]
                 # of a topic that was made anew the old ends mean nothing
                 if goal and all(self.lives[topic] != lives[topic] for topic, _ in left):
-                    return
+                    return True
+                far = sum(min(unread[p][0], end) for p, end in goal.items() if p in unread)
+                if goal and far > most:
+                    most, since = far, time.monotonic()
+            if time.monotonic() - since > patience:
+                return False
             await asyncio.sleep(CATCHING_UP_SECONDS)
 
     async def _unread(self, *, of_group: bool) -> dict[tuple[str, int], tuple[int, int]]:

@@ -126,6 +126,11 @@ class PostgresStore:
             name = getattr(unfit, "constraint_name", None) or type(unfit).__name__
             raise Unfit(f"the database refused the data: {name}") from None
 
+    async def any_due(self, now: datetime) -> bool:
+        """See `Store.any_due`."""
+        async with self.transaction() as tx:
+            return bool(await tx.connection.fetchval(statements.ANY_DUE, now))
+
 
 class PostgresTransaction:
     """One open transaction; see `store.Transaction`."""

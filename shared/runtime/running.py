@@ -70,7 +70,7 @@ class Runtime:
         driven = self.clock if isinstance(self.clock, DrivenClock) else None
         self.intake = Intake(self.turns, settings, self.tokens, driven)
         self.relay = Relay(self.pool, self._producer, service.name, service.source)
-        self.due = DueTimers(self.turns, self._caught_up, lambda: "kafka" in (self._unwell or ()))
+        self.due = DueTimers(self.turns, self._caught_up)
         if driven is not None:
             driven.moved = self.due.wake
         self.parking = Parking(self.turns, self.pool, self.intake.decode)
@@ -242,9 +242,9 @@ class Runtime:
             (found,) = await self.read(select(func.clock_timestamp().label("now")))
             self.clock.set(found["now"])
 
-    async def _caught_up(self) -> None:
+    async def _caught_up(self, patience: float) -> bool:
         await self._set_clock()
-        await self.intake.places.caught_up()
+        return await self.intake.places.caught_up(patience)
 
     async def _sample(self) -> None:
         while True:

@@ -137,5 +137,6 @@ def _array(column: Column[Any]) -> str:
     raise TypeError(f"{column}: no array type for {column.type}")
 
 
+ANY_DUE = "SELECT EXISTS (SELECT FROM timers WHERE due <= $1)"
 CLAIM_TIMERS = "SELECT timer_id, name, due, body FROM timers WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED"
 TIMERS_THERE = "SELECT timer_id FROM timers WHERE timer_id = ANY($1::text[]) ORDER BY timer_id FOR UPDATE"

@@ -100,3 +100,7 @@ class Store(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Commits when the block ends, rolls back when it raises."""
         ...
+
+    async def any_due(self, now: datetime) -> bool:
+        """Whether a timer is due. Raises Unavailable."""
+        ...

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -57,12 +58,13 @@ class Turns(Generic[D]):
             half = len(messages) // 2
             return await self.run(messages[:half]) + await self.run(messages[half:])
 
-    async def run_timers(self, limit: int = 200) -> int:
-        """Handle timers that are due; returns how many were claimed."""
+    async def run_timers(self, limit: int = 200, until: datetime | None = None) -> int:
+        """Handle timers that are due now, or were due at another time; returns how many were claimed."""
         unfit: set[str] = set()
         while True:
             try:
-                return len((await self._again(partial(Attempt, self, [], claim=limit, unfit=unfit)))[0])
+                claiming = partial(Attempt, self, [], claim=limit, until=until, unfit=unfit)
+                return len((await self._again(claiming))[0])
             except Unfit as error:
                 if limit > 1:
                     limit //= 2

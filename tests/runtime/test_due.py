@@ -1,4 +1,4 @@
-"""After a start or an outage, timers wait for what was said meanwhile (X1)."""
+"""Before a timer acts, all that was said in time is heard: after a start, an outage, behind a backlog (X1)."""
 
 import asyncio
 from contextlib import suppress
@@ -8,10 +8,11 @@ import pytest
 
 from shared.runtime import due, running
 from shared.runtime.clock import WallClock
-from shared.runtime.due import DueTimers
+from shared.runtime.due import GIVEN_UP_SECONDS, HEARD_FIRST_SECONDS, DueTimers
 from shared.runtime.messages import Incoming
 from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.running import Runtime
+from shared.runtime.store import DueTimer
 from shared.runtime.tasks import end
 from tests.runtime.probe import LONG_AGO, Note, Probe, Remind, note, outside, receipt_of
 from tests.runtime.stand import Stand
@@ -111,102 +112,95 @@ async def test_no_timer_is_looked_at_by_the_clock_of_a_host_alone(
     assert abs(writer.clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+async def test_while_a_service_is_behind_what_was_said_in_time_comes_first_too(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    """A payment may lie behind thousands of other messages for as long as its order may stay unpaid."""
+    await probe.topics()
+    writer = await probe.writer()
+    await writer.start()
+    await until(ready(writer))
+    held = asyncio.Event()
+    apply = writer.intake._apply
+
+    async def late(messages: list[Incoming]) -> None:
+        await held.wait()
+        await apply(messages)
+
+    monkeypatch.setattr(writer.intake, "_apply", late)
+    await probe.send("orders.inbox", (outside("id-1"), receipt_of("a")))
+    await overdue(writer)
+    await asyncio.sleep(1)  # timers have looked, if they did not wait
+    assert await note(writer, "a") is None
+    held.set()
+    await until(lambda: writer.pool.fetchval("SELECT count(*) = 0 FROM timers"))
+    assert await note(writer, "a") == Note("a", 101, (1, 100))
+
+
 async def test_looks_leave_no_task_behind(monkeypatch: pytest.MonkeyPatch):
     """There are two looks a second for as long as a service runs."""
     monkeypatch.setattr(due, "EVERY", 0.001)
-    turns, looks = Stand().turns, 0
-    look = turns.run_timers
+    stand, looks = Stand(), 0
 
-    async def counted(limit: int = 200) -> int:
+    async def counted(now: datetime) -> bool:
         nonlocal looks
         looks += 1
-        return await look(limit)
+        return False
 
-    async def caught_up() -> None: ...
-
-    monkeypatch.setattr(turns, "run_timers", counted)
-    timers = DueTimers(turns, caught_up, lambda: False)
+    monkeypatch.setattr(stand.store, "any_due", counted)
     before = len(asyncio.all_tasks())
-    loop = asyncio.create_task(timers.run())
+    loop = asyncio.create_task(DueTimers(stand.turns, _hears_all).run())
     await until(lambda: looks > 50)
     assert len(asyncio.all_tasks()) - before < 10
     await end([loop])
 
 
-async def test_after_it_stood_still_a_service_hears_first(monkeypatch: pytest.MonkeyPatch):
-    """A host that was frozen for an hour does not know what was said meanwhile."""
-    monkeypatch.setattr(due, "EVERY", 0.001)
-    heard = 0
-
-    async def caught_up() -> None:
-        nonlocal heard
-        heard += 1
-
-    loop = asyncio.create_task(DueTimers(Stand().turns, caught_up, lambda: False).run())
-    await until(lambda: heard > 0)
-    before = heard
-    monkeypatch.setattr(due, "STOOD_STILL_SECONDS", -1)
-    await until(lambda: heard > before)
-    await end([loop])
+async def _hears_all(patience: float) -> bool:
+    return True
 
 
-async def test_after_a_host_was_halted_a_service_hears_first(monkeypatch: pytest.MonkeyPatch):
-    """Its own clocks stood still as well; that the time has gone on, the database says."""
-    monkeypatch.setattr(due, "EVERY", 0.001)
-    stand, clock, heard = Stand(), WallClock(), 0
-    stand.turns.clock = clock
-
-    async def caught_up() -> None:
-        nonlocal heard
-        heard += 1
-
-    loop = asyncio.create_task(DueTimers(stand.turns, caught_up, lambda: False).run())
-    await until(lambda: heard == 1)
-    await asyncio.sleep(0.1)
-    assert heard == 1
-    clock.set(clock.now() + timedelta(hours=1))
-    await until(lambda: heard == 2)
-    await end([loop])
+def remind(stand: Stand, name: str) -> None:
+    """Set a timer to the time that it is now."""
+    timer = Remind(note_id=name)
+    stand.store.timers[name] = DueTimer(name, timer.timer_name, stand.clock.now(), timer.model_dump_json())
 
 
-async def test_a_service_says_to_its_timers_when_kafka_is_away_and_when_it_is_back(
-    probe: Probe, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(running, "SAMPLE_SECONDS", 0.1)
-    writer = await probe.writer()
-    await writer.start()
-    await until(lambda: writer.due.deaf())  # there are no topics yet
-    await probe.topics()
-    await until(lambda: not writer.due.deaf())
+async def test_what_falls_due_while_others_wait_to_be_heard_waits_for_the_next_look():
+    """What was said in time for it may have come after the end that was waited for."""
+    stand = Stand()
+
+    async def long(patience: float) -> bool:
+        stand.clock.move_to(stand.clock.now() + timedelta(hours=1))
+        remind(stand, "meanwhile")
+        return True
+
+    remind(stand, "first")
+    await DueTimers(stand.turns, long)._look()
+    assert stand.store.timers.keys() == {"meanwhile"}
 
 
-async def test_while_nothing_can_be_heard_timers_wait_once(monkeypatch: pytest.MonkeyPatch):
-    """As long as after a start, and not for as long again at every look."""
-    monkeypatch.setattr(due, "EVERY", 0.001)
-    monkeypatch.setattr(due, "HEARD_FIRST_SECONDS", 1)
-    stand, deaf, asked, heard = Stand(), False, 0, asyncio.Event()
+async def test_while_nothing_can_be_heard_timers_wait_once():
+    """As long as is right when it begins, and only a little at every look after that, until all was heard again."""
+    stand, hears, waited = Stand(), iter([False, False, True, False]), []
 
-    async def caught_up() -> None:
-        nonlocal asked
-        asked += 1
-        await heard.wait()
+    async def caught_up(patience: float) -> bool:
+        waited.append(patience)
+        return next(hears)
 
-    timers = DueTimers(stand.turns, caught_up, lambda: deaf)
-    loop = asyncio.create_task(timers.run())
-    heard.set()
-    await until(lambda: asked == 1)  # after its start
-    for outage in (2, 3):
-        heard.clear()
-        deaf = True
-        await until(lambda n=outage: asked == n)  # type: ignore[misc]
-        stand.clock.move_to(stand.clock.now() + timedelta(seconds=1))
-        await asyncio.sleep(0.1)
-        assert timers.looked_at < stand.clock.now()
-        await until(lambda: timers.looked_at == stand.clock.now())  # it was long enough
-        stand.clock.move_to(stand.clock.now() + timedelta(seconds=1))
-        await until(lambda: timers.looked_at == stand.clock.now())
-        assert asked == outage
-        deaf = False
-        heard.set()
-        await asyncio.sleep(0.1)  # it looks a hundred times
-    await end([loop])
+    timers = DueTimers(stand.turns, caught_up)
+    for _ in range(4):
+        remind(stand, "a")
+        await timers._look()
+        assert not stand.store.timers
+    assert waited == [HEARD_FIRST_SECONDS, GIVEN_UP_SECONDS, GIVEN_UP_SECONDS, HEARD_FIRST_SECONDS]
+
+
+async def test_where_nothing_is_due_nobody_asks_kafka():
+    async def never(patience: float) -> bool:
+        raise AssertionError
+
+    stand = Stand()
+    timers = DueTimers(stand.turns, never)
+    stand.clock.move_to(stand.clock.now() + timedelta(hours=1))
+    await timers._look()
+    assert timers.looked_at == stand.clock.now()

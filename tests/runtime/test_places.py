@@ -165,6 +165,19 @@ async def test_timers_wait_on_while_the_client_is_replaced_or_does_not_know_its_
     await asyncio.wait_for(waiting, PATIENCE)
 
 
+async def test_timers_wait_while_something_is_applied_and_give_up_when_nothing_is(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(module, "CATCHING_UP_SECONDS", 0.01)
+    group = Shared()
+    waiting = asyncio.create_task(Places("warehouse", ["orders"], lambda: group).caught_up(1.0))
+    for far in (4, 5, 6):
+        await asyncio.sleep(0.5)
+        group.offsets[THEIRS] = far
+    assert not waiting.done()
+    assert not await asyncio.wait_for(waiting, PATIENCE)
+
+
 async def test_nobody_waits_for_the_end_of_a_topic_that_was_made_anew(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "CATCHING_UP_SECONDS", 0.01)
     group = Shared()
