@@ -169,7 +169,7 @@ class Attempt(Generic[D]):
         if incoming.door is _TIMER and incoming.envelope.id in self.desk.timers.changed:
             return Outcome(Status.DUPLICATE)  # an earlier timer of this turn canceled or moved it
         self.desk.begin(incoming.envelope, self.now)
-        return self._known_or_waits(incoming) or self._handle(incoming)
+        return self._answered(incoming)
 
     def _known_or_waits(self, incoming: Incoming) -> Outcome | None:
         """None when the message is to be handled now; else what became of it."""
@@ -213,7 +213,7 @@ class Attempt(Generic[D]):
         seen = self.books.inbox.get(seen_key(incoming))
         if seen is None:
             return None
-        if seen.digest and seen.digest != incoming.digest:
+        if (seen.digest and seen.digest != incoming.digest) or _marks_reuse(seen):
             return self._reused(incoming)
         if seen.status == Status.REFUSED:
             return Outcome(Status.DUPLICATE, refusal=Refused(**seen.answer))
@@ -222,15 +222,18 @@ class Attempt(Generic[D]):
     def _reused(self, incoming: Incoming) -> Outcome:
         """Its id is that of another message, done, refused or parked: its sender is told, of each such body once."""
         reused = _REUSED_KEY if isinstance(incoming.message, Command) else _REUSED
-        second = f"{seen_key(incoming)}#{incoming.digest.hex()[:16]}"
+        second = f"{seen_key(incoming)}\n{incoming.digest.hex()[:16]}"  # no id has a line break: nobody can send one like it
         self._there(self.books.inbox.want(second))
         if self.books.inbox.get(second) is None:
             self.books.inbox.put(Seen(second, incoming.digest, self.now, Status.REFUSED, None))
             return self.keeper.refuse(incoming, reused, remember=False)
         return Outcome(Status.DUPLICATE, refusal=reused)
 
-    def _handle(self, incoming: Incoming) -> Outcome:
+    def _answered(self, incoming: Incoming) -> Outcome:
         try:
+            known = self._known_or_waits(incoming)
+            if known is not None:
+                return known
             answer = _jsonable(self._call(incoming))
         except _MoreWanted:
             raise
@@ -319,6 +322,11 @@ def _advanced(running: Sequence[_Needing]) -> tuple[list[Want], list[_Needing]]:
         wants += want if isinstance(want, tuple) else (want,)
         going.append((message, needs))
     return wants, going
+
+
+def _marks_reuse(seen: Seen) -> bool:
+    """What `_reused` keeps; older ones stand under keys that an id may be like."""
+    return seen.status == Status.REFUSED and seen.answer is None
 
 
 def _jsonable(answer: Any) -> Any:

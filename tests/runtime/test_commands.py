@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from shared.runtime import commands as module
-from shared.runtime.commands import Busy, CommandFailed, Commands
+from shared.runtime.bookkeeper import seen_key
+from shared.runtime.bookkeeping import Seen
+from shared.runtime.commands import Busy, CommandFailed, Commands, asked
 from shared.runtime.messages import Incoming, Outcome, Refused, Status
 from shared.runtime.store import Unavailable
 from tests.harness import AGENT, SUPERVISOR
@@ -47,14 +49,14 @@ def slowly(stand: Stand) -> tuple[Slow, Commands]:
 
 @pytest.mark.requirement("X2")
 async def test_each_of_many_at_once_gets_its_own_answer(stand: Stand):
-    asked = [stand.commands.ask(Add(tally_id=f"t{n}", number=n), AGENT) for n in (1, 2, 3)]
-    assert await asyncio.gather(*asked) == [{"count": 1}, {"count": 2}, {"count": 3}]
+    asking = [stand.commands.ask(Add(tally_id=f"t{n}", number=n), AGENT) for n in (1, 2, 3)]
+    assert await asyncio.gather(*asking) == [{"count": 1}, {"count": 2}, {"count": 3}]
 
 
 @pytest.mark.requirement("X2")
 async def test_a_refusal_or_a_bug_stops_only_its_own_command(stand: Stand):
-    asked = [stand.commands.ask(Add(tally_id="t", number=n), AGENT) for n in (1, -1, 13, 2)]
-    first, refused, failed, last = await asyncio.gather(*asked, return_exceptions=True)
+    asking = [stand.commands.ask(Add(tally_id="t", number=n), AGENT) for n in (1, -1, 13, 2)]
+    first, refused, failed, last = await asyncio.gather(*asking, return_exceptions=True)
     assert (first, last) == ({"count": 1}, {"count": 3})
     assert isinstance(refused, Refused)
     assert refused.code == "negative"
@@ -97,6 +99,36 @@ async def test_a_key_used_for_something_else_is_refused_and_keys_are_each_actors
         await stand.commands.ask(Add(tally_id="other"), AGENT, key="k1")
     assert (refusal.value.code, refusal.value.field) == ("id_reused", "idempotency-key")
     assert await stand.commands.ask(Add(tally_id="other"), SUPERVISOR, key="k1") == {"count": 1}
+
+
+@pytest.mark.requirement("X2")
+async def test_no_key_can_be_spelled_like_what_is_kept_of_a_key_that_was_used_twice(stand: Stand):
+    await stand.commands.ask(Add(tally_id="t"), AGENT, key="k1")
+    with pytest.raises(Refused, match="used before"):
+        await stand.commands.ask(Add(tally_id="other"), AGENT, key="k1")
+    (kept,) = [seen for seen in stand.store.rows("inbox") if "\n" in seen.key]
+    digest = kept.key.partition("\n")[2]
+    assert await stand.commands.ask(Add(tally_id="other"), AGENT, key=f"k1#{digest}") == {"count": 1}
+
+
+@pytest.mark.requirement("X2")
+async def test_what_an_older_version_kept_of_a_key_that_was_used_twice_is_an_answer_too(stand: Stand):
+    other = asked(Add(tally_id="other"), AGENT, stand.clock.now(), key="k1#6f2a")
+    kept = Seen(seen_key(other), other.digest, stand.clock.now(), Status.REFUSED, None)
+    stand.store.tables["inbox"] = {kept.key: (kept, 1)}
+    alone = asked(Add(tally_id="t"), AGENT, stand.clock.now(), key="k2")
+    reused, done = await stand.turns.run([other, alone])
+    assert reused.refusal is not None
+    assert (reused.refusal.code, done.status) == ("id_reused", Status.DONE)
+
+
+@pytest.mark.requirement("X2")
+async def test_a_bug_in_what_is_kept_of_a_message_stops_that_message_alone(stand: Stand):
+    broken = asked(Add(tally_id="other"), AGENT, stand.clock.now(), key="k1")
+    kept = Seen(seen_key(broken), broken.digest, stand.clock.now(), Status.REFUSED, {"no": "refusal"})
+    stand.store.tables["inbox"] = {kept.key: (kept, 1)}
+    alone = asked(Add(tally_id="t"), AGENT, stand.clock.now(), key="k2")
+    assert [o.status for o in await stand.turns.run([broken, alone])] == [Status.FAILED, Status.DONE]
 
 
 async def test_a_shared_refusal_does_not_gather_tracebacks(stand: Stand):
