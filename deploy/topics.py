@@ -15,6 +15,8 @@ from aiokafka.errors import (
 from deploy.waiting import Told, patiently
 
 DAY = 24 * 3600 * 1000
+SEGMENT_MS = DAY
+"""Kafka deletes whole segments, by their newest record: what it keeps beyond the retention. By its own rule a week."""
 PARTITIONS = 12
 """Of every topic that is consumed by a group: the most replicas of a service that can share the work."""
 
@@ -30,7 +32,7 @@ CLOCK = "clock"
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic; `retention_ms` is how long Kafka keeps a record."""
+    """A topic; `retention_ms` is how long Kafka keeps a record, and up to SEGMENT_MS longer."""
 
     name: str
     partitions: int
@@ -104,7 +106,7 @@ async def _create_missing(admin: AIOKafkaAdminClient, wanted: list[Topic], repli
 
 
 def _new(topic: Topic, replication: int) -> NewTopic:
-    config = {"retention.ms": str(topic.retention_ms)}
+    config = {"retention.ms": str(topic.retention_ms), "segment.ms": str(SEGMENT_MS)}
     if topic.stamped:  # the embedded broker takes the setting and goes on with the senders' times
         config["message.timestamp.type"] = "LogAppendTime"
     if replication >= 3:  # what is acknowledged outlives the loss of a node

@@ -80,9 +80,9 @@ class Settings(BaseSettings):
     kafka_batch: int = Field(500, ge=1, le=5000, description="Most messages that one turn takes from Kafka.")
     ids_kept_for: Span = Field(
         timedelta(days=90),
-        ge=timedelta(days=8),
+        ge=timedelta(days=9),
         description="So long a message from outside is known by its id; one that comes again later is a new one. "
-        "Longer than Kafka keeps the inboxes (7 days).",
+        "Longer than Kafka keeps the inboxes (8 days at most).",
     )
     http_host: str = Field("127.0.0.1", description="Address to listen on.")
     http_port: int = Field(ge=1, le=65535, description="Port to listen on.")

@@ -27,10 +27,11 @@ class ContainerPart:
         self._container.start()
         self.running = True
 
-    def run(self, *command: str) -> None:
-        """Run a command inside, as `docker exec` does. Raises AssertionError with what it said when it fails."""
+    def run(self, *command: str) -> str:
+        """Run a command inside, as `docker exec` does; returns what it said. Raises AssertionError with that when it fails."""
         status, said = self._container.exec(list(command))
         assert status == 0, f"{command[0]}: {said.decode()}"
+        return said.decode()
 
     def stop(self) -> None:
         """Stop and remove it, with its data."""

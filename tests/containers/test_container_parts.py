@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.embedded.child import free_port
 from deploy.provision import SERVICES, database_of, provision, roles, user_of
-from deploy.topics import create_topics, topics
+from deploy.topics import SEGMENT_MS, create_topics, topics
 from tests.containers.parts import ContainerKafka, ContainerPostgres
 
 pytestmark = pytest.mark.containers
@@ -48,7 +48,11 @@ async def test_topics_with_their_settings(kafka: ContainerKafka) -> None:
     await admin.start()
     clock = {True: "LogAppendTime", False: "CreateTime"}
     wanted = {
-        topic.name: {"retention.ms": str(topic.retention_ms), "message.timestamp.type": clock[topic.stamped]}
+        topic.name: {
+            "retention.ms": str(topic.retention_ms),
+            "segment.ms": str(SEGMENT_MS),
+            "message.timestamp.type": clock[topic.stamped],
+        }
         for topic in topics()
     }
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, asked) for name, asked in wanted.items()]

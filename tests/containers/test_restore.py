@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 
 from deploy.commands.demo import play
@@ -16,6 +17,7 @@ from deploy.play.targets import embedded
 from deploy.provision import SERVICES, database_of
 from deploy.topics import OWNERS, create_topics
 from services.warehouse.app import DEFAULT_COURIERS
+from shared.values import Actor, ActorKind, Role
 from tests.containers.parts import ContainerKafka, ContainerPostgres, on_containers
 
 pytestmark = pytest.mark.containers
@@ -37,11 +39,17 @@ def test_restored_databases_hear_again_what_came_over_kafka_after_the_backup(tmp
         _start(stack)
         assert asyncio.run(play(embedded(stack), 20, 22))
         placed = asyncio.run(_orders(stack))
+        erased = _erase_one(stack, sorted(asyncio.run(_orders(stack, before=moment))))
 
         stack.stop_services()
         for service in SERVICES:
             postgres.run("pg_restore", "--clean", "--create", "-d", _url(postgres), f"/tmp/{service}.dump")
         assert len(asyncio.run(_orders(stack))) < len(placed), "the backup is of before the second day"
+        said = kafka.run(
+            f"{_BIN}/kafka-console-consumer.sh", *_server(kafka), "--topic", "orders", "--from-beginning",
+            "--timeout-ms", "10000", "--property", "print.headers=true",
+        )  # fmt: skip
+        assert [erased in line for line in said.splitlines() if "orders.personal_erased.v1" in line] == [True]
         kafka.run(f"{_BIN}/kafka-topics.sh", *_server(kafka), "--delete", "--topic", "|".join(OWNERS))
         stack.republish()
         asyncio.run(create_topics(kafka.bootstrap, partitions=stack.partitions))
@@ -59,6 +67,7 @@ def test_restored_databases_hear_again_what_came_over_kafka_after_the_backup(tmp
         assert asyncio.run(_orders(stack)) == placed, (
             "each order that was handed in over Kafka is there again"
         )
+        assert _erase(stack, erased), "the restored database does not know that its buyer was erased"
         assert asyncio.run(play(embedded(stack), 20, 23)), "and the shop goes on"
 
 
@@ -89,12 +98,28 @@ def _numbers_from(first: int, file: Path) -> Path:
     return file
 
 
-async def _orders(stack: Stack) -> set[str]:
+async def _orders(stack: Stack, before: datetime | None = None) -> set[str]:
     connection = await asyncpg.connect(stack.database_url("orders", owner=True))
+    sql = "SELECT substr(stream, 7) AS order_id FROM event_log WHERE type = 'orders.order_placed.v1' AND time < $1"
     try:
-        return {r["order_id"] for r in await connection.fetch("SELECT order_id FROM orders")}
+        return {r["order_id"] for r in await connection.fetch(sql, before or datetime.now(UTC))}
     finally:
         await connection.close()
+
+
+def _erase_one(stack: Stack, orders: list[str]) -> str:
+    """Erase the buyer of the first of these orders that is wholly over."""
+    return next(order_id for order_id in orders if _erase(stack, order_id))
+
+
+def _erase(stack: Stack, order_id: str) -> bool:
+    administrator = Actor(kind=ActorKind.OPERATOR, name="admin.wu", role=Role.ADMINISTRATOR)
+    answer = httpx.post(
+        f"{stack.url('orders')}/v1/orders/{order_id}/erase",
+        json={"reason": "asked by the buyer"},
+        headers={"authorization": f"Bearer {stack.token(administrator)}"},
+    )
+    return answer.status_code == 200
 
 
 def _settled(stack: Stack, patience: float = 120) -> list[Check]:
