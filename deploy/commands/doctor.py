@@ -54,7 +54,7 @@ async def look_at(names: list[str], deep: bool) -> list[Look]:
     await asyncio.gather(*of_logs)
     await asyncio.gather(*(ask(look, token) for look in looks))
     reachable = [look for look in looks if look.service in databases and look.database is None]
-    await asyncio.gather(*(compare(look, databases[look.service], looks) for look in reachable))
+    await asyncio.gather(*(compare(look, databases, looks) for look in reachable))
     return looks
 
 

@@ -24,8 +24,9 @@ CLOCK = "A clock is wrong"
 TIMERS = "Timers are overdue"
 CHANNEL = "Mail or a webhook is away"
 KEY = "The token key is lost"
+RESTORE = "A database went back"
 RUNBOOKS = (DOWN, HANGS, BEHIND, NOT_STARTING, POSTGRES, SLOW, FULL, KAFKA, TOPICS, OUTBOX, PARKED, GAP, CHAIN, CLOCK,
-            TIMERS, CHANNEL, KEY)  # fmt: skip
+            TIMERS, CHANNEL, KEY, RESTORE)  # fmt: skip
 
 CLOCK_OFF = 5.0
 """Seconds between two clocks that nobody minds."""
@@ -165,7 +166,7 @@ def _backlog(look: Look) -> Iterator[_Found]:
         what = f"{counted(outbox, 'event')} {'waits' if outbox == 1 else 'wait'} to be sent, the oldest since {age:.0f} s"
         if not look.ready:
             yield what, "nothing more: they go as soon as the service is well", OUTBOX, False
-        elif look.moves:
+        elif "outbox" not in look.stands:
             yield what, "nothing: they are on their way", OUTBOX, False
         else:
             yield what, "see Kafka, the service's relay and the sizes its topic takes", OUTBOX
@@ -173,11 +174,12 @@ def _backlog(look: Look) -> Iterator[_Found]:
         what = f"{_listed(behind)} not applied yet"
         if not look.ready:
             yield what, "nothing more: they are applied as soon as the service is well", BEHIND, False
-        elif look.moves:
+        elif "lag" not in look.stands:
             yield what, "nothing: it is catching up", BEHIND, False
         else:
             yield f"{what}, and nothing moves", "its log says what it waits for", BEHIND
-    if look.progress["timers_due"] and not look.moves:
+    # they wait for what was said before they fell due
+    if "timers" in look.stands and ("lag" in look.stands or not behind):
         timers, oldest = look.progress["timers_due"], look.progress["timers_oldest_seconds"]
         what = f"{counted(timers, 'timer')} overdue, the oldest {oldest:.0f} s"
         yield what, "see its log; if its database is well, restart it", TIMERS
@@ -235,3 +237,10 @@ def _log(look: Look) -> Iterator[_Found]:
     for publisher, streams in look.missing.items():
         what = f"{counted(len(streams), 'stream')} of {publisher} with events that never arrived here; the first: {streams[0]}"
         yield what, f"handover log republish --service {publisher}", TOPICS
+    for publisher, streams in look.ahead.items():
+        what = f"{counted(len(streams), 'stream')} of {publisher} with events here that its log lacks; the first: {streams[0]}"
+        yield (
+            what,
+            f"the database of {publisher} is an older one: stop it, and restore all four to one moment",
+            RESTORE,
+        )

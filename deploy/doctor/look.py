@@ -1,6 +1,7 @@
 """Asks a running service and its database how they are. Nothing here judges, and nothing that is away is an error."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -37,8 +38,8 @@ class Look:
     """What /health/ready says, part by part."""
     progress: dict[str, Any] | None = None
     lag: dict[str, int] | None = None
-    moves: bool = True
-    """Whether what waits became less, or was replaced by something later, while we watched."""
+    stands: frozenset[str] = frozenset()
+    """What of `outbox`, `lag` and `timers` neither became less nor was replaced by something later while we watched."""
     clock_off: float = 0.0
     """Seconds that its clock is ahead of ours."""
     host_off: float = 0.0
@@ -58,6 +59,8 @@ class Look:
     """Of the streams that it said something about lately: the last sequence."""
     missing: dict[str, list[str]] = field(default_factory=dict)
     """By publisher: streams whose newest event neither was applied nor waits anywhere."""
+    ahead: dict[str, list[str]] = field(default_factory=dict)
+    """By publisher: streams of which events were applied here that its log does not have."""
 
     @property
     def ready(self) -> bool:
@@ -149,8 +152,8 @@ async def _watch(http: httpx.AsyncClient, look: Look) -> None:
         if now is None:
             return
         look.progress = now
-        look.moves = _moved(before, waited, now, look.lag or {})
-        if look.moves or asyncio.get_running_loop().time() > give_up:
+        look.stands = _standing(before, waited, now, look.lag or {})
+        if not look.stands or asyncio.get_running_loop().time() > give_up:
             return
 
 
@@ -158,12 +161,15 @@ def _waits(progress: dict[str, Any], lag: dict[str, int] | None) -> bool:
     return bool(progress["outbox"] or progress["timers_due"] or sum((lag or {}).values()))
 
 
-def _moved(
+def _standing(
     before: dict[str, Any], waited: dict[str, int], now: dict[str, Any], waits: dict[str, int]
-) -> bool:
-    sent = not now["outbox"] or now["outbox_next"] != before["outbox_next"]
-    handled = not now["timers_due"] or now["timers_oldest_seconds"] < before["timers_oldest_seconds"]
-    return sent and handled and all(_read(topic, before, waited, now, n) for topic, n in waits.items() if n)
+) -> frozenset[str]:
+    moves = {
+        "outbox": not now["outbox"] or now["outbox_next"] != before["outbox_next"],
+        "lag": all(_read(topic, before, waited, now, n) for topic, n in waits.items() if n),
+        "timers": not now["timers_due"] or now["timers_oldest_seconds"] < before["timers_oldest_seconds"],
+    }
+    return frozenset(what for what, moved in moves.items() if not moved)
 
 
 def _read(
@@ -193,10 +199,11 @@ async def ask_database(look: Look, url: str, deep: bool) -> None:
         look.database = failure_of(error)
 
 
-async def compare(look: Look, url: str, publishers: list[Look]) -> None:
-    """Find streams whose newest event neither was applied here nor waits anywhere: lost with its topic, for example.
+async def compare(look: Look, urls: Mapping[str, str], publishers: list[Look]) -> None:
+    """Find streams whose newest event neither was applied here nor waits anywhere: lost with its topic, for example. And those
+    of which we applied what their publisher does not know: its database is an older one.
 
-    Only where nothing is on its way: what was said before must then have been applied.
+    The first only where nothing is on its way: what was said before must then have been applied.
     """
     settled = [
         p
@@ -206,10 +213,13 @@ async def compare(look: Look, url: str, publishers: list[Look]) -> None:
         and p.progress and p.progress["outbox"] == 0
     ]  # fmt: skip
     try:
-        async with make_pool(url, size=1) as pool:
+        async with make_pool(urls[look.service], size=1) as pool:
             for publisher in settled:
                 if streams := await _missing(pool, publisher):
                     look.missing[publisher.service] = streams
+            for publisher in publishers:
+                if publisher.service in urls and (streams := await _ahead_of(pool, urls, publisher)):
+                    look.ahead[publisher.service] = streams
     except (*UNAVAILABLE, asyncpg.PostgresError):
         return  # said already
 
@@ -220,6 +230,16 @@ async def _missing(pool: Pool, publisher: Look) -> list[str]:
     return [r["stream"] for r in rows]
 
 
+async def _ahead_of(pool: Pool, urls: Mapping[str, str], publisher: Look) -> list[str]:
+    streams = list(publisher.newest)
+    applied = {r["stream"]: r["sequence"] for r in await pool.fetch(_APPLIED, publisher.service, streams)}
+    async with make_pool(
+        urls[publisher.service], size=1
+    ) as own:  # asked last: what was applied by then was said by now
+        said = {r["stream"]: r["sequence"] for r in await own.fetch(_SAID, streams)}
+    return sorted(stream for stream, sequence in applied.items() if sequence > said.get(stream, 0))
+
+
 _PROTECTED = """
 SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = 'event_log'::regclass AND tgname = 'append_only' AND tgenabled = 'A')
 """
@@ -227,6 +247,10 @@ _NEWEST = """
 SELECT stream, max(sequence) AS sequence FROM (SELECT stream, sequence FROM event_log ORDER BY position DESC LIMIT $1) newest
 GROUP BY stream
 """
+_APPLIED = """
+SELECT said.stream, c.sequence FROM unnest($2::text[]) AS said(stream) JOIN cursors c ON c.lane = $1 || '|' || said.stream
+"""
+_SAID = "SELECT stream, sequence FROM stream_heads WHERE stream = ANY($1)"
 _UNAPPLIED = """
 SELECT said.stream FROM unnest($2::text[], $3::bigint[]) AS said(stream, sequence)
 LEFT JOIN cursors c ON c.lane = $1 || '|' || said.stream

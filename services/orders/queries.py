@@ -1,5 +1,7 @@
 """Named reads of orders for the API (O14)."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -81,4 +83,12 @@ async def timeline(read: Read, order_id: str) -> list[dict[str, Any]]:
         }
         for record in others
     ]
-    return sorted(entries, key=lambda entry: entry["at"])
+    latest: dict[str, datetime] = {}
+
+    def place(entry: Mapping[str, Any]) -> datetime:
+        # what a service said later stays later: a turn that began before may have waited for its order
+        service, at = entry["service"], entry["at"]
+        latest[service] = max(at, latest.get(service, at))
+        return latest[service]
+
+    return sorted(entries, key=place)

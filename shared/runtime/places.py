@@ -51,10 +51,13 @@ class Places:
         """How often partitions were taken away."""
         self._consumer = consumer
         self._committing: set[asyncio.Task[None]] = set()
+        self._owed: set[tuple[str, int]] = set()
+        """Where Kafka did not take the offset of what was applied: others of the group would wait for it."""
 
     def forget(self) -> None:
         """Partitions were given out anew: whoever had ours meanwhile may have moved them on."""
         self.applied.clear()
+        self._owed.clear()
 
     async def commit(self, records: Sequence[ConsumerRecord], lives: Counter[str]) -> None:
         """Remember that records were applied that were read in these lives of their topics, and commit their offsets.
@@ -79,8 +82,10 @@ class Places:
             offsets = {TopicPartition(*place): offset for place, offset in done.items()}
             committing = asyncio.create_task(consumer.commit(offsets))
             self._committing.add(committing)
+            self._owed |= done.keys()
             try:
-                await _for_a_while(committing)
+                if await _for_a_while(committing):
+                    self._owed -= done.keys()
             finally:
                 self._committing.discard(committing)
 
@@ -93,7 +98,7 @@ class Places:
                 await asyncio.wait_for(self.pass_over(), COMMIT_SECONDS)
 
     async def pass_over(self) -> None:
-        """Note how far the client has come where nothing that it gave us is left to apply."""
+        """Note how far the client came where nothing that it gave us is left to apply; and again what Kafka did not take."""
         consumer, lives, taken = self._consumer(), self.lives.copy(), self.taken
         if consumer is None:
             return
@@ -106,7 +111,12 @@ class Places:
         for partition, at in zip(assigned, positions, strict=True):
             place = partition.topic, partition.partition
             applied = self.applied.get(place, at)
-            if self.given.get(place, 0) <= applied < at and partition.topic not in self.gone:
+            owed = place in self._owed
+            if (
+                self.given.get(place, 0) <= applied
+                and (applied < at or owed)
+                and partition.topic not in self.gone
+            ):
                 passed[place] = at
         await self._note(consumer, passed)
 
@@ -203,6 +213,7 @@ class Places:
                 self.lives.update(back)
                 self.applied = {place: n for place, n in self.applied.items() if place[0] not in back}
                 self.given = {place: n for place, n in self.given.items() if place[0] not in back}
+                self._owed = {place for place in self._owed if place[0] not in back}
                 partitions = [p for p in consumer.assignment() if p.topic in back]
                 if partitions:  # in a task of its own: a rebalance cancels it, and gives partitions of which no place is known
                     await _for_a_while(asyncio.create_task(consumer.seek_to_beginning(*partitions)))
@@ -213,11 +224,13 @@ def without(topics: set[str]) -> str:
     return f"Kafka has no topic {', '.join(sorted(topics))}"
 
 
-async def _for_a_while(answer: asyncio.Task[Any]) -> None:
-    """Wait for what Kafka is to answer, at most COMMIT_SECONDS; it may fail or be canceled without harm."""
+async def _for_a_while(answer: asyncio.Task[Any]) -> bool:
+    """Wait for what Kafka is to answer, at most COMMIT_SECONDS; it may fail or be canceled without harm. True when it came."""
     try:
         await asyncio.wait([answer], timeout=COMMIT_SECONDS)
     finally:
         await end([answer])
     with contextlib.suppress(KafkaError, asyncio.CancelledError):
         answer.result()
+        return True
+    return False

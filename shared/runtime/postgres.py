@@ -173,7 +173,7 @@ class PostgresTransaction:
             ) from None
         if rows.has_doc:
             for record in records:
-                if len(record["doc"]) > len(rows.in_doc):
+                if record["doc"].keys() - rows.in_doc.keys():
                     newer = {name: v for name, v in record["doc"].items() if name not in rows.in_doc}
                     self._beyond[rows.name, record[rows.key_column]] = newer
         return found

@@ -108,9 +108,13 @@ class Relay:
 
     async def _lead(self) -> None:
         async with self.pool.acquire(timeout=10) as connection:
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-                self.trouble = None
-                await asyncio.sleep(1)
+            try:
+                while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                    self.trouble = None
+                    await asyncio.sleep(1)
+            except BaseException:
+                connection.terminate()  # it may have the lock, and only its answer was lost
+                raise
             producer = self.make_producer()
             try:
                 await connection.execute(f"SET idle_session_timeout = '{LEASE}s'")

@@ -36,19 +36,19 @@ class RowMap(Generic[R]):
         self.adapter = TypeAdapter(row)
         names = [f.name for f in fields(row)]  # type: ignore[arg-type]
         self.columns = [c.name for c in table.columns if c.name in names]
-        self.in_doc = [n for n in names if n not in self.columns]
+        self.in_doc = dict.fromkeys(n for n in names if n not in self.columns)
         self.has_doc = "doc" in table.columns
         self.key_column = next(iter(table.primary_key.columns)).name
         plumbing = {"doc", "version", "position"}
         if extra := {c.name for c in table.columns} - set(self.columns) - plumbing:
             raise TypeError(f"{self.name}: columns {sorted(extra)} are not fields of {row.__name__}")
         if self.in_doc and not self.has_doc:
-            raise TypeError(f"{self.name}: no column for {self.in_doc} of {row.__name__}")
+            raise TypeError(f"{self.name}: no column for {[*self.in_doc]} of {row.__name__}")
         # a type of the document alone: leaving the columns out of a whole row takes six times as long
         hints = get_type_hints(row, include_extras=True)
         doc = TypedDict("doc", {name: hints[name] for name in self.in_doc})  # type: ignore[misc]
         self._doc = TypeAdapter(doc).serializer
-        self._in_doc = _getter(self.in_doc)
+        self._in_doc = _getter([*self.in_doc])
         self.key: Callable[[R], str] = attrgetter(self.key_column)
         """The primary key of a row."""
         self._values: Callable[[R], tuple[Any, ...]] = _getter(self.columns)

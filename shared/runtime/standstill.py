@@ -21,6 +21,9 @@ LOOKS = 6
 """Looks in a row at which a partition has not moved: looks, not seconds, for a process that was frozen has not looked."""
 MOST_LOOKS = 120
 """The same where new clients have not helped: what they wait for may be away for long."""
+BATCHES = 5
+"""A client empties what it fetched of one partition before it gives of the next: so many batches of each, some three in truth,
+go before one is its turn again."""
 POSITION_SECONDS = 1
 NOWHERE = -1
 """The position in a partition of which the client does not know yet where to begin."""
@@ -28,20 +31,23 @@ NOWHERE = -1
 
 async def watch(intake: Intake) -> None:
     """Look for ever; begin with a new client when the one that is there stands still."""
-    still: dict[str, int] = {}
+    still: dict[str, tuple[int, int]] = {}  # looks, and batches before the first of them
     before: dict[str, int] = {}
     batches, patience = intake.batches, LOOKS
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         if intake.consumer is None or (intake.busy and intake.batches == batches):
             continue  # Kafka is waited for; or a turn lasts, and its database may be away
-        waiting, batches = await _waiting(intake.consumer), intake.batches
-        still = {place: still.get(place, 0) + 1 for place, at in waiting.items() if before.get(place) == at}
-        before = waiting
+        waiting = await _waiting(intake.consumer)
+        longer = {p: still.get(p, (0, batches)) for p, at in waiting.items() if before.get(p) == at}
+        still = {place: (looks + 1, since) for place, (looks, since) in longer.items()}
+        before, batches = waiting, intake.batches
+        stand = [p for p, (looks, since) in still.items()
+                 if looks >= patience and not since < batches <= since + BATCHES * len(waiting)]  # fmt: skip
         if not still:
             patience = LOOKS
-        elif max(still.values()) >= patience:
-            log.error("reading stands still", service=intake.turns.service.name, where=sorted(still))
+        elif stand:
+            log.error("reading stands still", service=intake.turns.service.name, where=sorted(stand))
             still, patience = {}, min(2 * patience, MOST_LOOKS)
             await intake.begin_anew()
 

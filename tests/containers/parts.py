@@ -31,7 +31,7 @@ class ContainerPart:
         """Run a command inside, as `docker exec` does; returns what it said. Raises AssertionError with that when it fails."""
         status, said = self._container.exec(list(command))
         assert status == 0, f"{command[0]}: {said.decode()}"
-        return said.decode()
+        return str(said.decode())
 
     def stop(self) -> None:
         """Stop and remove it, with its data."""

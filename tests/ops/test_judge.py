@@ -9,7 +9,7 @@ import pytest
 
 from deploy.doctor import judge as runbooks
 from deploy.doctor.judge import Finding, judge, unfit
-from deploy.doctor.look import Look, _moved, ask
+from deploy.doctor.look import Look, _standing, ask
 from shared.runtime.verify import Break
 
 pytestmark = pytest.mark.requirement("X6")
@@ -77,12 +77,13 @@ def test_all_that_is_well_is_not_worth_a_word():
         (seen(clock_off=3600.0), runbooks.CLOCK),
         (seen(clock_off=-3600.0), runbooks.CLOCK),
         (seen(host_off=-600.0), runbooks.CLOCK),
-        (seen(moves=False, progress={"outbox": 3, "outbox_oldest_seconds": 90}), runbooks.OUTBOX),
-        (seen(moves=False, lag={"orders": 8}), runbooks.BEHIND),
-        (seen(moves=False, progress={"timers_due": 2, "timers_oldest_seconds": 70}), runbooks.TIMERS),
+        (seen(stands=frozenset({"outbox"}), progress={"outbox": 3, "outbox_oldest_seconds": 90}), runbooks.OUTBOX),
+        (seen(stands=frozenset({"lag"}), lag={"orders": 8}), runbooks.BEHIND),
+        (seen(stands=frozenset({"timers"}), progress={"timers_due": 2, "timers_oldest_seconds": 70}), runbooks.TIMERS),
         (seen(breaks=[Break("order/a", 3, "its hash is another")]), runbooks.CHAIN),
         (seen(protected=False), runbooks.CHAIN),
         (seen(missing={"orders": ["order/a"]}), runbooks.TOPICS),
+        (seen(ahead={"orders": ["order/a"]}), runbooks.RESTORE),
         (seen(gaps=[{"lane": "orders|order/a", "stream": "order/a", "reason": "waits for 2", "parked_at": LONG_AGO}]),
          runbooks.GAP),
         (seen(failed=[{"key": "k", "type": "orders.order_paid.v1", "stream": "order/a", "reason": "KeyError"}]),
@@ -142,7 +143,7 @@ def test_what_is_the_same_with_several_services_is_said_once():
 
 def test_what_waits_behind_a_service_that_is_not_well_needs_no_line_that_wakes():
     look = unready("database", "the database cannot be reached")
-    look.lag, look.moves = {"orders": 8}, False
+    look.lag, look.stands = {"orders": 8}, frozenset({"outbox", "lag"})
     assert look.progress is not None
     look.progress |= {"outbox": 3, "outbox_oldest_seconds": 90}
     assert [(f.runbook, f.needs_somebody) for f in judge([look])] == [
@@ -160,6 +161,15 @@ def test_what_kafka_does_not_say_while_it_is_away_is_said_once():
 
 def test_timers_that_are_being_handled_are_not_overdue():
     assert judge([seen(progress={"timers_due": 2, "timers_oldest_seconds": 1})]) == []
+
+
+def test_timers_that_wait_while_their_service_catches_up_wake_nobody():
+    """They hear first what was said before; whoever starts the service anew makes it later."""
+    late = {"timers_due": 2, "timers_oldest_seconds": 70}
+    catching_up = seen(stands=frozenset({"timers"}), lag={"orders": 8}, progress=late)
+    assert [(f.runbook, f.needs_somebody) for f in judge([catching_up])] == [(runbooks.BEHIND, False)]
+    held_up = seen(stands=frozenset({"timers", "lag"}), lag={"orders": 8}, progress=late)
+    assert {f.runbook for f in judge([held_up]) if f.needs_somebody} == {runbooks.BEHIND, runbooks.TIMERS}
 
 
 @pytest.mark.parametrize("driven", [False, True])
@@ -186,7 +196,8 @@ def test_a_topic_that_stands_is_not_excused_by_another_that_goes_on(
 ):
     at_rest = {"outbox": 0, "timers_due": 0}
     before = at_rest | {"applied": {"orders/0": 5, "scans.inbox/0": 2}}
-    assert _moved(before, {"orders": 3, "scans.inbox": 9}, at_rest | {"applied": applied}, lag) is moves
+    stands = _standing(before, {"orders": 3, "scans.inbox": 9}, at_rest | {"applied": applied}, lag)
+    assert stands == (frozenset() if moves else {"lag"})
 
 
 @pytest.mark.parametrize("abruptly", [False, True])

@@ -270,6 +270,16 @@ async def test_a_command_to_no_order_is_refused(shop: Served, order: str, comman
     assert response.status_code == (404 if order == "nobody" else 422), response.text
 
 
+@pytest.mark.requirement("O12")
+async def test_what_was_said_later_stands_later_though_its_turn_began_before(shop: Served) -> None:
+    await shop.bench.outside(submitted(address_confirmed=True))
+    await shop.bench.outside(paid())
+    sql = "UPDATE event_log SET time = time - interval '1 s' WHERE sequence = (SELECT max(sequence) FROM event_log)"
+    last = await shop.pool.fetchval(f"{sql} RETURNING type")
+    entries = (await shop.get(f"/{oid()}/timeline"))["entries"]
+    assert entries[-1]["event"] == last
+
+
 @pytest.mark.requirement("O14")
 async def test_the_timeline_says_who_did_what_when_in_all_services_and_who_has_it(shop: Served) -> None:
     await shop.bench.outside(submitted(address_confirmed=True))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from tests.runtime.probe import NOTES
@@ -33,6 +34,9 @@ class Meddled:
             await self.opened(transaction.connection)
             yield _Meddled(self, transaction)
         await self.committed(None)
+
+    async def any_due(self, now: datetime) -> bool:
+        return bool(await self.store.any_due(now))
 
 
 class _Meddled:

@@ -214,6 +214,10 @@ async def said_lately(probe: Probe, *note_ids: str) -> Look:
     return publisher
 
 
+def urls(probe: Probe) -> dict[str, str]:
+    return {service: probe.url(service) for service in ("orders", "warehouse")}
+
+
 def warehouse(lag: int = 0) -> Look:
     return Look("warehouse", "", progress={"topics": ["orders"]}, lag={"orders": lag})
 
@@ -225,18 +229,28 @@ async def test_a_stream_whose_events_never_arrived_is_found_and_no_other(probe: 
     arrived = (raw(paid("a", 1), 1), raw(paid("a", 1), 2), raw(paid("b", 1), 1), raw(paid("d", 1), 1))
     await reader.turns.run(decoded(reader, *arrived))
     look = warehouse()
-    await compare(look, probe.url("warehouse"), [publisher])
+    await compare(look, urls(probe), [publisher])
     assert look.missing == {"orders": ["order/c"]}
 
 
 async def test_what_is_still_on_its_way_is_not_called_lost(probe: Probe):
     publisher = await said_lately(probe, "a")
     unread = warehouse(lag=1)
-    await compare(unread, probe.url("warehouse"), [publisher])
+    await compare(unread, urls(probe), [publisher])
     publisher.progress = {"outbox": 1}
     unsent = warehouse()
-    await compare(unsent, probe.url("warehouse"), [publisher])
+    await compare(unsent, urls(probe), [publisher])
     assert unread.missing == unsent.missing == {}
+
+
+async def test_a_publisher_whose_database_is_an_older_one_is_found(probe: Probe):
+    """Its next events get numbers that were given before, and nobody would apply them."""
+    publisher, reader = await said_lately(probe, *"ab"), await probe.reader()
+    heard = (raw(paid("a", 1), 1), raw(paid("a", 1), 2), raw(paid("b", 1), 1))
+    await reader.turns.run(decoded(reader, *heard))
+    look = warehouse()
+    await compare(look, urls(probe), [publisher])
+    assert look.ahead == {"orders": ["order/a"]}
 
 
 async def test_what_was_said_last_is_looked_for(probe: Probe, monkeypatch: pytest.MonkeyPatch):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from shared.runtime import places as module
 from shared.runtime.intake import _Drain
@@ -76,6 +77,24 @@ async def test_what_is_no_record_is_passed_over_once_all_before_it_was_applied()
     await places.pass_over()
     assert await places.progress() == {("orders", 0): 12}
     assert group.offsets == {TopicPartition("orders", 0): 12}
+
+
+async def test_an_offset_that_kafka_did_not_take_is_handed_in_again(monkeypatch: pytest.MonkeyPatch):
+    """Nothing more may come for hours, and other replicas wait for what it says."""
+    group = Group()
+    places = Places("warehouse", ["orders"], lambda: group)
+    take, group.at = group.commit, 10
+
+    async def refuse(offsets: dict[TopicPartition, int]) -> None:
+        raise KafkaError
+
+    monkeypatch.setattr(group, "commit", refuse)
+    await places.commit([record(9)], Counter())
+    await places.pass_over()
+    assert group.offsets == {TopicPartition("orders", 0): 7}
+    monkeypatch.setattr(group, "commit", take)
+    await places.pass_over()
+    assert group.offsets == {TopicPartition("orders", 0): 10}
 
 
 async def test_what_was_in_hand_when_partitions_were_given_out_anew_is_not_passed_over():

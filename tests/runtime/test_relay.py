@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+from asyncpg.pool import PoolConnectionProxy
 
 from shared.runtime import outbox as outbox_module
 from shared.runtime import postgres
@@ -251,6 +252,29 @@ async def test_a_leader_whose_connection_is_cut_leads_again_or_another_does(
             await say(writers[0], "a")
             await until(lambda: empty(writers[0]))
             assert set(wires[0].sent + wires[1].sent) == {f"order/a/{n}" for n in range(1, sent + 1)}
+
+
+async def test_a_lock_whose_answer_was_lost_goes_with_its_connection(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+):
+    """In the pool it would keep everybody from sending, and each would think that another does."""
+    writers = [await probe.writer() for _ in range(2)]
+    fetch, lost = PoolConnectionProxy.fetchval, asyncio.Event()
+
+    async def loses_it(self: Any, sql: str, *args: Any, **kwargs: Any) -> Any:
+        found = await fetch(self, sql, *args, **kwargs)
+        if "try_advisory" in sql and found and not lost.is_set():
+            lost.set()
+            raise TimeoutError
+        return found
+
+    monkeypatch.setattr(PoolConnectionProxy, "fetchval", loses_it)
+    async with running(relay_of(writers[0], Wire())):
+        await lost.wait()
+        await asyncio.sleep(0)  # it lets go of the connection, and would take another after a while
+    async with running(relay_of(writers[1], Wire())):
+        await say(writers[1], "a")
+        await until(lambda: empty(writers[1]))
 
 
 async def test_a_leader_that_froze_loses_the_lead_and_does_no_harm_when_it_wakes(

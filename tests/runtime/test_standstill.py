@@ -3,10 +3,12 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka import TopicPartition
 
 from shared.runtime import intake, member, standstill
 from shared.runtime.tasks import end
@@ -112,6 +114,52 @@ async def test_a_client_is_not_replaced_for_a_turn_that_lasts_or_for_want_of_rec
     await until(noted(writer, "n", 1, 1, 1))
     await asyncio.sleep(1)
     assert writer.intake.consumer is first
+
+
+class Client:
+    """Of many partitions with records in each it empties what it fetched of one before it gives of the next."""
+
+    def __init__(self, partitions: int) -> None:
+        self.at = {TopicPartition("orders", n): 0 for n in range(partitions)}
+        self.taken = 0
+
+    def read(self) -> None:
+        self.taken += 1
+        self.at[TopicPartition("orders", self.taken // 3 % len(self.at))] += 1
+
+    def assignment(self) -> set[TopicPartition]:
+        return {*self.at}
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 1_000_000)
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self.at[partition]
+
+
+@pytest.mark.parametrize("stands", [False, True])
+async def test_a_partition_that_waits_for_its_turn_among_many_does_not_stand(
+    monkeypatch: pytest.MonkeyPatch, stands: bool
+):
+    monkeypatch.setattr(standstill, "LOOK_SECONDS", 0)
+    client, replaced = Client(48), asyncio.Event()
+
+    async def begin_anew() -> None:
+        replaced.set()
+
+    intake = SimpleNamespace(
+        consumer=client, busy=False, batches=0, begin_anew=begin_anew,
+        turns=SimpleNamespace(service=SimpleNamespace(name="orders")),
+    )  # fmt: skip
+    watching = asyncio.create_task(standstill.watch(intake))  # type: ignore[arg-type]
+    for _ in range(2000):
+        client.read()
+        if stands:
+            client.at[TopicPartition("orders", 7)] = 5
+        intake.batches = client.taken
+        await asyncio.sleep(0)
+    assert replaced.is_set() == stands
+    await end([watching])
 
 
 async def test_a_rebalance_waits_for_a_turn_no_longer_than_its_group_waits_for_it(probe: Probe):
