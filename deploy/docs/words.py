@@ -10,7 +10,7 @@ WORDS = {
     "payment_id": "The payment, by the id of its provider.",
     "buyer_id": "The buyer, by the id that the source gives them.",
     "sku": "The article.",
-    "barcode": "What the scanner read: EAN-13, GS1-128, a GS1 Digital Link, or a code of the house.",
+    "barcode": "What the scanner read, with or without its symbology: EAN-13, GS1-128, a GS1 Digital Link, or a code of the house.",
     "tracking_number": "The parcel, by the number of its courier.",
     "courier": "The courier, by its key in `couriers.toml`.",
     "courier_name": "The courier's name, as people know it.",

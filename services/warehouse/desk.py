@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from services.warehouse.domain.barcode import keys, looks_like_sku
+from services.warehouse.domain.barcode import itself, keys
 from services.warehouse.domain.courier import Couriers
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.stock import Level, Move, MoveKind, apply, shelves_for
@@ -120,11 +120,11 @@ class WarehouseDesk(Desk):
         for key in keys(barcode):
             if (known := self.barcodes.get(key)) is not None:
                 return known.sku
-        if not looks_like_sku(barcode):
+        if (sku := itself(barcode)) is None:
             raise Refused(
                 "unknown_barcode", "no SKU has this barcode; register it first", field="barcode", status=404
             )
-        return barcode.strip()
+        return sku
 
     def named(self, lines: tuple[L, ...]) -> tuple[L, ...]:
         """Lines that name goods by their barcode or their SKU, by their SKU; `named_in` loads what it takes."""
@@ -213,7 +213,7 @@ def _news_of(order_id: str, desk: WarehouseDesk) -> Want:
 
 def _itself(barcode: str) -> list[str]:
     """The SKU that a barcode is when nobody registered it: asked for along with what tells, to save a look in most shops."""
-    return [barcode.strip()] if looks_like_sku(barcode) else []
+    return [sku] if (sku := itself(barcode)) is not None else []
 
 
 def parcel(message: Any, desk: WarehouseDesk) -> Wants:

@@ -5,10 +5,11 @@ The identity of an outside event is its CloudEvents (source, id); who sent it co
 An order is named by (source, external number), a parcel by (courier, tracking number).
 """
 
+import re
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from shared import values
 from shared.events.aftersales import ReturnReason
@@ -171,8 +172,19 @@ Barcode = Annotated[
 ]
 """What the scanner read, but for white space at its ends: EAN-13, GS1-128, a Digital Link, or our own code."""
 
-ScannedCode = Annotated[Code, StringConstraints(strip_whitespace=True)]
-"""An identifier that a scanner read."""
+SYMBOLOGY = r"\][A-Za-z][0-9]"
+"""The pattern of what scanners may be set up to send first: the kind of the code that they read, `]C0` for Code 128 (ISO/IEC
+15424)."""
+_KIND = re.compile(rf"^\s*{SYMBOLOGY}")
+
+
+def _without_its_kind(value: object) -> object:
+    # no identifier begins with a bracket, so nothing is lost
+    return _KIND.sub("", value) if isinstance(value, str) else value
+
+
+ScannedCode = Annotated[Code, StringConstraints(strip_whitespace=True), BeforeValidator(_without_its_kind)]
+"""An identifier that a scanner read, but for white space at its ends and the kind of its code before it."""
 
 
 class ScannedLine(Value):

@@ -169,12 +169,72 @@ async def test_an_article_is_known_however_its_code_is_printed_and_read(floor: F
         f"https://id.gs1.org/01/{GTIN}",
         f"https://id.gs1.org/01/{GTIN}/21/7",
         "https://u.wechat.com/a",
-        f"]E0{EAN}",
+        "]Q1HTTPS://U.WECHAT.COM/A",
+        f"]C101{GTIN}10LOT7",
+        f"]d201{GTIN}21A7",
     ],
 )
-async def test_a_web_address_that_nobody_registered_is_no_sku(floor: Floor, read: str) -> None:
+async def test_a_web_address_or_gs1_string_that_nobody_registered_is_no_sku(floor: Floor, read: str) -> None:
     code = await floor.code(inbox.StockScanned, barcode=read, quantity=1, location="A-1")
     assert code == "unknown_barcode"
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize("sku", ["TEA", EAN])
+@pytest.mark.parametrize("kind", ["]C0", "]E0", "]Q1", "]z0", " ]C0"])
+async def test_a_scanner_that_says_first_what_kind_of_code_it_read_names_the_same_thing(
+    floor: Floor, kind: str, sku: str
+) -> None:
+    """From the shelf to the courier and back: our labels, and a SKU that nobody registered."""
+    piece: dict[str, Any] = {"order_id": f"{kind}o-1", "barcode": f"{kind}{sku}", "quantity": 2}
+    await answer(floor, inbox.StockScanned, barcode=piece["barcode"], quantity=5, location=f"{kind}A-1\r\n")
+    assert floor.level(sku).locations == {"A-1": 5}
+    await floor.release("o-1", (sku, 2))
+    await answer(floor, inbox.PickStartScanned, order_id=piece["order_id"])
+    await answer(floor, inbox.PickScanned, **piece, location=f"{kind}A-1")
+    await answer(floor, inbox.CheckStartScanned, order_id=piece["order_id"], actor=CHECKER)
+    await answer(floor, inbox.CheckScanned, **piece, actor=CHECKER)
+    await answer(floor, inbox.CheckFinishScanned, order_id=piece["order_id"], actor=CHECKER)
+    packed = [{"sku": piece["barcode"], "quantity": 2}]
+    number = await floor.parcel(piece["order_id"], lines=packed)
+    assert (await answer(floor, inbox.HandOverScanned, tracking_number=f"{kind}{number}"))[
+        "order_id"
+    ] == "o-1"
+    await floor.expect_back("c-1", (sku, 2))
+    await answer(floor, inbox.ReturnReceivedScanned, case_id=f"{kind}c-1")
+    found = [packed[0] | {"condition": "as_new"}]
+    back = await answer(floor, inbox.ReturnInspectedScanned, case_id=f"{kind}c-1", lines=found)
+    assert back["state"] == "inspected"
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W12")
+@pytest.mark.parametrize("read", ["]C0", "]C0 ", "]C0]C0SF1", "]SF1", "SF1]C0"])
+def test_what_is_left_without_the_kind_must_be_a_code(floor: Floor, read: str) -> None:
+    with pytest.raises(ValueError, match="tracking_number"):
+        inbox.HandOverScanned(tracking_number=read, scanned_at=floor.now)
+
+
+@pytest.mark.requirement("W11")
+def test_a_courier_reports_by_the_number_itself(floor: Floor) -> None:
+    """Nobody scans there: a bracket in it is a mistake that the courier is to hear of."""
+    told: dict[str, Any] = {"courier": "sf", "status": "in_transit", "occurred_at": floor.now}
+    with pytest.raises(ValueError, match="tracking_number"):
+        inbox.TrackingReported(tracking_number="]C0SF1", **told)
+
+
+@pytest.mark.requirement("W12")
+async def test_a_barcode_is_of_one_sku_with_the_kind_of_its_code_and_without(floor: Floor) -> None:
+    async def code(sku: str, *barcodes: str) -> str:
+        asked = await floor.bench.ask(RegisterSku(sku=sku, name=sku, barcodes=barcodes), actor=SUPERVISOR)
+        return asked.refusal.code if asked.refusal else "ok"
+
+    assert await code("TEA", "]C0T-7") == "ok"
+    assert await code("CUP", "T-7") == "barcode_taken"
+    await floor.stock("T-7", 4)
+    assert floor.level("TEA").on_hand == 4
+    assert await code("TEA") == "ok"
+    assert await code("CUP", "T-7") == "ok"
 
 
 @pytest.mark.requirement("W3")

@@ -73,7 +73,11 @@ def register(command: RegisterSku, desk: WarehouseDesk) -> dict[str, object]:
             raise Refused("barcode_taken", f"barcode {key} names SKU {holder.sku}", field="barcodes")
         desk.barcodes.put(Barcode(key, command.sku))
     for key in {k for b in (known.barcodes if known else ()) for k in keys(b)} - new:
-        desk.barcodes.remove(key)
+        holder = desk.barcodes.get(key)
+        if (
+            holder is not None and holder.sku == command.sku
+        ):  # registered when it had fewer keys, others may have the rest
+            desk.barcodes.remove(key)
     desk.skus.put(Sku(command.sku, command.name, command.weight_grams, barcodes))
     return {"sku": command.sku, "barcodes": sorted(new)}
 
