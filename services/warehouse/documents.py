@@ -32,6 +32,9 @@ MISSING_TOLD = f"{MISSING} = 无法打印的字，请电话核对收件人 / can
 LABEL = (100 * mm, 150 * mm)
 """The size of the label rolls that couriers use."""
 
+QUIET = 10
+"""Modules that must be blank on each side of a Code 128, or it is not read (ISO/IEC 15417)."""
+
 _vera = TTFont(LATIN, "Vera.ttf")
 _LATIN_HAS = frozenset(_vera.face.charToGlyph)
 pdfmetrics.registerFont(_vera)
@@ -50,9 +53,9 @@ def label(shipment: Shipment, work: Fulfillment, courier_name: str, sender: str 
     width, height = LABEL
     most = width - 12 * mm
     _text(page, 6 * mm, height - 12 * mm, courier_name, 16, most)
-    barcode = code128.Code128(shipment.tracking_number, barHeight=22 * mm, barWidth=0.42 * mm)
-    barcode.drawOn(page, max((width - barcode.width) / 2, 2 * mm), height - 42 * mm)
-    _text(page, 6 * mm, height - 49 * mm, shipment.tracking_number, 13)
+    barcode = _barcode(shipment.tracking_number, 22 * mm, 0.42 * mm, width - 4 * mm)
+    barcode.drawOn(page, (width - barcode.width) / 2, height - 42 * mm)
+    _text(page, 6 * mm, height - 49 * mm, shipment.tracking_number, 13, most)
     page.line(4 * mm, height - 53 * mm, width - 4 * mm, height - 53 * mm)
     street = [address.district, address.street] if address.district else [address.street]
     lines = [
@@ -100,16 +103,16 @@ def shipping_note(shipment: Shipment, work: Fulfillment) -> bytes:
     out = BytesIO()
     page = Canvas(out, pagesize=A5)
     page.setTitle(f"Shipping note {work.external_number}")
-    width, height = A5
+    _, height = A5
     _text(page, 15 * mm, height - 20 * mm, "发货单 Shipping note", 18)
-    _text(page, 15 * mm, height - 29 * mm, f"订单 Order: {work.external_number}", 11, 70 * mm)
-    _text(page, 15 * mm, height - 36 * mm, f"快递单号 Tracking: {shipment.tracking_number}", 11, 70 * mm)
-    barcode = code128.Code128(shipment.tracking_number, barHeight=12 * mm, barWidth=0.25 * mm)
-    barcode.drawOn(page, width - 12 * mm - barcode.width, height - 36 * mm)
-    _text(page, 97 * mm, height - 43 * mm, _which(shipment, work), 11, 36 * mm)
+    _text(page, 15 * mm, height - 29 * mm, f"订单 Order: {work.external_number}", 11, 118 * mm)
     if work.personal is not None:
-        _text(page, 15 * mm, height - 43 * mm, f"收件人 To: {work.personal.contact.name}", 11, 80 * mm)
-    row = _columns(page, height - 56 * mm)
+        _text(page, 15 * mm, height - 36 * mm, f"收件人 To: {work.personal.contact.name}", 11, 80 * mm)
+    _text(page, 97 * mm, height - 36 * mm, _which(shipment, work), 11, 36 * mm)
+    _text(page, 15 * mm, height - 43 * mm, f"快递单号 Tracking: {shipment.tracking_number}", 11, 118 * mm)
+    barcode = _barcode(shipment.tracking_number, 12 * mm, 0.33 * mm, 118 * mm)
+    barcode.drawOn(page, 15 * mm - barcode.lquiet, height - 58 * mm)
+    row = _columns(page, height - 67 * mm)
     for line in shipment.lines:
         skus = _wrapped(line.sku, 10, 43 * mm)
         articles = _wrapped(names.get(line.sku, ""), 10, 55 * mm)
@@ -125,6 +128,15 @@ def shipping_note(shipment: Shipment, work: Fulfillment) -> bytes:
         row -= 2 * mm
     page.save()
     return out.getvalue()
+
+
+def _barcode(text: str, high: float, module: float, most: float) -> code128.Code128:
+    """The text as bars, with their quiet zones in at most `most` points; modules are narrower where they would not fit."""
+    modules = code128.Code128(text, barWidth=1, lquiet=QUIET, rquiet=QUIET).width
+    module = min(module, most / modules)
+    return code128.Code128(
+        text, barHeight=high, barWidth=module, lquiet=QUIET * module, rquiet=QUIET * module
+    )
 
 
 def _columns(page: Canvas, top: float) -> float:

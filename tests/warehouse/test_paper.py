@@ -1,16 +1,20 @@
 """Labels and shipping notes (W5)."""
 
 from collections.abc import Mapping
+from functools import partial
 from math import inf
 from typing import Any, NamedTuple
 
 import pytest
+from reportlab.graphics.barcode.code128 import Code128
+from reportlab.lib.pagesizes import A5
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
 from services.warehouse import documents
-from services.warehouse.domain.courier import SENDER_LENGTH
+from services.warehouse.domain.courier import SENDER_LENGTH, Courier
 from services.warehouse.domain.shipment import Shipment
+from shared.replacing import replace
 from shared.values import OrderLine, PaymentMethod
 from tests.builders import PERSONAL, lines
 from tests.warehouse.floor import Floor
@@ -25,6 +29,18 @@ class Written(NamedTuple):
     x: float
     end: float
     size: float
+    y: float
+
+
+class Bars(NamedTuple):
+    """A barcode on the paper: its place, quiet zones included, and how wide its narrowest bar and those zones are."""
+
+    x: float
+    end: float
+    y: float
+    top: float
+    module: float
+    quiet: float
 
 
 @pytest.fixture
@@ -35,10 +51,25 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Written]:
 
     def text(page: Canvas, x: float, y: float, text: str, size: float, most: float = inf) -> None:
         width = documents._width(text, size)
-        found.append(Written(text, x, x + min(width, most), size))
+        found.append(Written(text, x, x + min(width, most), size, y))
         draw(page, x, y, text, size, most)
 
     monkeypatch.setattr(documents, "_text", text)
+    return found
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[Bars]:
+    """What barcodes are drawn on the paper from now on."""
+    found: list[Bars] = []
+    draw = Code128.drawOn
+
+    def drawn(code: Code128, page: Canvas, x: float, y: float) -> None:
+        quiet = min(code.lquiet, code.rquiet)
+        found.append(Bars(x, x + code.width, y, y + code.height, code.barWidth, quiet))
+        draw(code, page, x, y)
+
+    monkeypatch.setattr(Code128, "drawOn", drawn)
     return found
 
 
@@ -192,6 +223,42 @@ async def test_a_label_names_who_gets_the_parcel_back_however_much_of_it_there_i
     assert "".join(line.text for line in foot) == f"寄 From: {sender}"
     assert (len(foot), {line.size for line in foot}) == (lines, {size})
     assert all(line.end <= documents.LABEL[0] - 6 * mm for line in foot)
+
+
+@pytest.mark.requirement("W5")
+@pytest.mark.parametrize(
+    ("prefix", "digits"),
+    [("SF", 12), ("P", 4), ("HANDOVERCN", 12), ("8A1Z1D9B7A", 17), ("8A1Z1D9B7A", 18), ("WWWWWWWWWW", 18)],
+)
+async def test_any_number_that_a_courier_may_have_is_printed_so_that_scanners_read_it(
+    written: list[Written], bars: list[Bars], prefix: str, digits: int
+) -> None:
+    """Bars of a quarter of a millimeter at least, on the paper with their quiet zones, and nothing else among them."""
+    number = _courier(number_prefix=prefix, number_digits=digits).number(10**digits - 1)
+    floor, shipment = await _packed(external_number="W" * 30)
+    shipment = replace(shipment, tracking_number=number)
+    label = partial(documents.label, courier_name="顺丰速运")
+    for paper, (width, _) in ((label, documents.LABEL), (documents.shipping_note, A5)):
+        written.clear()
+        bars.clear()
+        paper(shipment, floor.work())
+        (code,) = bars
+        assert code.x >= 0
+        assert code.end <= width
+        assert code.module >= 0.25 * mm
+        assert code.quiet >= 9.99 * code.module
+        assert all(line.end <= width - 6 * mm for line in written)
+        across = [w for w in written if w.x < code.end and code.x < w.end]
+        assert [w.text for w in across if w.y < code.top and code.y < w.y + w.size] == []
+        assert any(number in line.text for line in written)
+
+
+def _courier(**parts: Any) -> Courier:
+    told = {
+        "code": "sf", "name": "顺丰速运", "delivery_methods": ["courier"], "max_weight_grams": 1,
+        "number_last": 10 ** parts["number_digits"] - 1, "areas": [{"country": "CN"}],
+    }  # fmt: skip
+    return Courier.model_validate(told | parts)
 
 
 @pytest.mark.requirement("W5")

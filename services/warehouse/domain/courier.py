@@ -55,6 +55,7 @@ class Courier(BaseModel):
     transit_days: int = Field(3, ge=0, le=90)
     number_prefix: Annotated[str, Field(pattern=r"^[A-Z0-9]{1,10}$")]
     number_digits: int = Field(12, ge=4, le=18)
+    """With prefix and check digit no more than labels have room for in bars that scanners read (W5)."""
     number_first: int = Field(1, ge=0)
     number_last: int = Field(gt=0)
     areas: tuple[Area, ...] = Field(min_length=1)
