@@ -139,6 +139,47 @@ async def test_a_check_after_which_an_order_falls_short_says_what_goes_back_wher
     )
 
 
+# --- a return that does not add up -----------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("W8")
+@pytest.mark.parametrize(
+    ("found", "field", "told"),
+    [
+        (["2 TEA as_new"], "lines.0", "does_not_add_up: 3 of TEA are expected, and 2 named here: name what did"),
+        (
+            ["1 TEA as_new", "1 TEA damaged", "1 CUP as_new"],
+            "lines.1",
+            "does_not_add_up: 3 of TEA are expected, and 2 ",
+        ),
+        (["3 TEA as_new"], "lines", "does_not_add_up: 1 of CUP are expected, and 0 named here: name what did"),
+        (["3 TEA as_new", "1 CUP as_new", "2 TEA as_new"], "lines.2", "does_not_add_up: 3 of TEA are expected, and 5 "),
+        (["3 TEA as_new", "1 CUP as_new", "1 TEA missing"], "lines.2", "does_not_add_up: 3 of TEA are expected, and 4 "),
+        (["3 TEA as_new", "2 CUP as_new"], "lines.1", "does_not_add_up: 1 of CUP are expected, and 2 named here"),
+        (["3 TEA as_new", "1 POT as_new"], "lines.1", "not_expected: POT is not part of this return"),
+        (
+            ["3 TEA as_new", "1 POT wrong_item", "2 PAN wrong_item"],
+            "lines.2",
+            "does_not_add_up: 2 of PAN are named wrong_item, and 0 expected pieces are left",
+        ),
+    ],
+)  # fmt: skip
+async def test_of_a_return_that_does_not_add_up_is_told_which_pieces_and_what_becomes_of_them(
+    floor: Floor, found: list[str], field: str, told: str
+) -> None:
+    await floor.expect_back("c-1", ("TEA", 3), ("CUP", 1))
+    await floor.scan(inbox.ReturnReceivedScanned, case_id="c-1")
+    pieces = [dict(zip(("quantity", "sku", "condition"), line.split(), strict=True)) for line in found]
+    lines = [piece | {"quantity": int(piece["quantity"])} for piece in pieces]
+    refused = (await floor.scan(inbox.ReturnInspectedScanned, case_id="c-1", lines=lines)).refusal
+    assert refused is not None
+    assert f"{refused.code}: {refused.detail}".startswith(told)
+    assert refused.field == field
+    surplus = "name what did not come" not in refused.detail
+    assert surplus == ("leave it out here, book it in with a stock scan" in refused.detail)
+    assert floor.level("TEA").on_hand == 0
+
+
 # --- codes ----------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,5 @@
 """The returns dock: receive, inspect, back on the shelf or scrapped (W8)."""
 
-from collections import Counter
 from typing import Any
 
 from services.warehouse.desk import Wants, WarehouseDesk, named_in, possible_skus
@@ -94,20 +93,42 @@ def _step(back: DockReturn, event: type) -> DockState:
     return state
 
 
+BEYOND = "leave it out here, book it in with a stock scan or put it aside, and tell after-sales"
+
+
 def _adds_up(seen: tuple[DockLine, ...], back: DockReturn) -> None:
     """Every expected piece is accounted for; a wrong item stands for the piece that it came instead of."""
-    expected = by_sku(back.lines)
-    found: Counter[str] = Counter()
-    wrong = 0
-    for line in seen:
+    expected, named = by_sku(back.lines), by_sku(seen)
+    left = expected.copy()
+    for place, line in enumerate(seen):
+        sku = line.sku
+        if sku not in expected and line.condition is not Condition.WRONG_ITEM:
+            detail = f"{sku} is not part of this return: name it wrong_item if it came instead of a piece; else {BEYOND}"
+            raise Refused("not_expected", detail, field=f"lines.{place}")
+        if sku in expected:
+            left[sku] -= line.quantity
+        if left[sku] < 0:
+            detail = (
+                f"{expected[sku]} of {sku} are expected, and {named[sku]} named here, missing ones included; "
+                f"what came beyond: {BEYOND}"
+            )
+            raise Refused("does_not_add_up", detail, field=f"lines.{place}")
+    absent = left.total()
+    for place, line in enumerate(seen):
         if line.sku in expected:
-            found[line.sku] += line.quantity
-        elif line.condition is Condition.WRONG_ITEM:
-            wrong += line.quantity
-        else:
-            raise Refused("not_expected", f"{line.sku} is not part of this return", field="lines")
-    missing = sum((expected - found).values())
-    if found - expected or missing != wrong:
-        raise Refused(
-            "does_not_add_up", "account for every expected piece; use the condition missing", field="lines"
+            continue
+        if line.quantity > absent:
+            detail = (
+                f"{line.quantity} of {line.sku} are named wrong_item, and {absent} expected pieces are left that they can have "
+                f"come instead of; what came beyond: {BEYOND}"
+            )
+            raise Refused("does_not_add_up", detail, field=f"lines.{place}")
+        absent -= line.quantity
+    if absent:
+        sku = next(sku for sku, pieces in left.items() if pieces)
+        detail = (
+            f"{expected[sku]} of {sku} are expected, and {named[sku]} named here: name what did not come as missing, and what "
+            "came instead of it as wrong_item"
         )
+        places = [f"lines.{place}" for place, line in enumerate(seen) if line.sku == sku]
+        raise Refused("does_not_add_up", detail, field=places[-1] if places else "lines")
