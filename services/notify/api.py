@@ -1,5 +1,6 @@
 """The message log over HTTP, without addresses and texts, and what people may do about messages."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -8,7 +9,16 @@ from sqlalchemy import select, tuple_
 
 from services.notify.handlers import SetOptOut
 from services.notify.sending import RetryMessage
-from services.notify.tables import MESSAGES, Message, MessageState, messages
+from services.notify.tables import (
+    MESSAGES,
+    OPT_OUTS,
+    Message,
+    MessageState,
+    as_it_stands,
+    messages,
+    opt_out_key,
+    opt_outs,
+)
 from services.notify.troubles import troubles
 from shared.runtime.access import Anyone, BackOffice, PersonOrShop
 from shared.runtime.reading import Read, listed_last
@@ -63,6 +73,17 @@ class Wish(Value):
     """The shop that the buyer is one of; without it, buyers of this number at all shops."""
 
 
+class OptOutView(View):
+    """What was said last of a buyer's letters, of all shops or of one."""
+
+    source: str | None
+    """The shop; null for all."""
+    opted_out: bool
+    """True while the buyer wants only necessary messages."""
+    by: str
+    at: datetime
+
+
 async def find(read: Read, message_id: str) -> Message | None:
     """One message, or None."""
     records = await read(select(messages).where(messages.c.message_id == message_id))
@@ -105,9 +126,25 @@ def router(runtime: Runtime) -> APIRouter:
         """Send a message that was given up again."""
         return await asked.do(RetryMessage(message_id=message_id))
 
+    @routes.get("/opt-outs")
+    async def opt_outs_of(
+        asked: PersonOrShop, buyer_id: Code, source: Code | None = None
+    ) -> list[OptOutView]:
+        """What a buyer wants of letters, by whose word and since when: of all shops, and of `source`; empty where nobody ever
+        said (N6, X4)."""
+        shop = opt_out_key(source, buyer_id)
+        found = await runtime.read(select(opt_outs).where(opt_outs.c.buyer_id.in_({buyer_id, shop})))
+        said = {row.buyer_id: row for row in map(OPT_OUTS.load, found)}
+        everywhere = said.get(buyer_id)
+        rows = {None: everywhere, source: as_it_stands(everywhere, said.get(shop))}
+        return [
+            OptOutView.model_validate(asdict(r) | {"source": s}) for s, r in rows.items() if r is not None
+        ]
+
     @routes.post("/opt-outs")
     async def opt_out(body: Wish, asked: PersonOrShop) -> Any:
-        """Note that a buyer wants only necessary messages, or all of them again (N6)."""
+        """Note that a buyer wants only necessary messages, or all of them again (N6); without `source` of all shops, whatever was
+        said of one. Refused with 409, `opted_out_everywhere`: to lift at one shop what stands at all."""
         return await asked.do(SetOptOut(**dict(body)))
 
     return routes

@@ -6,14 +6,14 @@ from typing import Any
 
 from services.notify.routing import OF_BUYERS, NotifyDesk, Routing, plan_for
 from services.notify.sending import ClaimMessages, RecordResults, RetryMessage, claim, named, record, retry
-from services.notify.tables import BuyerContact, Message, MessageState, OptOut, opt_out_key
+from services.notify.tables import BuyerContact, Message, MessageState, OptOut, as_it_stands, opt_out_key
 from shared.events import aftersales, notify, orders
 from shared.events.aftersales import CaseKind
 from shared.events.base import EVENT_TYPES, Event, is_inbox
 from shared.events.notify import MessageFailed, MessageSent
 from shared.replacing import replace
 from shared.runtime.desk import Want
-from shared.runtime.messages import Command
+from shared.runtime.messages import Command, Refused
 from shared.runtime.service import Handling, Service, on
 from shared.values import Address, Contact, Personal
 
@@ -118,18 +118,23 @@ def _reached(personal: Personal | None) -> tuple[Contact | None, Address | None]
 
 def opt_out(command: SetOptOut, desk: NotifyDesk) -> dict[str, object]:
     """Note what a buyer wants; necessary messages are sent all the same (N6)."""
-    key = opt_out_key(command.source, command.buyer_id)
-    known = desk.opt_outs.get(key)
-    if command.opted_out and known is None:
-        desk.opt_outs.put(OptOut(key, str(desk.actor), desk.now))
-    elif not command.opted_out and known is not None:
-        desk.opt_outs.remove(key)
+    everywhere, key = desk.opt_outs.get(command.buyer_id), opt_out_key(command.source, command.buyer_id)
+    if everywhere is not None and everywhere.opted_out and command.source and not command.opted_out:
+        detail = (
+            "the buyer opted out of letters of all shops; lift that without source, and opt them out anew of the shops of "
+            "which they still want none"
+        )
+        raise Refused("opted_out_everywhere", detail, field="source")
+    known, lifts = as_it_stands(everywhere, desk.opt_outs.get(key)), everywhere.lifts if everywhere else 0
+    lifted = not command.source and not command.opted_out  # whatever was said at a shop
+    if lifted or command.opted_out != (known is not None and known.opted_out):
+        desk.opt_outs.put(OptOut(key, str(desk.actor), desk.now, command.opted_out, lifts + lifted))
     return {"source": command.source, "buyer_id": command.buyer_id, "opted_out": command.opted_out}
 
 
 def opted(command: SetOptOut, desk: NotifyDesk) -> Iterator[Want]:
-    """The buyer's opt-out."""
-    yield desk.opt_outs.want(opt_out_key(command.source, command.buyer_id))
+    """What the buyer wants of all shops, and of this one."""
+    yield desk.opt_outs.want(*sorted({command.buyer_id, opt_out_key(command.source, command.buyer_id)}))
 
 
 HEARD = [

@@ -24,6 +24,7 @@ from services.notify.tables import (
     contacts,
     messages,
     opt_outs,
+    opted_out,
 )
 from services.notify.texts import Texts
 from services.notify.words import ERASED, NO_ADDRESS, NO_ANSWER
@@ -125,9 +126,9 @@ class Sender:
         by_order = {c.order_id: c for c in map(CONTACTS.load, people)}
         buyers = sorted({key for c in by_order.values() for key in c.opts_out_as})
         out = await self.runtime.read(select(opt_outs).where(opt_outs.c.buyer_id.in_(buyers)))
-        opted = {OPT_OUTS.load(r).buyer_id for r in out}
+        said = {o.buyer_id: o for o in map(OPT_OUTS.load, out)}
         contacted = ((m, by_order.get(m.order_id)) for m in loaded)
-        return [(m, c, c is not None and not opted.isdisjoint(c.opts_out_as)) for m, c in contacted]
+        return [(m, c, c is not None and opted_out(*map(said.get, c.opts_out_as))) for m, c in contacted]
 
     async def _send(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.replacing import replace
 from shared.runtime.bookkeeping import runtime_tables
 from shared.runtime.rows import RowMap
 from shared.values import Address, Contact, Locale
@@ -107,12 +108,29 @@ contacts = Table(
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
-    """A buyer who wants no messages but the necessary ones (N6)."""
+    """A buyer who wants no messages but the necessary ones (N6); kept when it is lifted, for who lifted it and when (X4)."""
 
     buyer_id: str
     """With the shop before it, see `opt_out_key`."""
     by: str
     at: datetime
+    opted_out: bool = True
+    """False once it was lifted."""
+    lifts: int = 0
+    """How often it was lifted at all shops: by now, or of one shop when this was said."""
+
+
+def as_it_stands(everywhere: OptOut | None, here: OptOut | None) -> OptOut | None:
+    """What was said last of a buyer's letters of one shop: what was lifted at all shops since is lifted at this one too."""
+    if here is None or everywhere is None or here.lifts == everywhere.lifts:
+        return here
+    return replace(here, opted_out=False, by=everywhere.by, at=everywhere.at)
+
+
+def opted_out(everywhere: OptOut | None, here: OptOut | None) -> bool:
+    """True for a buyer who wants only necessary messages: of any shop, or of this one."""
+    stands = as_it_stands(everywhere, here)
+    return (everywhere is not None and everywhere.opted_out) or (stands is not None and stands.opted_out)
 
 
 def opt_out_key(source: str | None, buyer_id: str) -> str:

@@ -245,6 +245,7 @@ def notify() -> Iterator[Ask]:
         yield Ask("notify", "POST", f"/v1/messages/{code}/retry", "message_id")
     yield from query("notify", "/v1/messages", "order_id", NO_CODE)
     yield from query("notify", "/v1/messages", "state", ("x", "%00", ""))
+    yield from query("notify", "/v1/opt-outs", "buyer_id", NO_CODE)
     yield Ask(
         "notify", "POST", "/v1/messages/nobody/retry", "authorization", None, NOBODY, 403, "role_too_low"
     )
