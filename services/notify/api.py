@@ -44,6 +44,9 @@ class MessageView(View):
     event_type: str
     """The event that it tells of."""
     last_error: str
+    retried_by: str | None
+    """Who had it sent again last, after it was given up."""
+    retried_at: datetime | None
 
 
 class ChannelView(View):
@@ -143,8 +146,11 @@ def router(runtime: Runtime) -> APIRouter:
 
     @routes.post("/opt-outs")
     async def opt_out(body: Wish, asked: PersonOrShop) -> Any:
-        """Note that a buyer wants only necessary messages, or all of them again (N6); without `source` of all shops, whatever was
-        said of one. Refused with 409, `opted_out_everywhere`: to lift at one shop what stands at all."""
+        """Note that a buyer wants only necessary messages, or all of them again (N6).
+
+        Without `source` of all shops, whatever was said of one. Refused with 409, `opted_out_everywhere`: to lift at one shop
+        what stands at all.
+        """
         return await asked.do(SetOptOut(**dict(body)))
 
     return routes

@@ -144,5 +144,15 @@ def retry(command: RetryMessage, desk: NotifyDesk) -> dict[str, str]:
         raise Refused("unknown_message", "there is no such message", field="message_id", status=404)
     if message.state is not MessageState.FAILED:
         raise Refused("not_failed", f"the message is {message.state}; only failed ones are tried again")
-    desk.messages.put(replace(message, state=MessageState.PLANNED, due=desk.now, tries=0, unsure=0))
+    desk.messages.put(
+        replace(
+            message,
+            state=MessageState.PLANNED,
+            due=desk.now,
+            tries=0,
+            unsure=0,
+            retried_by=str(desk.actor),
+            retried_at=desk.now,
+        )
+    )
     return {"state": MessageState.PLANNED}

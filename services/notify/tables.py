@@ -47,6 +47,9 @@ class Message:
     last_error: str = ""
     unsure: int = 0
     """How often it may have left: it was handed over, and nobody said that it was taken."""
+    retried_by: str | None = None
+    retried_at: datetime | None = None
+    """By whom and when it was sent again last, after it was given up (X4)."""
 
 
 messages = Table(

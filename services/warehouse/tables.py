@@ -78,6 +78,9 @@ class Sku:
     name: str
     weight_grams: int
     barcodes: tuple[str, ...]
+    registered_by: str | None = None
+    registered_at: datetime | None = None
+    """By whom and when it was last made known as it is (X4). None where that is older than these fields."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,10 @@ async def test_what_can_never_be_sent_is_given_up_at_once_and_staff_can_try_it_a
         assert (await client.post(f"/v1/messages/{message.message_id}/retry")).status_code == 200
         again = await client.post(f"/v1/messages/{message.message_id}/retry")
         assert (again.status_code, again.json()["code"]) == (409, "not_failed")
+        listed = (await client.get("/v1/messages", params={"order_id": ORDER})).json()
+        (shown,) = [m for m in listed if m["retried_by"] is not None]
+        assert (shown["message_id"], shown["retried_by"]) == (message.message_id, str(SUPERVISOR))
+        assert datetime.fromisoformat(shown["retried_at"]) == home.clock.now()
     await sender._send_due("file", box)
     assert [letter.message_id for letter in box.letters] == [message.message_id]
 

@@ -102,6 +102,13 @@ async def test_a_name_or_weight_put_right_leaves_the_barcodes_as_they_are(floor:
     assert floor.level("TEA").on_hand == 4
 
 
+@pytest.mark.requirement("X4")
+async def test_who_made_a_sku_known_is_kept_and_when(floor: Floor) -> None:
+    await floor.bench.ask(RegisterSku(sku="TEA", name="Tea", barcodes=(EAN,)), actor=SUPERVISOR)
+    sku = floor.bench.row("skus", "TEA")
+    assert (sku.registered_by, sku.registered_at) == (str(SUPERVISOR), floor.bench.clock.now())
+
+
 @pytest.mark.requirement("W12")
 async def test_a_barcode_whose_stock_has_left_can_be_registered(floor: Floor) -> None:
     await floor.stock(EAN, 2)

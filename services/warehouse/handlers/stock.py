@@ -74,11 +74,10 @@ def register(command: RegisterSku, desk: WarehouseDesk) -> dict[str, object]:
         desk.barcodes.put(Barcode(key, command.sku))
     for key in {k for b in (known.barcodes if known else ()) for k in keys(b)} - new:
         holder = desk.barcodes.get(key)
-        if (
-            holder is not None and holder.sku == command.sku
-        ):  # registered when it had fewer keys, others may have the rest
+        # registered when it had fewer keys, others may have the rest
+        if holder is not None and holder.sku == command.sku:
             desk.barcodes.remove(key)
-    desk.skus.put(Sku(command.sku, command.name, command.weight_grams, barcodes))
+    desk.skus.put(Sku(command.sku, command.name, command.weight_grams, barcodes, str(desk.actor), desk.now))
     return {"sku": command.sku, "barcodes": sorted(new)}
 
 
