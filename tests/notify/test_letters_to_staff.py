@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.notify.routing import NECESSARY
 from services.notify.texts import Text, Texts
 from services.notify.words import NO_ADDRESS, NO_ANSWER, NO_MAILBOX, REFUSED, UNBOOKED
 from shared.events.aftersales import MoneyQuestion
@@ -14,7 +15,7 @@ from tests.notify.news import ORDER, for_staff
 ZH, EN = Locale.ZH_CN, Locale.EN
 
 
-def letter(template: str, locale: Locale, **more: Any) -> Text:
+def letter(template: str, locale: Locale, /, **more: Any) -> Text:
     facts = for_staff()[template].model_dump(mode="json")
     return Texts("Tea House", "Asia/Shanghai").render(
         template, locale, facts | {"name": "", "number": "T-1"} | more
@@ -100,6 +101,16 @@ def test_a_letter_that_may_have_left_is_not_said_to_have_stayed() -> None:
 @pytest.mark.parametrize("reason", [NO_ADDRESS, NO_MAILBOX, REFUSED])
 def test_why_a_letter_was_given_up_is_said_in_the_language_of_staff(reason: str) -> None:
     assert reason not in letter("letter_failed", ZH, reason=reason).body.replace(ORDER, "")
+
+
+@pytest.mark.requirement("N2", "O6")
+@pytest.mark.parametrize("template", NECESSARY)
+def test_staff_are_asked_to_correct_an_address_only_while_that_can_be_done(template: str) -> None:
+    """All but one of these letters are about orders that the warehouse has, or that are over."""
+    for locale, call, correct in ((ZH, "致电买家", "更正"), (EN, "call them", "correct")):
+        body = letter("letter_failed", locale, template=template).body
+        assert call in body
+        assert (correct in body) == (template == "address_confirmation")
 
 
 @pytest.mark.requirement("N2")
