@@ -18,7 +18,7 @@ from shared.runtime.access import AdministratorPerson, Anyone, Because, Person
 from shared.runtime.messages import Refused
 from shared.runtime.reading import listed_last
 from shared.runtime.running import Runtime
-from shared.values import Code, DeliveryMethod, Flag, Personal, Reason, Value
+from shared.values import Code, DeliveryMethod, Flag, Personal, Reason, Time, Value
 
 
 class Confirmation(Value):
@@ -36,6 +36,13 @@ class NewHold(Value):
 
     hold: Hold
     reason: Reason
+
+
+class Lifting(Because):
+    """Why a hold no longer stands."""
+
+    seen: Time | None = None
+    """`placed_at` of the hold that stood on the screen: where it was placed anew by now, none is lifted."""
 
 
 def router(runtime: Runtime) -> APIRouter:
@@ -112,9 +119,9 @@ def router(runtime: Runtime) -> APIRouter:
         return await asked.do(PlaceHold(order_id=order_id, hold=body.hold, reason=body.reason))
 
     @routes.post("/{order_id}/holds/{hold}/lift")
-    async def lift_hold(order_id: Code, hold: Hold, body: Because, asked: Person) -> Any:
+    async def lift_hold(order_id: Code, hold: Hold, body: Lifting, asked: Person) -> Any:
         """Lift a hold; payment anomalies and audits need the back office (O7)."""
-        return await asked.do(LiftHold(order_id=order_id, hold=hold, reason=body.reason))
+        return await asked.do(LiftHold(order_id=order_id, hold=hold, **dict(body)))
 
     @routes.post("/{order_id}/cancel")
     async def cancel(order_id: Code, body: Because, asked: Person) -> Any:

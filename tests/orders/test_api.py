@@ -13,7 +13,7 @@ from shared.events.aftersales import CaseKind, CaseOverdue, WaitsFor
 from shared.values import Actor, ActorKind, Role
 from tests.builders import PERSONAL, SOURCE, confirmed, oid, paid, submitted
 from tests.harness import ADMINISTRATOR, AGENT, SHOP, START, SUPERVISOR, Bench
-from tests.orders.world import delivered, pick_started, shipped
+from tests.orders.world import case_opened, delivered, pick_started, refund, shipped
 from tests.served import LONG_AGO, Served, auth, grown, reads_few, served
 
 V1 = "/v1/orders"
@@ -122,6 +122,24 @@ async def test_a_hold_is_placed_listed_and_lifted_by_whoever_may(shop: Served) -
     assert await shop.get(hold="awaiting_audit") == []
     entry = (await shop.get(f"/{oid()}"))["holds"][0]
     assert (entry["placed_by"], entry["lifted_by"]) == ("operator:agent.mei", "operator:supervisor.chen")
+
+
+@pytest.mark.requirement("O7")
+async def test_an_old_screen_does_not_lift_a_hold_that_was_placed_anew_since(shop: Served) -> None:
+    await shop.bench.outside(submitted(address_confirmed=True))
+    await shop.post(f"/{oid()}/holds", {"hold": "awaiting_audit", "reason": "large for a new buyer"})
+    await shop.bench.outside(paid())
+    (read,) = (await shop.get(f"/{oid()}"))["holds"]
+    shop.bench.clock.move_to(START + timedelta(minutes=1, microseconds=7))
+    await shop.bench.hear(case_opened(CaseKind.REFUND_ONLY), refund(10000))
+    lift = f"/{oid()}/holds/awaiting_audit/lift"
+    stale = await shop.post(lift, {"reason": "fine", "seen": read["placed_at"]}, SUPERVISOR, 409)
+    assert (stale["code"], stale["field"]) == ("hold_changed", "seen")
+    now = await shop.get(f"/{oid()}")
+    assert (now["standing_holds"], now["released"]) == (["awaiting_audit"], False)
+    await shop.post(lift, {"reason": "fine", "seen": "yesterday"}, SUPERVISOR, 422)
+    seen = now["holds"][-1]["placed_at"]
+    assert (await shop.post(lift, {"reason": "a gift", "seen": seen}, SUPERVISOR))["holds"] == []
 
 
 @pytest.mark.requirement("O6")

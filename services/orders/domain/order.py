@@ -260,6 +260,10 @@ class Order:
         """True while this hold stands."""
         return hold in self.standing()
 
+    def stands_since(self, hold: Hold) -> datetime | None:
+        """When this hold was placed that stands now; None when it does not stand."""
+        return next((h.placed_at for h in self.holds if h.hold is hold and h.stands), None)
+
     def holds_otherwise(self, hold: Hold, reason: str) -> bool:
         """True while this hold stands for another reason: placed for this one too, nobody would read this one."""
         return any(h.hold is hold and h.stands and h.reason != reason for h in self.holds)

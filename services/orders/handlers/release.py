@@ -1,5 +1,7 @@
 """Holds, audit and release: an order reaches the warehouse only when its money is right and nothing stands against it (O7)."""
 
+from pydantic import Field
+
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import ORDER, Fulfillment, Order
 from services.orders.domain.payment import status_of
@@ -14,7 +16,7 @@ from shared.events.orders import (
 )
 from shared.replacing import replace
 from shared.runtime.messages import Command, Refused, Timer
-from shared.values import Money, Reason, Role
+from shared.values import Money, Reason, Role, Time
 
 
 class PlaceHold(Command):
@@ -31,6 +33,10 @@ class LiftHold(Command):
     order_id: str
     hold: Hold
     reason: Reason
+    seen: Time | None = Field(
+        None,
+        description="`placed_at` of the hold on the screen: where it was placed anew by now, none is lifted.",
+    )
 
 
 class ConfirmationDue(Timer, name="orders.confirmation_due"):
@@ -152,6 +158,9 @@ def lift_hold(command: LiftHold, desk: OrdersDesk) -> dict[str, object]:
         raise Refused(
             "role_too_low", f"{command.hold} is lifted by the back office", field="hold", status=403
         )
+    if command.seen not in (None, order.stands_since(command.hold)):
+        detail = f"{command.hold} was lifted and placed anew since it was read; read the order again"
+        raise Refused("hold_changed", detail, field="seen")
     order = free(order, command.hold, command.reason, desk)
     if command.hold is Hold.PAYMENT_ANOMALY:
         order = _settle_money(order, desk)
