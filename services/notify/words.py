@@ -47,6 +47,12 @@ _ENDS = {
 
 WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "hold": _HOLDS,
+    "rule": {
+        "above_limit": ("订单金额超过免审单限额", "the total is above what is released without audit"),
+        "given_back": ("已付款项已全部退还", "all that was paid was given back"),
+        "bought_twice": ("同一买家不久前订购了相同商品", "the same buyer ordered the same goods shortly before"),
+        "no_courier": ("没有快递能送达该地址", "no courier delivers to this address"),
+    },
     "overdue": {
         "address_confirmation": ("收货信息确认", "confirmation of the delivery details"),
         "ship_by": ("发货", "dispatch"),

@@ -35,6 +35,15 @@ class Hold(StrEnum):
     OUT_OF_STOCK = "out_of_stock"
 
 
+class HoldRule(StrEnum):
+    """Which of our rules placed a hold, where the hold alone does not say it (O5, O6, O7)."""
+
+    ABOVE_LIMIT = "above_limit"
+    GIVEN_BACK = "given_back"
+    BOUGHT_TWICE = "bought_twice"
+    NO_COURIER = "no_courier"
+
+
 class PaymentAnomaly(StrEnum):
     """What does not match about a payment (O3, O4)."""
 
@@ -128,6 +137,15 @@ class HoldPlaced(Event, type="orders.hold_placed.v1", subject="order_id"):
     order_id: Code
     hold: Hold
     reason: Text
+    """In the words of whoever placed it; of a rule of ours, in English."""
+    rule: HoldRule | None = None
+    """Which rule of ours says so; null where a person does, or the hold says it alone."""
+    like_number: Code | None = None
+    """With `bought_twice`: the external number of the order that it is like."""
+    delivery_method: DeliveryMethod | None = None
+    """With `no_courier`: in which way none goes there."""
+    cod: bool = False
+    """With `no_courier`: true where it was to collect cash, too."""
 
 
 class HoldLifted(Event, type="orders.hold_lifted.v1", subject="order_id"):

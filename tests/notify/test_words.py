@@ -16,7 +16,7 @@ from services.orders.handlers import service as orders
 from services.warehouse.domain.shipment import ENDS
 from shared.events.aftersales import CaseKind, MoneyQuestion, RejectReason, ReturnReason, WaitsFor
 from shared.events.base import EVENT_TYPES
-from shared.events.orders import Hold, Overdue, PaymentAnomaly
+from shared.events.orders import Hold, HoldRule, Overdue, PaymentAnomaly
 from shared.runtime.settings import load
 from shared.values import DeliveryMethod, Locale, Role
 from tests.builders import oid, submitted
@@ -25,6 +25,7 @@ from tests.notify.news import ORDER, approval_requested, for_buyers, for_staff
 
 CODES: dict[str, set[str]] = {
     "hold": set(Hold),
+    "rule": set(HoldRule),
     "overdue": set(Overdue),
     "template": set(NECESSARY),
     "anomaly": set(PaymentAnomaly),

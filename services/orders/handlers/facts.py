@@ -23,7 +23,7 @@ from shared.events.aftersales import (
     RejectReason,
 )
 from shared.events.base import Event
-from shared.events.orders import CancelRefused, Hold
+from shared.events.orders import CancelRefused, Hold, HoldRule
 from shared.events.warehouse import (
     CodCollected,
     FulfillmentAllocated,
@@ -104,7 +104,15 @@ def refused(event: FulfillmentRefused, order: Order, desk: OrdersDesk) -> Order:
     order = replace(order, status=after, released=False, fulfillment=Fulfillment.NONE)
     if pending:
         return end_canceled(order, order.closed_reason, order.owed_back, desk)
-    order = stop(order, Hold.UNREACHABLE_ADDRESS, event.detail, desk)
+    order = stop(
+        order,
+        Hold.UNREACHABLE_ADDRESS,
+        event.detail,
+        desk,
+        rule=HoldRule.NO_COURIER,
+        delivery_method=order.delivery_method,
+        cod=order.is_cod,
+    )
     return ask_for_confirmation(_no_present(order, desk), desk)
 
 
@@ -246,7 +254,7 @@ def _no_present(order: Order, desk: OrdersDesk) -> Order:
     if order.given_back and not order.has_left and not order.closed and not order.has(Hold.CANCEL_PENDING):
         if order.holds_otherwise(Hold.AWAITING_AUDIT, GIVEN_BACK):
             order = free(order, Hold.AWAITING_AUDIT, f"stands anew: {GIVEN_BACK}", desk)
-        return stop(order, Hold.AWAITING_AUDIT, GIVEN_BACK, desk)
+        return stop(order, Hold.AWAITING_AUDIT, GIVEN_BACK, desk, rule=HoldRule.GIVEN_BACK)
     return order
 
 

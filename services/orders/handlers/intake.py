@@ -11,7 +11,7 @@ from services.orders.handlers.release import settle, stop
 from services.orders.tables import RecentBuy
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import OrderSubmitted
-from shared.events.orders import Hold, OrderPlaced
+from shared.events.orders import Hold, HoldRule, OrderPlaced
 from shared.replacing import replace
 from shared.runtime.messages import Refused
 from shared.values import PaymentMethod
@@ -96,7 +96,8 @@ def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
         order = stop(order, Hold.COD_UNCONFIRMED, "the buyer has not agreed to pay on delivery", desk)
     above = desk.policy.audit_above.get(order.currency)
     if above is not None and order.total > above:
-        order = stop(order, Hold.AWAITING_AUDIT, "the total is above what is released without audit", desk)
+        why = "the total is above what is released without audit"
+        order = stop(order, Hold.AWAITING_AUDIT, why, desk, rule=HoldRule.ABOVE_LIMIT)
     key = goods_key(event)
     before = desk.recent_buys.get(key)
     if before is None or order.placed_at >= before.placed_at:  # one from before may come late
@@ -110,9 +111,11 @@ def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
         or abs(order.placed_at - earlier.placed_at) > desk.policy.duplicate_window
     ):
         return order
-    reason = f"same buyer and goods as order {earlier.external_number} shortly before"
+    number = earlier.external_number
+    reason = f"same buyer and goods as order {number} shortly before"
     order = replace(order, like=earlier.like or earlier.order_id)
-    return stop(order, Hold.DUPLICATE_SUSPECTED, reason, desk)
+    rule = HoldRule.BOUGHT_TWICE
+    return stop(order, Hold.DUPLICATE_SUSPECTED, reason, desk, rule=rule, like_number=number)
 
 
 def _placed(order: Order, event: OrderSubmitted) -> OrderPlaced:

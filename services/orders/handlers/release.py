@@ -1,5 +1,7 @@
 """Holds, audit and release: an order reaches the warehouse only when its money is right and nothing stands against it (O7)."""
 
+from typing import Any
+
 from pydantic import Field
 
 from services.orders.desk import OrdersDesk
@@ -59,11 +61,11 @@ NOT_BY_HAND = {
 """Holds that something else lifts, and what."""
 
 
-def stop(order: Order, hold: Hold, reason: str, desk: OrdersDesk) -> Order:
-    """Place a hold and say so; nothing happens when it stands already."""
+def stop(order: Order, hold: Hold, reason: str, desk: OrdersDesk, **more: Any) -> Order:
+    """Place a hold and say so, with `more` of the event's fields; nothing happens when it stands already."""
     if order.has(hold):
         return order
-    desk.publish(HoldPlaced(order_id=order.order_id, hold=hold, reason=reason))
+    desk.publish(HoldPlaced(order_id=order.order_id, hold=hold, reason=reason, **more))
     return order.with_hold(hold, reason, desk.actor, desk.now)
 
 
