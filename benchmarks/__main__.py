@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import machine, page
+from benchmarks import broker, machine, page
+from benchmarks.contestants import contestants
 from benchmarks.parts import (
     footprint,
     growth,
@@ -25,6 +26,7 @@ from benchmarks.parts import (
     throughput,
 )
 from benchmarks.place import Place, place
+from deploy.topics import topics
 
 PARTS: dict[str, Callable[[Place, int], dict[str, Any]]] = {
     "throughput": throughput.measure,
@@ -43,12 +45,20 @@ def main(
     parts: Annotated[list[str] | None, typer.Argument(help=f"Which of {', '.join(PARTS)}; all.")] = None,
     kafka: Annotated[
         str | None,
-        typer.Option(envvar="HANDOVER_BENCH_KAFKA", help="A running broker, host:port; else a container."),
+        typer.Option(
+            envvar="HANDOVER_BENCH_KAFKA",
+            callback=broker.checked,
+            help="A running broker, host:port, that is there for benchmarks: they empty all topics of Handover on it, and "
+            f"refuse one that has such topics and no topic {broker.MARK}. Else a container.",
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each figure; medians need five.")] = 5,
     results: Annotated[
         Path,
-        typer.Option(help="Where the JSON files go; those of a second machine to benchmarks/results/second."),
+        typer.Option(
+            file_okay=False,
+            help="Where the JSON files go; those of a second machine to benchmarks/results/second.",
+        ),
     ] = page.RESULTS,
 ) -> None:
     """Measure, and write what was found."""
@@ -56,8 +66,11 @@ def main(
         raise typer.BadParameter(
             f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}"
         )
+    if "growth" in (parts or PARTS):
+        growth.asked()
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
-    with place(kafka) as where:
+    used = {topic for c in contestants().values() for topic in (c.topic_in, c.topic_out)}
+    with place(kafka, used | {topic.name for topic in topics()}) as where:
         for name in parts or PARTS:
             print(f"{name} …", flush=True)
             before, began = machine.load(), time.monotonic()

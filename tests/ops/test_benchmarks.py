@@ -1,0 +1,142 @@
+"""What `make bench` is told is checked before anything starts, and a broker that somebody uses is left alone (X6)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import typer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from typer.testing import CliRunner
+
+from benchmarks import __main__, broker
+from benchmarks.parts import growth
+from deploy.embedded.broker import EmbeddedBroker
+from deploy.embedded.child import free_port
+
+pytestmark = pytest.mark.requirement("X6")
+
+OURS = ("orders", "scans.inbox")
+
+
+def bench(*arguments: str, history: str | None = None, docker: str | None = None) -> str:
+    """What the command says when it refuses, in one line."""
+    app = typer.Typer()
+    app.command()(__main__.main)
+    env = {"HANDOVER_BENCH_HISTORY": history, "HANDOVER_BENCH_KAFKA": None, "DOCKER_HOST": docker}
+    answer = CliRunner().invoke(app, arguments, env=env)
+    assert answer.exit_code == 2, answer.output
+    return " ".join(answer.output.replace("│", " ").split())
+
+
+@pytest.fixture
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def place(*_: object) -> None:
+        raise AssertionError("something was started")
+
+    monkeypatch.setattr(__main__, "place", place)
+
+
+@pytest.mark.usefixtures("nothing_starts")
+@pytest.mark.parametrize("kafka", ["localhost", "localhost:abc", "localhost:0", "localhost:65536", ":9092"])
+def test_what_is_no_address_of_a_broker_is_refused(kafka: str):
+    said = bench("scan", "--kafka", kafka)
+    assert "--kafka" in said
+    assert f"'{kafka}' is no host:port, such as 127.0.0.1:9092" in said
+
+
+@pytest.mark.usefixtures("nothing_starts")
+@pytest.mark.parametrize(
+    ("history", "why"),
+    [
+        ("abc", "'abc' is no number of orders from 1"),
+        ("0", "'0' is no number of orders from 1"),
+        ("-5", "'-5' is no number of orders from 1"),
+        ("1000000,aftersales", "'aftersales' does not give one of"),
+        ("1000000,billing=5", "'billing=5' does not give one of"),
+        ("1000000,aftersales=many", "'many' is no number of orders from 1"),
+    ],
+)
+def test_a_history_that_cannot_be_made_is_refused_where_growth_is_measured(history: str, why: str):
+    for parts in ((), ("growth",)):
+        said = bench(*parts, history=history)
+        assert "HANDOVER_BENCH_HISTORY" in said
+        assert why in said
+    assert "there is no part nothing" in bench("nothing", history=history)
+
+
+def test_one_service_can_have_more_history_than_the_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HANDOVER_BENCH_HISTORY", "1000,aftersales=5000")
+    assert growth.asked() == {"orders": 1000, "warehouse": 1000, "aftersales": 5000, "notify": 1000}
+
+
+def test_without_docker_a_broker_is_asked_for():
+    said = bench("scan", docker="tcp://127.0.0.1:1")
+    assert "Docker does not start one" in said
+    assert "--kafka host:port" in said
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[str]:
+    """A broker that runs."""
+    server = EmbeddedBroker(tmp_path, free_port())
+    server.start()
+    yield server.bootstrap
+    server.stop()
+
+
+async def make(kafka: str, name: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, 1, 1)])
+    await admin.close()
+
+
+async def topics(kafka: str) -> set[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    there = set(await admin.list_topics())
+    await admin.close()
+    return there
+
+
+async def test_a_broker_with_topics_of_a_system_is_refused_and_left_as_it_is(kafka: str):
+    await make(kafka, "orders")
+    with pytest.raises(typer.BadParameter) as refused:
+        await broker.claim(kafka, OURS)
+    assert refused.value.message.startswith(
+        f"the broker at {kafka} has the topics orders, and no topic handover-benchmarks"
+    )
+    assert refused.value.message.endswith(
+        f"kafka-topics.sh --bootstrap-server {kafka} --create --topic handover-benchmarks"
+    )
+    assert await topics(kafka) == {"orders"}
+
+
+async def test_a_broker_without_such_topics_is_marked_and_serves_again(kafka: str):
+    await make(kafka, "elsewhere")
+    await broker.claim(kafka, OURS)
+    assert await topics(kafka) == {"elsewhere", broker.MARK}
+    await make(kafka, "orders")
+    await broker.claim(kafka, OURS)
+
+
+async def test_who_made_the_mark_goes_on_with_the_topics_that_are_there(kafka: str):
+    await make(kafka, "orders")
+    await make(kafka, broker.MARK)
+    await broker.claim(kafka, OURS)
+
+
+def test_cpu_is_asked_of_a_broker_on_this_machine_only(kafka: str, monkeypatch: pytest.MonkeyPatch):
+    port = kafka.rpartition(":")[2]
+    assert broker.process(kafka) is not None
+    assert broker.process(f"localhost:{port}") == broker.process(kafka)
+    assert broker.process(f"kafka.example.org:{port}") is None
+    monkeypatch.setattr(psutil.Process, "name", lambda _: "docker-proxy")
+    assert broker.process(kafka) is None
+
+
+async def test_a_broker_that_does_not_answer_is_named():
+    with pytest.raises(typer.BadParameter) as refused:
+        await broker.answers("127.0.0.1:1", patience=0)
+    assert refused.value.message.startswith("no Kafka answers at 127.0.0.1:1: ")
