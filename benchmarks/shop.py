@@ -18,10 +18,10 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from benchmarks import machine
 from benchmarks.place import Place
-from benchmarks.system import target
+from benchmarks.system import service_of, target
 from deploy.embedded.stack import Stack
 from deploy.play.day import COURIER_OF, PAYMENTS, PICKERS, SHOP
-from deploy.play.edges import Edges
+from deploy.play.edges import Edges, Target
 from deploy.play.pace import Pace
 from deploy.play.script import SOURCE, Script, Story, write
 from deploy.provision import SERVICES
@@ -69,6 +69,23 @@ class Played:
         return self.orders / self.seconds
 
 
+class _Edges(Edges):
+    """Asks all processes of a service how far it is: each knows of the partitions that it has."""
+
+    def __init__(self, target: Target, stack: Stack) -> None:
+        super().__init__(target)
+        self._others = [(service_of(p), stack.url(p)) for p in stack.processes if p not in target.urls]
+
+    async def get(self, service: str, path: str, actor: Actor) -> Any:
+        """A read over HTTP. Raises Refusal."""
+        answer = await super().get(service, path, actor)
+        for of, url in self._others:
+            if of == service and path == "/ops/progress":
+                applied = (await self._ask("GET", f"{url}{path}", actor, {}, None))["applied"]
+                answer["applied"] |= {p: max(n, answer["applied"].get(p, 0)) for p, n in applied.items()}
+        return answer
+
+
 class Shop:
     """Plays plain orders in bulk; use it as an async context manager inside `system`."""
 
@@ -84,7 +101,7 @@ class Shop:
         self.name = f"{time.time_ns():x}"
 
     async def __aenter__(self) -> "Shop":
-        self.edges = await Edges(self.target).__aenter__()
+        self.edges = await _Edges(self.target, self.stack).__aenter__()
         self.pace = await Pace(self.edges).__aenter__()
         databases = self.target.databases.items()
         self._pools = {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.place import Place
+from deploy.embedded.child import free_port
 from deploy.embedded.stack import Stack
 from deploy.play.edges import Target
 from deploy.provision import SERVICES
@@ -37,15 +38,37 @@ class _Postgres(_Running):
         self.admin_url = admin_url
 
 
+class _Stack(Stack):
+    """One whose services may run as several processes: `warehouse-2` is one of `warehouse`."""
+
+    def command(self, service: str) -> list[str]:
+        """What runs a process of a service."""
+        return super().command(service_of(service))
+
+    def database_url(self, service: str, *, owner: bool = False) -> str:
+        """All processes of a service have its database."""
+        return super().database_url(service_of(service), owner=owner)
+
+
+def service_of(process: str) -> str:
+    """`warehouse-2` is one of `warehouse`."""
+    return process.partition("-")[0]
+
+
 @contextmanager
-def system(place: Place) -> Iterator[Stack]:
-    """All four services, ready, on empty databases and topics. Main thread only, outside an event loop."""
+def system(place: Place, *more: str) -> Iterator[Stack]:
+    """All four services, ready, on empty databases and topics, and further processes of them (`warehouse-2`). Main thread only,
+    outside an event loop."""
     asyncio.run(_clear(place))
-    stack = Stack(partitions=PARTITIONS)
+    stack = _Stack(partitions=PARTITIONS)
     stack.postgres = _Postgres(place.admin_url)
     stack.broker = _Kafka(place.kafka)
     stack.ports["postgres"] = place.postgres.port
     with stack:
+        for process in more:
+            stack.ports[process] = free_port()
+            stack.run(process)
+        stack.wait_ready(more)
         yield stack
 
 

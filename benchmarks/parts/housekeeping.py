@@ -1,12 +1,12 @@
 """Things that grow or pile up, each beside the same work without it: stated, and no cliff.
 
 A hundred thousand parked streams and timers; an outbox in which all of a log waits; what was sent while a backup holds its
-snapshot; one SKU that every order wants; one order with a thousand lines.
+snapshot; one SKU that every order wants, whose level two warehouse processes want at once; one order with a thousand lines.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,14 +31,19 @@ PILED = 100_000
 SENT = 400_000
 """Rows of the outbox that were deleted and that a snapshot might still see: of an hour, with a million orders a day."""
 ORDERS = 300
+OTHERS = ("warehouse-2",)
+"""One process takes its turns one after another, so that nobody waits for a lock: it takes two."""
 LINES = 1000
 
 
 def measure(place: Place, rounds: int) -> dict[str, Any]:
     """See `benchmarks.parts`."""
     piled = asyncio.run(_piled(place, rounds))
+    with system(place, *OTHERS) as stack:
+        hot = asyncio.run(_hot(Shop(place, stack), rounds))
     with system(place) as stack:
-        return {**piled, **asyncio.run(_shapes(Shop(place, stack), rounds))}
+        long = asyncio.run(_long(Shop(place, stack), rounds))
+    return {**piled, "hot_sku": hot, "long_order": {"lines": LINES, "ms_to_reserved": figure(long)}}
 
 
 async def _piled(place: Place, rounds: int) -> dict[str, Any]:
@@ -130,42 +135,54 @@ async def _park(place: Place, service: Contestant) -> None:
     await connection.close()
 
 
-async def _shapes(shop: Shop, rounds: int) -> dict[str, Any]:
+async def _hot(shop: Shop, rounds: int) -> dict[str, Any]:
+    """The same orders but for their SKUs, in turns: each has its own, or the first line of all is the same one, and so on."""
+    wants: dict[str, Callable[[int, int], str]] = {
+        "spread": lambda order, line: f"OWN-{order:03d}-{line}",
+        "hot": lambda order, line: f"HOT-{line}",
+    }
+    played: dict[str, list[Played]] = {name: [] for name in wants}
     async with shop:
-        spread: list[Played] = []
-        hot: list[Played] = []
-        await shop.stock(shop.scripts(ORDERS), times=rounds + 1)
-        await shop.send([(_received("HOT", 100_000), PICKERS[0])])
-        await shop.play(shop.scripts(30))
-        for _ in range(rounds):
-            spread.append(await shop.play(shop.scripts(ORDERS)))
-            hot.append(await shop.play([_wants(s, ("HOT",)) for s in shop.scripts(ORDERS)]))
-        long = [await _long(shop) for _ in range(rounds)]
-    cost = {
-        name: [sum(p.cpu.values()) / ORDERS * 1000 for p in played]
-        for name, played in (("spread", spread), ("hot", hot))
-    }
+        for sku in wants.values():
+            await shop.stock(_scripts(shop, sku), times=10 * (rounds + 1))  # so much that none runs out
+        for number in range(rounds + 1):
+            for name, sku in wants.items():
+                of_round = await shop.play(_scripts(shop, sku))
+                if number:  # the one before is to warm up
+                    played[name].append(of_round)
+    cost = {name: [sum(p.cpu.values()) / ORDERS * 1000 for p in of] for name, of in played.items()}
     return {
-        "hot_sku": {
-            "orders": ORDERS,
-            "rate": {"spread": figure([p.rate for p in spread]), "hot": figure([p.rate for p in hot])},
-            "cpu_ms_an_order": {name: figure(values) for name, values in cost.items()},
-            "cpu_ratio": ratio(cost["hot"], cost["spread"]),
-        },
-        "long_order": {"lines": LINES, "ms_to_reserved": figure(long)},
+        "orders": ORDERS,
+        "warehouse_processes": 1 + len(OTHERS),
+        "rate": {name: figure([p.rate for p in of]) for name, of in played.items()},
+        "cpu_ms_an_order": {name: figure(values) for name, values in cost.items()},
+        "cpu_ratio": ratio(cost["hot"], cost["spread"]),
     }
 
 
-async def _long(shop: Shop) -> float:
+def _scripts(shop: Shop, sku: Callable[[int, int], str]) -> list[Script]:
+    """A round's orders with other SKUs, named by the order's number and the line's."""
+    scripts = []
+    for number, script in enumerate(shop.scripts(ORDERS)):
+        lines = tuple(line.model_copy(update={"sku": sku(number, line.line)}) for line in script.order.lines)
+        scripts.append(replace(script, order=script.order.model_copy(update={"lines": lines})))
+    return scripts
+
+
+async def _long(shop: Shop, rounds: int) -> list[float]:
     """Milliseconds from the submission of one order with LINES lines until all of it is reserved and told."""
     skus = tuple(f"LONG-{n:04d}" for n in range(LINES))
-    await shop.send([(_received(sku, 10), PICKERS[0]) for sku in skus])
-    await shop.settled()
-    script = _wants(shop.scripts(1)[0], skus)
-    began = time.time()
-    await shop.send(bought(script))
-    await shop.settled()
-    return (await shop.last_said() - began) * 1000
+    took = []
+    async with shop:
+        for _ in range(rounds):
+            await shop.send([(_received(sku, 10), PICKERS[0]) for sku in skus])
+            await shop.settled()
+            script = _wants(shop.scripts(1)[0], skus)
+            began = time.time()
+            await shop.send(bought(script))
+            await shop.settled()
+            took.append((await shop.last_said() - began) * 1000)
+    return took
 
 
 def _received(sku: str, quantity: int) -> StockScanned:

@@ -1,4 +1,8 @@
-"""1, 2 and 4 processes of a service on the partitions of one topic: what an event costs must not rise from locking."""
+"""1, 2 and 4 processes of a service on the partitions of one topic: what an event costs must not rise with their number.
+
+Each order is on one partition, so that no two processes want the same row; what they share is the database, its log and outbox.
+Rows that several want are in `housekeeping`.
+"""
 
 import asyncio
 from typing import Any
