@@ -167,6 +167,16 @@ def contestants() -> dict[str, Contestant]:
                 True,
                 {"BENCH_WORKERS": "12"},
             ),
+            Contestant(
+                "orm_batch",
+                "benchmarks.peers.faststream_orm",
+                "ormbatch.in",
+                "ormbatch.out",
+                (ORM_SCHEMA,),
+                10_000,
+                True,
+                {"BENCH_BATCH": "500"},  # as Handover's
+            ),
             Contestant("dbos", "benchmarks.peers.dbos_workflow", "dbos.in", "dbos.out", (DBOS_SCHEMA,), 600),
         )
     }

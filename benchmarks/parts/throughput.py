@@ -30,16 +30,10 @@ async def _measure(place: Place, rounds: int) -> dict[str, Any]:
         "seed": SEED,
         "streams": STREAMS,
         "delivered_twice": f"1 of {TWICE}",
+        "isolation": "READ COMMITTED",
         "events_a_round": {name: c.events for name, c in field.items()},
         "rate": {name: figure(values) for name, values in rates.items()},
         "ratio": {name: ratio(rates["handover"], rates[name]) for name in field if name != "handover"},
-        "cpu_ratio": {
-            name: ratio(
-                [sum(r.cpu.values()) for r in races], [sum(r.cpu.values()) for r in raced["handover"]]
-            )
-            for name, races in raced.items()
-            if name != "handover"
-        },
         "cpu_us": {
             name: {part: figure([r.cpu[part] for r in races]) for part in races[0].cpu}
             for name, races in raced.items()
