@@ -14,7 +14,7 @@ BUSY = 0.6
 
 def plan(results: Mapping[str, Any]) -> str:
     """A table with a column for each of DAYS; empty until what it needs was measured."""
-    if not {"orders", "microseconds", "growth", "growth-10m"} <= results.keys():
+    if not {"orders", "housekeeping", "growth", "growth-10m"} <= results.keys():
         return ""
     orders = results["orders"]["found"]
     # what history makes dearer: the database's time, whole pages in its WAL, and indices
@@ -22,7 +22,7 @@ def plan(results: Mapping[str, Any]) -> str:
     database = aged["cpu_ms_an_order"]["postgres"]["median"] / 1000
     cpu = {name: ms["median"] / 1000 for name, ms in orders["cpu_ms_an_order"].items()}
     services = {name: cpu[name] for name in ("orders", "warehouse", "aftersales", "notify")}
-    relay_us = results["microseconds"]["found"]["us"]["relay"]["median"]
+    sent = results["housekeeping"]["found"]["outbox"]["rate"]["median"]
     busiest = max(orders["events_by_service"].values())
     # of so many orders side by side: a round of a few hundred begins pages, and extends files, that it does not fill
     most = results["growth-10m"]["found"]
@@ -33,10 +33,10 @@ def plan(results: Mapping[str, Any]) -> str:
         ["events/s, all services", *(f"{p * orders['events_an_order']:,.0f}" for p in peak)],
         *([f"cores for {name}", *(cores(p * cost) for p in peak)] for name, cost in services.items()),
         ["cores for PostgreSQL, all four databases", *(cores(p * database) for p in peak)],
-        *([["cores for Kafka", *(cores(p * cpu["kafka"]) for p in peak)]] if "kafka" in cpu else []),
+        *([["cores for Kafka, one copy", *(cores(p * cpu["kafka"]) for p in peak)]] if "kafka" in cpu else []),
         ["WAL, MB/s", *(f"{p * aged['wal_kb_an_order']['median'] / 1000:,.1f}" for p in peak)],
         ["kept in the databases, GB a day", *(f"{n * kept_kb / 1e6:,.0f}" for n in DAYS)],
-        ["relays that the busiest service needs", *(cores(p * busiest * relay_us / 1e6) for p in peak)],
+        ["relays that the busiest service needs", *(cores(p * busiest / sent) for p in peak)],
         # a process has one core, and a partition has one process
         ["partitions that a topic needs at least", *(f"{ceil(p * max(services.values()) / BUSY)}" for p in peak)],
     ]  # fmt: skip
@@ -46,6 +46,6 @@ def plan(results: Mapping[str, Any]) -> str:
 
 
 def cores(seconds_a_second: float) -> str:
-    """CPU seconds a second as cores that are BUSY."""
+    """Seconds of work a second as cores, or relays, that are BUSY."""
     needed = seconds_a_second / BUSY
     return f"{needed:,.1f}" if needed < 10 else f"{needed:,.0f}"

@@ -1,4 +1,7 @@
-"""How long an event takes from the commit in one service to the commit in the next, read from the times of both commits."""
+"""How long an event takes from its commit in orders to the commit of what it causes in warehouse, read from the times of both.
+
+An event's id holds its stream and place there, not who said it, so that only a way that cannot be mistaken is taken.
+"""
 
 import asyncio
 from typing import Any
@@ -9,8 +12,9 @@ from benchmarks.place import Place
 from benchmarks.rounds import percentile
 from benchmarks.shop import Shop, bought, scanned
 from benchmarks.system import system
-from deploy.provision import SERVICES
 
+FROM_TO = ("orders", "warehouse")
+WAY = " → ".join(FROM_TO)
 QUIET, LOADED = 100, 800
 """Orders of each."""
 QUIET_A_SECOND = 5
@@ -45,35 +49,22 @@ async def _measure(shop: Shop) -> dict[str, Any]:
     }
 
 
-def _points(hops: dict[str, list[float]]) -> dict[str, Any]:
-    every = [ms for way in hops.values() for ms in way]
-    ways = {"all": every, **{way: ms for way, ms in sorted(hops.items()) if len(ms) >= 50}}
-    return {
-        "ms": {
-            way: {"hops": len(ms), "p50": percentile(ms, 50), "p99": percentile(ms, 99)}
-            for way, ms in ways.items()
-        }
-    }
+def _points(ms: list[float]) -> dict[str, Any]:
+    return {"ms": {WAY: {"hops": len(ms), "p50": percentile(ms, 50), "p99": percentile(ms, 99)}}}
 
 
 async def _marks(shop: Shop) -> dict[str, int]:
-    return {s: (await _rows(shop, s, 0, "max(position) AS n"))[0]["n"] or 0 for s in SERVICES}
+    return {s: (await _rows(shop, s, 0, "max(position) AS n"))[0]["n"] or 0 for s in FROM_TO}
 
 
-async def _hops(shop: Shop, since: dict[str, int]) -> dict[str, list[float]]:
-    """Milliseconds of each way, from events that caused events. An event's id holds its stream and place there, not who said
-    it, so only ways that cannot be mistaken are taken."""
+async def _hops(shop: Shop, since: dict[str, int]) -> list[float]:
+    """Milliseconds, from events that caused events."""
     what = "stream || '/' || sequence AS id, causation_id AS cause, pg_xact_commit_timestamp(xmin) AS at"
-    rows = {s: await _rows(shop, s, since[s], what) for s in ("orders", "warehouse")}
-    hops: dict[str, list[float]] = {}
-    for origin, heard_by in (("orders", "warehouse"), ("warehouse", "orders")):
-        committed = {r["id"]: r["at"] for r in rows[origin]}
-        hops[f"{origin} → {heard_by}"] = [
-            (r["at"] - committed[r["cause"]]).total_seconds() * 1000
-            for r in rows[heard_by]
-            if r["cause"] in committed
-        ]
-    return hops
+    said, heard = [await _rows(shop, s, since[s], what) for s in FROM_TO]
+    committed = {r["id"]: r["at"] for r in said}
+    return [
+        (r["at"] - committed[r["cause"]]).total_seconds() * 1000 for r in heard if r["cause"] in committed
+    ]
 
 
 async def _rows(shop: Shop, service: str, after: int, what: str) -> list[asyncpg.Record]:

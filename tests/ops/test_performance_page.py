@@ -1,6 +1,17 @@
 """The figures on the page are those that were measured (X6)."""
 
-from benchmarks.page import PAGE, SECOND, read, render
+from copy import deepcopy
+
+import pytest
+
+from benchmarks import page
+from benchmarks.page import PAGE, SECOND, Results, read, render
+
+
+@pytest.fixture
+def results() -> Results:
+    """Those that are kept, to be changed."""
+    return deepcopy(read())
 
 
 def test_the_page_shows_the_results_that_are_kept():
@@ -8,3 +19,50 @@ def test_the_page_shows_the_results_that_are_kept():
     assert render(page, read(), read(SECOND)) == page, (
         "run `python -m benchmarks.page` and commit what it writes"
     )
+
+
+def test_a_single_sample_has_no_spread():
+    once = {"median": 142.0, "low": 142.0, "high": 142.0, "all": [142.0]}
+    assert page.figure(once, " MB") == "142 MB"
+    assert page.figure(once | {"low": 140.0, "all": [140.0, 142.0, 142.0]}) == "142 (140–142)"
+
+
+@pytest.mark.parametrize(
+    ("orders", "beyond", "what", "verdict"),
+    [
+        (1_000_000, {}, "1,000,000 orders behind it", "yes"),
+        (1_000_000, {"aftersales": 10_000_000}, "1,000,000 orders or more behind it", "yes"),
+        (999_999, {}, "999,999 orders behind it", "–"),
+    ],
+)
+def test_growth_is_judged_by_the_history_that_there_was(
+    results: Results, orders: int, beyond: dict[str, int], what: str, verdict: str
+):
+    found = results["growth"]["found"]
+    found |= {"history_orders": orders, "history_beyond": beyond}
+    found["cpu_ratio"] |= {"median": 1.0}
+    (row,) = (r for r in page.summary(results, {}).splitlines() if what in r)
+    assert row.endswith(f"| {verdict} | – | – |")
+
+
+def test_a_contestant_that_was_not_measured_yet_is_said_to_be(results: Results):
+    found = results["throughput"]["found"]
+    for by in (found["rate"], found["ratio"], found["cpu_us"]):
+        by.pop("orm_batch", None)
+    assert page.orm_batch(found) == "`orm_batch` was not measured yet."
+    assert "orm_batch" not in page.throughput(found)
+    found["ratio"]["orm_batch"] = {"median": 4.2, "low": 4.1, "high": 4.3, "all": [4.1, 4.2, 4.3]}
+    assert page.orm_batch(found) == "Handover is 4.2 (4.1–4.3) times as fast as `orm_batch`."
+
+
+def test_a_result_says_under_what_it_was_taken(results: Results):
+    throughput, housekeeping = results["throughput"]["found"], results["housekeeping"]["found"]
+    throughput.pop("isolation", None)
+    assert "DBOS' transactions were SERIALIZABLE" in page.throughput(throughput)
+    assert "All transactions were READ COMMITTED." in page.throughput(
+        throughput | {"isolation": "READ COMMITTED"}
+    )
+    housekeeping["hot_sku"].pop("warehouse_processes", None)
+    assert "one warehouse process)" in page.housekeeping(housekeeping)
+    housekeeping["hot_sku"]["warehouse_processes"] = 2
+    assert "2 warehouse processes)" in page.housekeeping(housekeeping)
