@@ -98,7 +98,7 @@ class Floor:
             case S.CHECKING if self.story.dice.random() < 0.05:  # lost count
                 self.story.scan(inbox.CheckStartScanned, checker, anew=True, **of)
             case S.CHECKING:
-                seen = {c.sku: c.good for c in work.counted}
+                seen = {c.sku: c.good + c.damaged for c in work.counted}
                 bad = self.story.dice.random() < 0.02
                 for sku, pieces in work.wanted().items():
                     if pieces > seen.get(sku, 0):

@@ -239,7 +239,8 @@ class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id")
 
 
 class CheckStartScanned(Event, type="scans.inbox.check_start_scanned.v1", subject="order_id"):
-    """A second person begins to verify the order (W4); again, by the same person, it answers what was counted so far."""
+    """A second person begins to verify the order (W4); again, by the same person, it answers what was counted so far: good
+    pieces by SKU as `counted`, damaged ones as `damaged`."""
 
     order_id: ScannedCode
     anew: Flag = False
@@ -248,7 +249,8 @@ class CheckStartScanned(Event, type="scans.inbox.check_start_scanned.v1", subjec
 
 
 class CheckScanned(Event, type="scans.inbox.check_scanned.v1", subject="order_id"):
-    """The checker counted so many pieces of what this barcode names (W4)."""
+    """The checker counted so many pieces of what this barcode names (W4). The answer holds all that was counted so far: good
+    pieces by SKU as `counted`, damaged ones as `damaged`."""
 
     order_id: ScannedCode
     barcode: Barcode

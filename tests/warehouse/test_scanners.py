@@ -124,6 +124,21 @@ async def test_after_a_check_that_found_too_many_everybody_is_told_how_it_goes_o
 
 
 @pytest.mark.requirement("W4")
+@pytest.mark.requirement("W12")
+async def test_a_checker_whose_connection_dropped_sees_the_damaged_pieces_counted_too(floor: Floor) -> None:
+    await floor.stock()
+    await picking(floor)
+    await floor.pick()
+    begin: dict[str, Any] = {"actor": CHECKER, "order_id": "o-1"}
+    assert await answer(floor, inbox.CheckStartScanned, **begin) == {"counted": {}, "damaged": {}}
+    await answer(floor, inbox.CheckScanned, **begin, barcode="TEA", quantity=1)
+    told = await answer(floor, inbox.CheckScanned, **begin, barcode="TEA", quantity=1, damaged=True)
+    assert told == {"sku": "TEA", "counted": {"TEA": 1}, "damaged": {"TEA": 1}}
+    again = await answer(floor, inbox.CheckStartScanned, **begin)
+    assert again == {"counted": {"TEA": 1}, "damaged": {"TEA": 1}}
+
+
+@pytest.mark.requirement("W4")
 async def test_a_check_after_which_an_order_falls_short_says_what_goes_back_where(floor: Floor) -> None:
     await floor.stock("TEA", 2, "A-1")
     await floor.stock("CUP", 1, "B-7")

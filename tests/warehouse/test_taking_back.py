@@ -120,7 +120,7 @@ async def test_scans_of_a_count_that_was_given_up_do_not_count(floor: Floor) -> 
     await floor.bench.pass_time(2 * MINUTE)
     assert await counts(floor, 1) == "ok"
     anew = await floor.scan(inbox.CheckStartScanned, CHECKER, order_id="o-1", anew=True)
-    assert anew.answer == {"counted": {}}
+    assert anew.answer == {"counted": {}, "damaged": {}}
     assert await counts(floor, 1, scanned_at=before) == "old_scan"
     assert (
         await floor.code(inbox.CheckFinishScanned, CHECKER, order_id="o-1", scanned_at=before) == "old_scan"

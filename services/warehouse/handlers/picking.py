@@ -169,11 +169,12 @@ def start_check(event: CheckStartScanned, desk: WarehouseDesk) -> dict[str, obje
         elif work.check_began is not None and event.scanned_at < work.check_began:
             work = replace(work, check_began=event.scanned_at)  # a slow clock, as with the picker's
         desk.fulfillments.put(work)
-        return {"counted": {c.sku: c.good for c in work.counted}}
+        return _counted(work)
     began = _began(event.scanned_at, desk)
     after = step(work, CheckStartScanned)
-    desk.fulfillments.put(replace(work, state=after, checker=checker, counted=(), check_began=began))
-    return {"counted": {}}
+    work = replace(work, state=after, checker=checker, counted=(), check_began=began)
+    desk.fulfillments.put(work)
+    return _counted(work)
 
 
 def check(event: CheckScanned, desk: WarehouseDesk) -> dict[str, object]:
@@ -190,7 +191,13 @@ def check(event: CheckScanned, desk: WarehouseDesk) -> dict[str, object]:
         raise Refused("too_many", "no order has so many pieces; count again", field="quantity")
     work = count(work, sku, event.quantity, damaged=event.damaged)
     desk.fulfillments.put(work)
-    return {"sku": sku, "counted": {c.sku: c.good for c in work.counted}}
+    return {"sku": sku} | _counted(work)
+
+
+def _counted(work: Fulfillment) -> dict[str, object]:
+    """What was counted so far, damaged pieces too: whoever does not see theirs scans them again."""
+    damaged = {c.sku: c.damaged for c in work.counted if c.damaged}
+    return {"counted": {c.sku: c.good for c in work.counted}, "damaged": damaged}
 
 
 def finish_check(event: CheckFinishScanned, desk: WarehouseDesk) -> dict[str, object]:
