@@ -152,8 +152,10 @@ class Difference(StrEnum):
 
     TOO_FEW = "too_few"
     TOO_MANY = "too_many"
+    """Beyond what the order wants, good or broken."""
     WRONG_ITEM = "wrong_item"
     DAMAGED = "damaged"
+    """Of what the order wants: scrapped, and to be picked again."""
 
 
 class CheckDifference(SkuQuantity):

@@ -139,6 +139,50 @@ async def test_a_checker_whose_connection_dropped_sees_the_damaged_pieces_counte
 
 
 @pytest.mark.requirement("W4")
+@pytest.mark.parametrize(
+    ("good", "damaged", "differences", "on_hand"),
+    [
+        (3, 1, [("too_many", 1)], 3),
+        (2, 2, [("too_many", 1), ("damaged", 1)], 2),
+        (2, 1, [("damaged", 1)], 2),
+        (1, 1, [("too_few", 1), ("damaged", 1)], 2),
+    ],
+)
+async def test_a_broken_piece_beside_enough_good_ones_is_not_scrapped_for_the_order(
+    floor: Floor, good: int, damaged: int, differences: list[tuple[str, int]], on_hand: int
+) -> None:
+    await floor.stock(quantity=3)
+    await picking(floor, "o-1", ("TEA", 3))
+    await floor.pick()
+    of: dict[str, Any] = {"actor": CHECKER, "order_id": "o-1"}
+    await answer(floor, inbox.CheckStartScanned, **of)
+    await answer(floor, inbox.CheckScanned, **of, barcode="TEA", quantity=good)
+    await answer(floor, inbox.CheckScanned, **of, barcode="TEA", quantity=damaged, damaged=True)
+    found = await answer(floor, inbox.CheckFinishScanned, **of)
+    assert [(d["difference"], d["quantity"]) for d in found["differences"]] == differences
+    assert floor.level().on_hand == on_hand
+    kept = differences == [("too_many", 1)]
+    assert found["state"] == ("picking" if kept else "backordered")
+    assert found["hint"].startswith("a broken piece that is too many is set aside") == kept
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W4")
+async def test_broken_pieces_of_another_article_are_a_wrong_item(floor: Floor) -> None:
+    await floor.stock()
+    await floor.stock("CUP", 1)
+    await picking(floor)
+    await floor.pick()
+    of: dict[str, Any] = {"actor": CHECKER, "order_id": "o-1"}
+    await answer(floor, inbox.CheckStartScanned, **of)
+    await answer(floor, inbox.CheckScanned, **of, barcode="TEA", quantity=2)
+    await answer(floor, inbox.CheckScanned, **of, barcode="CUP", quantity=1, damaged=True)
+    found = await answer(floor, inbox.CheckFinishScanned, **of)
+    assert found["differences"] == [{"sku": "CUP", "quantity": 1, "difference": "wrong_item"}]
+    assert (found["state"], floor.level("CUP").on_hand) == ("picking", 1)
+
+
+@pytest.mark.requirement("W4")
 async def test_a_check_after_which_an_order_falls_short_says_what_goes_back_where(floor: Floor) -> None:
     await floor.stock("TEA", 2, "A-1")
     await floor.stock("CUP", 1, "B-7")

@@ -214,15 +214,16 @@ def differences(work: Fulfillment) -> tuple[CheckDifference, ...]:
     wanted, counted = work.wanted(), {c.sku: c for c in work.counted}
     for sku in sorted(wanted.keys() | counted.keys()):
         want, seen = wanted.get(sku, 0), counted.get(sku, Counted(sku))
-        if want == 0 and seen.good:
-            found.append(CheckDifference(sku=sku, quantity=seen.good, difference=Difference.WRONG_ITEM))
-        elif seen.good > want:
-            found.append(CheckDifference(sku=sku, quantity=seen.good - want, difference=Difference.TOO_MANY))
-        elif seen.good + seen.damaged < want:
-            missing = want - seen.good - seen.damaged
-            found.append(CheckDifference(sku=sku, quantity=missing, difference=Difference.TOO_FEW))
-        if seen.damaged:
-            found.append(CheckDifference(sku=sku, quantity=seen.damaged, difference=Difference.DAMAGED))
+        all_seen = seen.good + seen.damaged
+        if want == 0:
+            found.append(CheckDifference(sku=sku, quantity=all_seen, difference=Difference.WRONG_ITEM))
+        elif all_seen > want:
+            found.append(CheckDifference(sku=sku, quantity=all_seen - want, difference=Difference.TOO_MANY))
+        elif all_seen < want:
+            found.append(CheckDifference(sku=sku, quantity=want - all_seen, difference=Difference.TOO_FEW))
+        # where the good ones are enough, a broken piece beside them is none of the order's
+        if damaged := min(seen.damaged, max(want - seen.good, 0)):
+            found.append(CheckDifference(sku=sku, quantity=damaged, difference=Difference.DAMAGED))
     return tuple(found)
 
 

@@ -38,6 +38,8 @@ from shared.values import MAX_PIECES
 
 RIGHT = "put right what differs; then the picker scans the order's code, and picks what is left"
 """What comes after a check that found something."""
+BROKEN_TOO_MANY = "a broken piece that is too many is set aside: it is another order's, or not in the books"
+"""What comes before that where a piece of what is too many is broken: it does not go back on a shelf."""
 
 
 def start_pick(event: PickStartScanned, desk: WarehouseDesk) -> dict[str, object]:
@@ -90,7 +92,7 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
         raise Refused("too_many", detail, field="quantity")
     _on_shelf(event, desk.level(sku))
     if (short := _scrap_damaged(event, work, sku, desk)) is not None:
-        return {"sku": sku, "left": short.left_to_pick(), "state": short.state} | _back(work)
+        return {"sku": sku, "left": short.left_to_pick(), "state": short.state} | _back(work.picks)
     if not event.quantity:
         return {"sku": sku, "left": left, "state": work.state}
     shelves = _shelves(desk.level(sku), left[sku], event.quantity, event.location)
@@ -223,13 +225,17 @@ def finish_check(event: CheckFinishScanned, desk: WarehouseDesk) -> dict[str, ob
         "state": work.state,
         "differences": [d.model_dump(mode="json") for d in found],
     }
-    return answer | (_back(had) if work.state is FulfillmentState.BACKORDERED else {"hint": RIGHT})
+    if work.state is FulfillmentState.BACKORDERED:
+        return answer | _back(had.picks)
+    ours = sum(d.quantity for d in found if d.difference is Difference.DAMAGED)
+    aside = sum(c.damaged for c in had.counted) > ours
+    return answer | {"hint": f"{BROKEN_TOO_MANY}; {RIGHT}" if aside else RIGHT}
 
 
-def _back(had: Fulfillment) -> dict[str, object]:
+def _back(picks: tuple[Pick, ...]) -> dict[str, object]:
     """What a picker is told of an order that waits for stock again: everything goes back to where it came from."""
     shelves: dict[str, Counter[str]] = {}
-    for pick in had.picks:
+    for pick in picks:
         shelves.setdefault(pick.sku, Counter())[pick.location] += pick.quantity
     return {"put_back": shelves, "hint": "none is left in its place: put all back, and take the next order"}
 
