@@ -184,18 +184,33 @@ async def test_broken_pieces_of_another_article_are_a_wrong_item(floor: Floor) -
 
 @pytest.mark.requirement("W4")
 async def test_a_check_after_which_an_order_falls_short_says_what_goes_back_where(floor: Floor) -> None:
-    await floor.stock("TEA", 2, "A-1")
+    """Of four teas two are good, one is broken and one is not in the tote."""
+    await floor.stock("TEA", 4, "A-1")
     await floor.stock("CUP", 1, "B-7")
-    await picking(floor, "o-1", ("TEA", 2), ("CUP", 1))
+    await picking(floor, "o-1", ("TEA", 4), ("CUP", 1))
     await floor.pick()
-    await floor.scan(inbox.CheckStartScanned, CHECKER, order_id="o-1")
-    await floor.scan(inbox.CheckScanned, CHECKER, order_id="o-1", barcode="CUP", quantity=1)
-    await floor.scan(inbox.CheckScanned, CHECKER, order_id="o-1", barcode="TEA", quantity=2, damaged=True)
-    found = await answer(floor, inbox.CheckFinishScanned, actor=CHECKER, order_id="o-1")
-    assert (found["state"], found["put_back"]) == (
-        "backordered",
-        {"TEA": {"A-1": 2}, "CUP": {"B-7": 1}},
-    )
+    of: dict[str, Any] = {"actor": CHECKER, "order_id": "o-1"}
+    await answer(floor, inbox.CheckStartScanned, **of)
+    await answer(floor, inbox.CheckScanned, **of, barcode="CUP", quantity=1)
+    await answer(floor, inbox.CheckScanned, **of, barcode="TEA", quantity=2)
+    await answer(floor, inbox.CheckScanned, **of, barcode="TEA", quantity=1, damaged=True)
+    found = await answer(floor, inbox.CheckFinishScanned, **of)
+    assert (found["state"], found["put_back"]) == ("backordered", {"TEA": {"A-1": 2}, "CUP": {"B-7": 1}})
+    assert "set broken ones aside" in found["hint"]
+    assert floor.level("TEA").locations == {"A-1": 3}, "the missing one was never off its shelf"
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W4")
+async def test_of_an_order_that_is_all_broken_nothing_goes_back(floor: Floor) -> None:
+    await floor.stock()
+    await floor.release("o-1", ("TEA", 10))
+    await floor.pick()
+    of: dict[str, Any] = {"actor": CHECKER, "order_id": "o-1"}
+    await answer(floor, inbox.CheckStartScanned, **of)
+    await answer(floor, inbox.CheckScanned, **of, barcode="TEA", quantity=10, damaged=True)
+    found = await answer(floor, inbox.CheckFinishScanned, **of)
+    assert (found["state"], found["put_back"]) == ("backordered", {})
 
 
 # --- a return that does not add up -----------------------------------------------------------------------------

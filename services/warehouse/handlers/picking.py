@@ -38,6 +38,10 @@ from shared.values import MAX_PIECES
 
 RIGHT = "put right what differs; then the picker scans the order's code, and picks what is left"
 """What comes after a check that found something."""
+NONE_LEFT = (
+    "none is left in its place: put the good pieces back, set broken ones aside, and take the next order"
+)
+"""What comes after pieces of an order were lost and it waits for stock again."""
 BROKEN_TOO_MANY = "a broken piece that is too many is set aside: it is another order's, or not in the books"
 """What comes before that where a piece of what is too many is broken: it does not go back on a shelf."""
 
@@ -217,33 +221,35 @@ def finish_check(event: CheckFinishScanned, desk: WarehouseDesk) -> dict[str, ob
         return {"state": after, "differences": []}
     after = step(work, FulfillmentCheckFailed)
     desk.publish(FulfillmentCheckFailed(order_id=work.order_id, checker=checker, differences=found))
-    had = work
+    counted = work.counted
     work = replace(work, state=after, checker=None, counted=(), round_began=_began(event.scanned_at, desk))
-    work = _put_back(work, found, desk)
+    work, good = _put_back(work, found, desk)
     desk.fulfillments.put(work)
     answer: dict[str, object] = {
         "state": work.state,
         "differences": [d.model_dump(mode="json") for d in found],
     }
     if work.state is FulfillmentState.BACKORDERED:
-        return answer | _back(had.picks)
+        return answer | _back(good)
     ours = sum(d.quantity for d in found if d.difference is Difference.DAMAGED)
-    aside = sum(c.damaged for c in had.counted) > ours
+    aside = sum(c.damaged for c in counted) > ours
     return answer | {"hint": f"{BROKEN_TOO_MANY}; {RIGHT}" if aside else RIGHT}
 
 
 def _back(picks: tuple[Pick, ...]) -> dict[str, object]:
-    """What a picker is told of an order that waits for stock again: everything goes back to where it came from."""
+    """What a picker is told of an order that waits for stock again: the good pieces of it go back to where they came from."""
     shelves: dict[str, Counter[str]] = {}
     for pick in picks:
         shelves.setdefault(pick.sku, Counter())[pick.location] += pick.quantity
-    return {"put_back": shelves, "hint": "none is left in its place: put all back, and take the next order"}
+    return {"put_back": shelves, "hint": NONE_LEFT}
 
 
-def _put_back(work: Fulfillment, found: tuple[CheckDifference, ...], desk: WarehouseDesk) -> Fulfillment:
+def _put_back(
+    work: Fulfillment, found: tuple[CheckDifference, ...], desk: WarehouseDesk
+) -> tuple[Fulfillment, tuple[Pick, ...]]:
     """What the check found short or damaged is to be picked again; damaged pieces are scrapped.
 
-    When no others are left in their place the order waits for stock again.
+    When no others are left in their place the order waits for stock again. With it come the picks that are in the tote and good.
     """
     had, reason = work, "found damaged by the checker"
     scrapped: list[Move] = []
@@ -260,11 +266,11 @@ def _put_back(work: Fulfillment, found: tuple[CheckDifference, ...], desk: Wareh
             quantity = sum(pick.quantity for pick in gone)
             desk.publish(StockScrapped(sku=one.sku, quantity=quantity, reason=reason))
     if any(desk.level(sku).available < n for sku, n in by_sku(scrapped).items()):
-        return fall_short(had, desk, *scrapped)
+        return fall_short(had, desk, *scrapped), work.picks
     for pick in _gone(had.picks, work.picks):
         desk.move(desk.entry(pick.sku, MoveKind.PUT_BACK, pick.quantity, pick.location, work.order_id))
     desk.move(*scrapped)
-    return work
+    return work, work.picks
 
 
 def _gone(before: tuple[Pick, ...], after: tuple[Pick, ...]) -> list[Pick]:
