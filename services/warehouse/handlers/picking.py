@@ -1,6 +1,5 @@
 """Picking by scan, and the check by a second person (W3, W4)."""
 
-from collections import Counter
 from datetime import datetime
 
 from services.warehouse.desk import WarehouseDesk
@@ -10,11 +9,10 @@ from services.warehouse.domain.fulfillment import (
     Pick,
     count,
     differences,
-    take_off,
 )
-from services.warehouse.domain.stock import Level, Move, MoveKind, shelves_for
-from services.warehouse.handlers.allocation import fall_short
+from services.warehouse.domain.stock import Level, MoveKind, shelves_for
 from services.warehouse.handlers.scanning import judge_shelf, judge_time, step
+from services.warehouse.handlers.writing_off import back, put_back, scrap_damaged
 from shared.events.inbox import (
     CheckFinishScanned,
     CheckScanned,
@@ -23,25 +21,18 @@ from shared.events.inbox import (
     PickStartScanned,
 )
 from shared.events.warehouse import (
-    CheckDifference,
     Difference,
     FulfillmentChecked,
     FulfillmentCheckFailed,
     FulfillmentPicked,
     FulfillmentPickStarted,
-    StockScrapped,
 )
-from shared.goods import by_sku
 from shared.replacing import replace
 from shared.runtime.messages import Refused
 from shared.values import MAX_PIECES
 
 RIGHT = "put right what differs; then the picker scans the order's code, and picks what is left"
 """What comes after a check that found something."""
-NONE_LEFT = (
-    "none is left in its place: put the good pieces back, set broken ones aside, and take the next order"
-)
-"""What comes after pieces of an order were lost and it waits for stock again."""
 BROKEN_TOO_MANY = "a broken piece that is too many is set aside: it is another order's, or not in the books"
 """What comes before that where a piece of what is too many is broken: it does not go back on a shelf."""
 
@@ -95,8 +86,8 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
         detail = f"{left.get(sku, 0)} of {sku} are left to pick, not {event.quantity or event.damaged}; put the rest back"
         raise Refused("too_many", detail, field="quantity")
     _on_shelf(event, desk.level(sku))
-    if (short := _scrap_damaged(event, work, sku, desk)) is not None:
-        return {"sku": sku, "left": short.left_to_pick(), "state": short.state} | _back(work.picks)
+    if (short := scrap_damaged(event, work, sku, desk)) is not None:
+        return {"sku": sku, "left": short.left_to_pick(), "state": short.state} | back(work.picks)
     if not event.quantity:
         return {"sku": sku, "left": left, "state": work.state}
     shelves = _shelves(desk.level(sku), left[sku], event.quantity, event.location)
@@ -134,31 +125,6 @@ def _shelves(level: Level, left: int, quantity: int, scanned: str | None) -> dic
 def _picked(work: Fulfillment, picker: str, desk: WarehouseDesk) -> Fulfillment:
     desk.publish(FulfillmentPicked(order_id=work.order_id, picker=picker))
     return replace(work, state=step(work, FulfillmentPicked))
-
-
-def _scrap_damaged(
-    event: PickScanned, work: Fulfillment, sku: str, desk: WarehouseDesk
-) -> Fulfillment | None:
-    """Log and scrap what was found damaged; the order as it waits again when nothing is left in its place, else None."""
-    if not event.damaged:
-        return None
-    level = desk.level(sku)
-    shelves = {event.location: event.damaged} if event.location else shelves_for(level, event.damaged)
-    if (booked := sum(shelves.values())) < event.damaged:
-        detail = f"the books have only {booked} of {sku} on the shelves; book in what they lack with a stock scan first"
-        raise Refused("not_on_shelf", detail, field="damaged")
-    if (ours := level.available + work.wanted()[sku]) < event.damaged:
-        detail = f"{ours} of {sku} are not another order's: scan so many as damaged now, and the rest when that is picked"
-        raise Refused("not_on_shelf", detail, field="damaged")
-    reason = "found damaged while picking"
-    scrapped = [
-        desk.entry(sku, MoveKind.SCRAPPED, n, place, work.order_id, reason) for place, n in shelves.items()
-    ]
-    desk.publish(StockScrapped(sku=sku, quantity=event.damaged, reason=reason))
-    if level.available < event.damaged:
-        return fall_short(work, desk, *scrapped)
-    desk.move(*scrapped)
-    return None
 
 
 def start_check(event: CheckStartScanned, desk: WarehouseDesk) -> dict[str, object]:
@@ -223,64 +189,17 @@ def finish_check(event: CheckFinishScanned, desk: WarehouseDesk) -> dict[str, ob
     desk.publish(FulfillmentCheckFailed(order_id=work.order_id, checker=checker, differences=found))
     counted = work.counted
     work = replace(work, state=after, checker=None, counted=(), round_began=_began(event.scanned_at, desk))
-    work, good = _put_back(work, found, desk)
+    work, good = put_back(work, found, desk)
     desk.fulfillments.put(work)
     answer: dict[str, object] = {
         "state": work.state,
         "differences": [d.model_dump(mode="json") for d in found],
     }
     if work.state is FulfillmentState.BACKORDERED:
-        return answer | _back(good)
+        return answer | back(good)
     ours = sum(d.quantity for d in found if d.difference is Difference.DAMAGED)
     aside = sum(c.damaged for c in counted) > ours
     return answer | {"hint": f"{BROKEN_TOO_MANY}; {RIGHT}" if aside else RIGHT}
-
-
-def _back(picks: tuple[Pick, ...]) -> dict[str, object]:
-    """What a picker is told of an order that waits for stock again: the good pieces of it go back to where they came from."""
-    shelves: dict[str, Counter[str]] = {}
-    for pick in picks:
-        shelves.setdefault(pick.sku, Counter())[pick.location] += pick.quantity
-    return {"put_back": shelves, "hint": NONE_LEFT}
-
-
-def _put_back(
-    work: Fulfillment, found: tuple[CheckDifference, ...], desk: WarehouseDesk
-) -> tuple[Fulfillment, tuple[Pick, ...]]:
-    """What the check found short or damaged is to be picked again; damaged pieces are scrapped.
-
-    When no others are left in their place the order waits for stock again. With it come the picks that are in the tote and good.
-    """
-    had, reason = work, "found damaged by the checker"
-    scrapped: list[Move] = []
-    for one in found:
-        if one.difference not in (Difference.TOO_FEW, Difference.DAMAGED):
-            continue  # surplus goods go back to the shelf; the ledger never had them off it
-        stay, gone = take_off(work.picks, one.sku, one.quantity)
-        work = replace(work, picks=stay)
-        if one.difference is Difference.DAMAGED and gone:
-            scrapped += [
-                desk.entry(one.sku, MoveKind.SCRAPPED, pick.quantity, pick.location, work.order_id, reason)
-                for pick in gone
-            ]
-            quantity = sum(pick.quantity for pick in gone)
-            desk.publish(StockScrapped(sku=one.sku, quantity=quantity, reason=reason))
-    if any(desk.level(sku).available < n for sku, n in by_sku(scrapped).items()):
-        return fall_short(had, desk, *scrapped), work.picks
-    for pick in _gone(had.picks, work.picks):
-        desk.move(desk.entry(pick.sku, MoveKind.PUT_BACK, pick.quantity, pick.location, work.order_id))
-    desk.move(*scrapped)
-    return work, work.picks
-
-
-def _gone(before: tuple[Pick, ...], after: tuple[Pick, ...]) -> list[Pick]:
-    """The picks of which there is less now, with how much less."""
-    rest: Counter[tuple[str, str]] = Counter()
-    for pick in before:
-        rest[pick.sku, pick.location] += pick.quantity
-    for pick in after:
-        rest[pick.sku, pick.location] -= pick.quantity
-    return [Pick(sku, place, n) for (sku, place), n in rest.items() if n]
 
 
 def _began(scanned_at: datetime, desk: WarehouseDesk) -> datetime:
