@@ -83,9 +83,12 @@ class Floor:
                         pieces if self.story.dice.random() < 0.9 else self.story.dice.randint(1, pieces + 1)
                     )
                     take = 1 if one_by_one else take
-                    bad = 1 if self.story.dice.random() < 0.03 else 0
-                    goods = {"barcode": sku, "quantity": take, "damaged": bad, "location": self._shelf(sku)}
-                    self.story.scan(inbox.PickScanned, picker, **goods, **of)
+                    luck = self.story.dice.random()
+                    bad, gone = int(luck < 0.03), int(0.03 <= luck < 0.05)
+                    if bad or gone:  # one of those that were wanted
+                        take = max(take - 1, 0)
+                    goods = {"barcode": sku, "quantity": take, "damaged": bad, "missing": gone}
+                    self.story.scan(inbox.PickScanned, picker, location=self._shelf(sku), **goods, **of)
                 if self.story.dice.random() < 0.05:
                     self.story.scan(inbox.PickScanned, picker, barcode="NOT-HERE", quantity=1, **of)
                 if not left:

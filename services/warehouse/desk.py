@@ -33,6 +33,9 @@ Wants = Iterator[Want | tuple[Want, ...]]
 UNKNOWN_ORDER = "the warehouse does not have this order; take its id from the work list, or ask an agent whether it is held"
 """It is not released yet, or what was scanned is the shop's own number or a SKU."""
 
+LEFT = "left in a canceled parcel"
+"""Why pieces are booked out that had left, and were on a shelf in the books."""
+
 
 class WarehouseDesk(Desk):
     """Shelves of one turn, and the two things that every handler of scans needs: who scans, and what was scanned."""
@@ -83,7 +86,7 @@ class WarehouseDesk(Desk):
         if not quantity:
             return
         for place, n in shelves_for(level, quantity).items():
-            self._book(self.entry(sku, MoveKind.GONE, n, place, order_id, "left in a canceled parcel"))
+            self._book(self.entry(sku, MoveKind.GONE, n, place, order_id, LEFT))
         self.levels.put(replace(self.level(sku), gone=level.gone - quantity))
 
     def say_whether_any_is_left(self, sku: str, *, offered: bool = False) -> None:
@@ -179,15 +182,17 @@ def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
 
 
 def order_and_scanned(message: Any, desk: WarehouseDesk) -> Wants:
-    """The work on an order, and the SKU that was scanned; with a damaged piece all that the order may have to give back."""
+    """The work on an order, and the SKU that was scanned; with a damaged or missing piece all that the order may have to give
+    back."""
+    lost = message.damaged or getattr(message, "missing", 0)
     yield (
         desk.fulfillments.want(message.order_id),
         desk.barcodes.want(*keys(message.barcode)),
-        # with a damaged piece, levels are locked together, in their order
-        desk.levels.want(*([] if message.damaged else _itself(message.barcode))),
+        # then levels are locked together, in their order
+        desk.levels.want(*([] if lost else _itself(message.barcode))),
     )
     work = desk.fulfillments.get(message.order_id)
-    wanted = sorted(work.wanted()) if work and message.damaged else []
+    wanted = sorted(work.wanted()) if work and lost else []
     yield (
         desk.levels.want(*sorted({*wanted, *possible_skus(message.barcode, desk)})),
         desk.shipments.want(*(work.shipments if work else ())),

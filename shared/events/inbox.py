@@ -221,19 +221,22 @@ class PickScanned(Event, type="scans.inbox.pick_scanned.v1", subject="order_id")
     order_id: ScannedCode
     barcode: Barcode
     quantity: QuantityOrNone
-    """Good pieces that were taken; 0 only where all that were found are damaged."""
+    """Good pieces that were taken; 0 only where others are damaged or missing."""
     damaged: QuantityOrNone = 0
     """Further pieces found damaged while picking: logged and scrapped, not picked. Where none are left in their place, the good
     ones are not picked either: the order waits for stock again."""
+    missing: QuantityOrNone = 0
+    """Further pieces that are not in their place although the books have them there: booked out, and told as
+    `warehouse.stock_adjusted.v1`. Where none are left in their place, the same as of damaged ones."""
     location: ScannedCode | None = None
     """The shelf that all of them came from, where it is scanned too; else the books take it from the pick list (W1)."""
     scanned_at: Time
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not self.quantity and not self.damaged:
+        if not (self.quantity or self.damaged or self.missing):
             raise ValueError(
-                "quantity and damaged are both 0: say how many pieces were taken, or found damaged"
+                "quantity, damaged and missing are all 0: say how many pieces were taken, were damaged, or are missing"
             )
         return self
 

@@ -58,7 +58,8 @@ class StockScrapped(Event, type="warehouse.stock_scrapped.v1", subject="sku"):
 
 
 class StockAdjusted(Event, type="warehouse.stock_adjusted.v1", subject="sku"):
-    """The books were put right by the back office, for what lies on a shelf is another number of pieces (W1)."""
+    """The books were put right, for what lies on a shelf is another number of pieces: by the back office, or by a picker who
+    found fewer (W1)."""
 
     sku: Code
     change: int

@@ -109,7 +109,7 @@ SCANS = Inbox(
     "scans.inbox", "warehouse", SCANNER, PickScanned,
     {"order_id": "poison", "barcode": "TEA", "quantity": 1, "scanned_at": AT},
     (
-        ("order_id", ANYTHING), ("quantity", COUNTS[1:]), ("data", ({"quantity": 0},)), ("damaged", (-1, 100_001, 2**63, 1.5, "1", True, [])), ("scanned_at", TIMES),
+        ("order_id", ANYTHING), ("quantity", COUNTS[1:]), ("data", ({"quantity": 0},)), ("damaged", (-1, 100_001, 2**63, 1.5, "1", True, [])), ("missing", (-1, 100_001, 1.5, "1", True)), ("scanned_at", TIMES),
         ("barcode", ("", "x" * 201, "a\0b", "\x1b", "a\nb", "\x7f", 6901234567892, [], {})),
     ),
 )  # fmt: skip

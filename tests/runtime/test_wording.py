@@ -22,7 +22,7 @@ PICK = {"order_id": "o-1", "barcode": "A", "quantity": 1, "scanned_at": "2026-03
         ({"quantity": -1}, "quantity: must be 0 or more"),
         (
             {"quantity": 0},
-            "body: quantity and damaged are both 0: say how many pieces were taken, or found damaged",
+            "body: quantity, damaged and missing are all 0: say how many pieces were taken, were damaged, or are missing",
         ),
         ({"quantity": 100_001}, "quantity: must be 100000 or less"),
         ({"quantity": "two"}, "quantity: must be a whole number"),

@@ -56,7 +56,13 @@ async def _step(floor: Floor, what: str, order: str, sku: str, n: int, damaged: 
         case "pick":
             who = CHECKER if n == 4 else PICKER
             await floor.scan(
-                inbox.PickScanned, who, order_id=order, barcode=sku, quantity=min(n, 2), damaged=damaged
+                inbox.PickScanned,
+                who,
+                order_id=order,
+                barcode=sku,
+                quantity=min(n, 2),
+                damaged=damaged,
+                missing=n % 2,
             )
         case "check":
             await floor.scan(inbox.CheckStartScanned, PICKER if n == 4 else CHECKER, order_id=order)

@@ -93,12 +93,14 @@ async def test_a_damaged_piece_of_another_order_is_found_when_that_is_picked(flo
 async def test_pieces_that_the_books_do_not_have_are_booked_in_first(floor: Floor) -> None:
     await floor.stock(quantity=2)
     await picking(floor)
-    told = await floor.told(inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=0, damaged=3)
-    assert told.startswith("not_on_shelf: the books have only 2 of TEA on the shelves; book in")
+    for good in (0, 2):
+        scan = {"order_id": "o-1", "barcode": "TEA", "quantity": good, "damaged": 3 - good}
+        told = await floor.told(inbox.PickScanned, **scan)
+        assert told.startswith("not_on_shelf: the books have only 2 of TEA on the shelves; book in")
 
 
 def test_a_pick_of_nothing_says_nothing(floor: Floor) -> None:
-    with pytest.raises(ValueError, match="quantity and damaged are both 0"):
+    with pytest.raises(ValueError, match="quantity, damaged and missing are all 0"):
         inbox.PickScanned(order_id="o-1", barcode="TEA", quantity=0, scanned_at=floor.now)
 
 

@@ -55,7 +55,7 @@ FULFILLMENT = lifecycle(
     # while                  this happens            becomes
     (S.OPEN, FulfillmentAllocated, S.ALLOCATED),
     (S.BACKORDERED, FulfillmentAllocated, S.ALLOCATED),
-    # from picking: pieces turned out damaged, and none are left in their place
+    # from picking: pieces turned out damaged or missing, and none are left in their place
     ((S.OPEN, S.PICKING), FulfillmentBackordered, S.BACKORDERED),
     (S.ALLOCATED, PickStartScanned, S.PICKING),
     (S.PICKING, PickScanned, S.PICKING),

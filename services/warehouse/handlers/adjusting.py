@@ -27,7 +27,7 @@ def stock_of(command: AdjustStock, desk: WarehouseDesk) -> Wants:
 
 
 def adjust(command: AdjustStock, desk: WarehouseDesk) -> dict[str, object]:
-    """Book the difference. Pieces that orders have reserved stay in the books until these are picked or canceled."""
+    """Book the difference. Pieces that orders have reserved stay in the books until they leave, or their picker misses them."""
     sku, pieces = command.sku, abs(command.change)
     judge_shelf(command.location)
     if desk.levels.get(sku) is None and desk.skus.get(sku) is None:
@@ -40,7 +40,8 @@ def adjust(command: AdjustStock, desk: WarehouseDesk) -> dict[str, object]:
         detail = f"the books have {held} of {sku} on {command.location}, not {pieces}"
         raise Refused("not_on_shelf", detail, field="change")
     if command.change < 0 and level.available < pieces:
-        detail = f"{level.available} of {sku} are not reserved for orders; cancel or pick some of these first"
+        free = f"{level.available} of {sku} are not reserved for orders"
+        detail = f"{free}; of the others, pickers scan as missing what is not there"
         raise Refused("reserved", detail, field="change")
     more = desk.entry(sku, MoveKind.ADJUSTED, pieces, command.location, reason=command.reason)
     desk.move(replace(more, on_hand=command.change))

@@ -127,10 +127,10 @@ def wait_elsewhere(work: Fulfillment, desk: WarehouseDesk) -> None:
         desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=short, expected_at=None))
 
 
-def fall_short(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> Fulfillment:
-    """Pieces of the order turned out damaged and none are left in their place: it gives back what it has, they are
-    scrapped, and it waits again, before all that were released after it (W2, W3, W4)."""
-    give_back(work, desk, *scrapped)
+def fall_short(work: Fulfillment, desk: WarehouseDesk, *lost: Move) -> Fulfillment:
+    """Pieces of the order turned out damaged or missing, and none are left in their place: it gives back what it has, they are
+    booked out, and it waits again, before all that were released after it (W2, W3, W4)."""
+    give_back(work, desk, *lost)
     short = missing(work.wanted(), {sku: desk.level(sku).available for sku in work.wanted()})
     none = replace(work, picks=(), picker=None, pickers=(), checker=None, counted=())
     wait(none, short, desk, first=True)
@@ -234,9 +234,9 @@ def _stop(work: Fulfillment, after: FulfillmentState, desk: WarehouseDesk) -> No
     desk.fulfillments.put(replace(work, state=after))
 
 
-def give_back(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> None:
-    """Picked pieces that have not left go back to their shelves, reserved ones to whoever comes next; before these, what is to
-    be scrapped is booked, so that nobody else can have it."""
+def give_back(work: Fulfillment, desk: WarehouseDesk, *lost: Move) -> None:
+    """Picked pieces that have not left go back to their shelves, reserved ones to whoever comes next; before these, what was
+    lost is booked, so that nobody else can have it."""
     picks = work.picks
     for line in _gone(work, desk):
         picks, _ = take_off(picks, line.sku, line.quantity)
@@ -244,7 +244,7 @@ def give_back(work: Fulfillment, desk: WarehouseDesk, *scrapped: Move) -> None:
     desk.move(
         *(desk.entry(p.sku, MoveKind.PUT_BACK, p.quantity, p.location, work.order_id) for p in picks),
         *(desk.entry(sku, MoveKind.RELEASED, n, "", work.order_id) for sku, n in free.items()),
-        *scrapped,
+        *lost,
     )
     for sku in free:
         offer(sku, desk)

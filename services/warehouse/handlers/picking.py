@@ -12,7 +12,7 @@ from services.warehouse.domain.fulfillment import (
 )
 from services.warehouse.domain.stock import Level, MoveKind, shelves_for
 from services.warehouse.handlers.scanning import judge_shelf, judge_time, step
-from services.warehouse.handlers.writing_off import back, put_back, scrap_damaged
+from services.warehouse.handlers.writing_off import back, instead, put_back, write_off
 from shared.events.inbox import (
     CheckFinishScanned,
     CheckScanned,
@@ -63,7 +63,8 @@ def start_pick(event: PickStartScanned, desk: WarehouseDesk) -> dict[str, object
 
 
 def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
-    """Pieces off the shelf: the wrong item and one too many are refused at once; damaged ones are logged and scrapped (W3)."""
+    """Pieces off the shelf: the wrong item and one too many are refused at once; damaged and missing ones
+    are logged and leave the books (W3)."""
     picker = desk.actor.name
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
@@ -83,30 +84,33 @@ def pick(event: PickScanned, desk: WarehouseDesk) -> dict[str, object]:
         detail = "nothing is left to pick; put this back and scan the order's code"
         raise Refused("too_many", detail, field="quantity")
     if event.quantity > left.get(sku, 0) or sku not in left:
-        detail = f"{left.get(sku, 0)} of {sku} are left to pick, not {event.quantity or event.damaged}; put the rest back"
+        found = event.quantity or event.damaged or event.missing
+        detail = f"{left.get(sku, 0)} of {sku} are left to pick, not {found}; put the rest back"
         raise Refused("too_many", detail, field="quantity")
     _on_shelf(event, desk.level(sku))
-    if (short := scrap_damaged(event, work, sku, desk)) is not None:
+    if (short := write_off(event, work, sku, desk)) is not None:
         return {"sku": sku, "left": short.left_to_pick(), "state": short.state} | back(work.picks)
-    if not event.quantity:
-        return {"sku": sku, "left": left, "state": work.state}
-    shelves = _shelves(desk.level(sku), left[sku], event.quantity, event.location)
-    desk.move(*(desk.entry(sku, MoveKind.PICKED, n, place, work.order_id) for place, n in shelves.items()))
-    pickers = tuple(dict.fromkeys((*work.pickers, picker)))
-    picks = (Pick(sku, place, n) for place, n in shelves.items())
-    work = replace(work, picks=(*work.picks, *picks), pickers=pickers)
-    if not work.left_to_pick():
-        work = _picked(work, picker, desk)
-    desk.fulfillments.put(work)
-    return {"sku": sku, "left": work.left_to_pick(), "state": work.state}
+    if event.quantity:
+        shelves = _shelves(desk.level(sku), left[sku], event.quantity, event.location)
+        desk.move(
+            *(desk.entry(sku, MoveKind.PICKED, n, place, work.order_id) for place, n in shelves.items())
+        )
+        pickers = tuple(dict.fromkeys((*work.pickers, picker)))
+        picks = (Pick(sku, place, n) for place, n in shelves.items())
+        work = replace(work, picks=(*work.picks, *picks), pickers=pickers)
+        if not work.left_to_pick():
+            work = _picked(work, picker, desk)
+        desk.fulfillments.put(work)
+    left = work.left_to_pick()
+    return {"sku": sku, "left": left, "state": work.state} | instead(event, sku, left.get(sku, 0), desk)
 
 
 def _on_shelf(event: PickScanned, level: Level) -> None:
-    """Refuse a shelf that, by the books, does not hold what was taken from it."""
+    """Refuse a shelf that, by the books, does not hold what was taken from it, or is missing there."""
     if event.location is None:
         return
     judge_shelf(event.location)
-    taken = event.quantity + event.damaged
+    taken = event.quantity + event.damaged + event.missing
     if (held := level.locations.get(event.location, 0)) < taken:
         detail = f"the books have {held} of {level.sku} on {event.location}, not {taken}; scan the right one, or only the goods"
         raise Refused("not_on_shelf", detail, field="location")
