@@ -4,6 +4,7 @@ import ast
 import inspect
 import tomllib
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.docs.system import OUTSIDE, ROOT, lifecycles, services, settings_of, settings_of_commands
@@ -96,12 +97,9 @@ def requirements() -> str:
     """Every requirement and the tests that are named by it."""
     tests: dict[str, list[str]] = defaultdict(list)
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                for number in _marked(node):
-                    tests[number].append(
-                        f"[{_sentence(node.name)}](../../{file.relative_to(ROOT)})"
-                    )
+        for name, numbers in marked(file.read_text(encoding="utf-8")).items():
+            for number in numbers:
+                tests[number].append(f"[{_sentence(name)}](../../{file.relative_to(ROOT)})")
     known = tomllib.loads((ROOT / "docs" / "requirements.toml").read_text(encoding="utf-8"))
     not_yet = known.pop("not_yet")
     if unknown := tests.keys() - known.keys():
@@ -126,16 +124,31 @@ def requirements() -> str:
     return "\n".join([*lines, ""])
 
 
-def _marked(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
-    found = []
-    for mark in node.decorator_list:
-        if (
-            isinstance(mark, ast.Call)
-            and isinstance(mark.func, ast.Attribute)
-            and mark.func.attr == "requirement"
-        ):
-            found += [a.value for a in mark.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-    return found
+def marked(source: str) -> dict[str, list[str]]:
+    """The tests of a module with the requirements they are marked with, each by itself or by the module's `pytestmark`."""
+    module = ast.parse(source)
+    of_all = [
+        number
+        for node in module.body
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["pytestmark"]
+        for number in _numbers([node.value])
+    ]
+    return {
+        node.name: list(dict.fromkeys(of_all + _numbers(node.decorator_list)))
+        for node in module.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    }
+
+
+def _numbers(marks: Sequence[ast.expr]) -> list[str]:
+    return [
+        argument.value
+        for mark in marks
+        for call in ast.walk(mark)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.requirement"
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
 
 
 def _sentence(name: str) -> str:

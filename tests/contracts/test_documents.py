@@ -106,6 +106,20 @@ def test_every_event_of_ours_is_said_by_its_service() -> None:
     assert "**nobody**" not in pages.event_map()
 
 
+@pytest.mark.requirement("X3")
+@pytest.mark.parametrize("of_all", ['"X2"', '"X2", "X6"'])
+@pytest.mark.parametrize(
+    "form", ["pytest.mark.requirement({})", "[pytest.mark.slow, pytest.mark.requirement({})]"]
+)
+def test_a_test_shows_the_requirements_of_its_module_and_its_own(form: str, of_all: str) -> None:
+    """Each is named once on the page of the requirements."""
+    module = f"pytestmark = {form.format(of_all)}"
+    tests = '@pytest.mark.requirement("X2", "O1")\nasync def test_one(): ...\ndef test_other(): ...'
+    found = pages.marked(f"{module}\n{tests}\ndef helper(): ...")
+    numbers = of_all.replace('"', "").split(", ")
+    assert found == {"test_one": [*numbers, "O1"], "test_other": numbers}
+
+
 LIFECYCLES = [pytest.param(one, id=f"{service}-{one.name}") for service, one in lifecycles()]
 
 
