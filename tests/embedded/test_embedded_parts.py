@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -313,7 +312,5 @@ def test_nothing_outlives_a_killed_parent() -> None:
         _, alive = psutil.wait_procs(children, timeout=10)
         assert alive == []
         server = EmbeddedPostgres(folder, free_port())
-        started = time.monotonic()
         server.start()
         server.stop()
-        assert time.monotonic() - started < 10

@@ -1,7 +1,7 @@
 """The relay sends everything, in order, whatever fails; topics can be filled again from the log (X2)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from math import inf
 from typing import Any
@@ -16,7 +16,7 @@ from shared.runtime import outbox as outbox_module
 from shared.runtime import postgres
 from shared.runtime import relay as relay_module
 from shared.runtime.commands import asked
-from shared.runtime.outbox import republish
+from shared.runtime.outbox import Outbox, republish
 from shared.runtime.postgres import make_pool
 from shared.runtime.relay import Relay
 from shared.runtime.running import Runtime
@@ -24,7 +24,7 @@ from shared.runtime.store import Changes
 from shared.runtime.tasks import end
 from tests.harness import AGENT
 from tests.runtime.probe import Note, Pay, Probe, note, parked
-from tests.runtime.waiting import PATIENCE, until
+from tests.runtime.waiting import PATIENCE, until, waits_for_a_lock
 
 pytestmark = pytest.mark.requirement("X2")
 
@@ -377,7 +377,7 @@ async def test_what_is_being_committed_while_a_topic_is_filled_again_comes_after
                INSERT INTO outbox (position) SELECT position FROM said"""
         )
         filling = asyncio.create_task(republish(writer.pool))
-        await until(lambda: waits_for_a_lock(writer))
+        await until(lambda: waits_for_a_lock(writer.pool))
         await committing.commit()
     assert await filling == 3
 
@@ -411,7 +411,7 @@ async def test_what_is_said_after_a_filling_is_sent_after_it(probe: Probe, monke
         async with writer.pool.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE")  # no look in between
             filling = asyncio.create_task(republish(writer.pool))
-            await until(lambda: waits_for_a_lock(writer))
+            await until(lambda: waits_for_a_lock(writer.pool))
         assert await filling == 3
         await say(writer, "a")
         await until(lambda: empty(writer))
@@ -434,7 +434,29 @@ async def test_a_filling_may_take_longer_than_any_statement_of_a_service(
         assert await filling == 1
 
 
-async def test_what_was_put_there_by_hand_is_sent_too(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def some_looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
+    """Wait until the relay has looked some times more."""
+    looks = 0
+    unsent = Outbox.unsent
+
+    async def counted(outbox: Outbox, limit: int) -> dict[int, Any]:
+        nonlocal looks
+        found = await unsent(outbox, limit)
+        looks += 1
+        return found
+
+    async def wait() -> None:
+        enough = looks + 3
+        await until(lambda: looks >= enough)
+
+    monkeypatch.setattr(Outbox, "unsent", counted)
+    return wait
+
+
+async def test_what_was_put_there_by_hand_is_sent_too(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch, some_looks: Callable[[], Awaitable[None]]
+):
     """Looks begin where all before it was sent; from time to time one begins at the first position all the same."""
     monkeypatch.setattr(outbox_module, "LOOK_BACK", 1)
     writer = await probe.writer()
@@ -443,7 +465,7 @@ async def test_what_was_put_there_by_hand_is_sent_too(probe: Probe, monkeypatch:
         for note_id in "abc":  # the place where looks begin moves on
             await say(writer, note_id)
             await until(lambda: empty(writer))
-            await asyncio.sleep(0.2)
+            await some_looks()
         await writer.pool.execute("INSERT INTO outbox VALUES (1)")
         await until(lambda: empty(writer))
     assert wire.sent == [f"order/{n}/1" for n in "abca"]
@@ -451,7 +473,10 @@ async def test_what_was_put_there_by_hand_is_sent_too(probe: Probe, monkeypatch:
 
 @pytest.mark.parametrize("began_first", [True, False])
 async def test_what_is_committed_late_is_sent_though_later_positions_were_sent_before(
-    probe: Probe, monkeypatch: pytest.MonkeyPatch, began_first: bool
+    probe: Probe,
+    monkeypatch: pytest.MonkeyPatch,
+    some_looks: Callable[[], Awaitable[None]],
+    began_first: bool,
 ):
     """Positions are given in order, and committed in any; so are the numbers of transactions."""
     monkeypatch.setattr(outbox_module, "LOOK_BACK", inf)
@@ -469,7 +494,7 @@ async def test_what_is_committed_late_is_sent_though_later_positions_were_sent_b
         await other.execute(_SAYS, "order/soon")
         await soon.commit()
         await until(lambda: "order/soon/1" in wire.sent)
-        await asyncio.sleep(0.5)  # some looks
+        await some_looks()
         await say(writer, "b")
         await until(lambda: empty(writer))
         await late.commit()
@@ -484,8 +509,3 @@ WITH said AS (
   RETURNING position)
 INSERT INTO outbox (position) SELECT position FROM said
 """
-
-
-async def waits_for_a_lock(runtime: Runtime) -> bool:
-    """Somebody waits for a table."""
-    return bool(await runtime.pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))

@@ -12,6 +12,7 @@ from shared.runtime.postgres import Pool
 from shared.runtime.verify import verify, verify_some
 from tests.harness import AGENT
 from tests.runtime.probe import Pay, Probe
+from tests.runtime.waiting import until, waits_for_a_lock
 
 pytestmark = pytest.mark.requirement("O12")
 
@@ -101,18 +102,21 @@ async def test_what_is_said_while_the_log_is_verified_breaks_nothing(
     log: Pool, monkeypatch: pytest.MonkeyPatch
 ):
     """The log is read first, and what its streams end with after that."""
-    slowly = f"WITH slept AS MATERIALIZED (SELECT pg_sleep(1)) {verify_module._LOG.replace('WHERE', ', slept WHERE')}"
-    monkeypatch.setattr(verify_module, "_LOG", slowly)
-    verifying = asyncio.create_task(verify(log))
-    await asyncio.sleep(0.3)
-    await log.execute(
-        """
-        WITH said AS (
-          INSERT INTO event_log (stream, sequence, type, time, actor_kind, actor_name, data, previous, hash)
-          SELECT stream, 3, type, time, actor_kind, actor_name, data, hash, sha256(hash) FROM event_log
-          WHERE stream = 'order/b' AND sequence = 2 RETURNING stream, sequence, hash)
-        UPDATE stream_heads h SET sequence = said.sequence, hash = said.hash FROM said WHERE h.stream = said.stream"""
-    )
+    gate = "SELECT pg_advisory_xact_lock(1)"
+    held = f"WITH gate AS MATERIALIZED ({gate}) {verify_module._LOG.replace('WHERE', ', gate WHERE')}"
+    monkeypatch.setattr(verify_module, "_LOG", held)
+    async with log.acquire() as connection, connection.transaction():
+        await connection.execute(gate)
+        verifying = asyncio.create_task(verify(log))
+        await until(lambda: waits_for_a_lock(log))
+        await log.execute(
+            """
+            WITH said AS (
+              INSERT INTO event_log (stream, sequence, type, time, actor_kind, actor_name, data, previous, hash)
+              SELECT stream, 3, type, time, actor_kind, actor_name, data, hash, sha256(hash) FROM event_log
+              WHERE stream = 'order/b' AND sequence = 2 RETURNING stream, sequence, hash)
+            UPDATE stream_heads h SET sequence = said.sequence, hash = said.hash FROM said WHERE h.stream = said.stream"""
+        )
     assert (await verifying).breaks == []
 
 

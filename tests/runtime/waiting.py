@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 
 from deploy.embedded.postgres import EmbeddedPostgres
+from shared.runtime.postgres import Pool
 from shared.runtime.running import Runtime
 from tests.runtime.probe import Note, note
 
@@ -46,6 +47,11 @@ def says(runtime: Runtime, part: str, text: str) -> Callable[[], Awaitable[bool]
         return text in ((await runtime.readiness())[part] or "")
 
     return look
+
+
+async def waits_for_a_lock(pool: Pool) -> bool:
+    """Somebody waits for a lock."""
+    return bool(await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 def noted(runtime: Runtime, note_id: str, *amounts: int) -> Callable[[], Awaitable[bool]]:
