@@ -4,8 +4,8 @@ import pytest
 
 from deploy.simulate.chaos import KINDS
 from deploy.simulate.search import play, shortest, towns
-from deploy.simulate.wrong_rules import WRONG_RULES
-from deploy.simulate.wrong_steps import WRONG_STEPS
+from tests.simulate.wrong_rules import WRONG_RULES
+from tests.simulate.wrong_steps import WRONG_STEPS
 
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.planted, pytest.mark.timeout(600)]
 

@@ -8,7 +8,6 @@ from typing import Any
 from deploy.simulate.host import Host
 from deploy.simulate.kafka import Group
 from deploy.simulate.mail import Sender
-from deploy.simulate.plant import Plant
 from deploy.simulate.steps import step
 from deploy.simulate.store import SimStore, SimTransaction
 from services.notify.sending import LEASE, Claim
@@ -19,6 +18,7 @@ from shared.runtime.desk import Desk
 from shared.runtime.messages import Door, Status
 from shared.runtime.saying import entries_of
 from shared.runtime.store import Changes, DueTimer
+from tests.simulate.plant import Plant
 
 # --- storage ---------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
-from deploy.simulate.plant import Plant
 from deploy.simulate.story import STREET
 from services.aftersales.domain.known_order import KnownOrder
 from services.aftersales.handlers import asked, coming_back, disputes, facts
@@ -23,6 +22,7 @@ from services.warehouse.handlers import stock as incoming
 from shared.events.aftersales import RejectReason
 from shared.events.warehouse import FulfillmentCanceled, FulfillmentRefused, ShipmentShipped
 from shared.runtime.desk import Desk
+from tests.simulate.plant import Plant
 
 
 def _check_by_anyone(event: Any, desk: Any) -> Any:
