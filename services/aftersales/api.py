@@ -12,7 +12,7 @@ from services.aftersales.views import CaseView, shown
 from shared.events.aftersales import CaseKind, ReturnReason
 from shared.runtime.access import Anyone, Because, Person
 from shared.runtime.messages import Refused
-from shared.runtime.reading import listed_last
+from shared.runtime.reading import Limit, listed_last
 from shared.runtime.running import Runtime
 from shared.values import Code, Minor, Reason, SkuQuantity, Text, Value
 
@@ -56,7 +56,7 @@ def router(runtime: Runtime) -> APIRouter:
         after: Annotated[
             Code | None, Query(description="Id of the last case seen: those that come after it.")
         ] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        limit: Limit = 100,
     ) -> list[CaseView]:
         """Cases, oldest first."""
         last = await listed_last(queries.find, runtime.read, after, "a case")

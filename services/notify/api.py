@@ -21,7 +21,7 @@ from services.notify.tables import (
 )
 from services.notify.troubles import troubles
 from shared.runtime.access import Anyone, BackOffice, PersonOrShop
-from shared.runtime.reading import Read, listed_last
+from shared.runtime.reading import Limit, Read, listed_last
 from shared.runtime.running import Runtime
 from shared.runtime.views import View
 from shared.values import Code, Flag, Value
@@ -105,7 +105,7 @@ def router(runtime: Runtime) -> APIRouter:
         after: Annotated[
             Code | None, Query(description="Id of the last message seen: those that come after it.")
         ] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        limit: Limit = 100,
     ) -> list[MessageView]:
         """Messages, newest first: to whom (buyer, staff, webhook), about what, through which channel, how often tried."""
         last = await listed_last(find, runtime.read, after, "a message")

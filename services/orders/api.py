@@ -16,7 +16,7 @@ from shared.events.identity import order_id as id_of
 from shared.events.orders import Hold
 from shared.runtime.access import AdministratorPerson, Anyone, Because, Person
 from shared.runtime.messages import Refused
-from shared.runtime.reading import listed_last
+from shared.runtime.reading import Limit, listed_last
 from shared.runtime.running import Runtime
 from shared.values import Code, DeliveryMethod, Flag, Personal, Reason, Time, Value
 
@@ -71,7 +71,7 @@ def router(runtime: Runtime) -> APIRouter:
         after: Annotated[
             Code | None, Query(description="Id of the last order seen: those that come after it.")
         ] = None,
-        limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 100,
+        limit: Limit = 100,
     ) -> list[OrderView]:
         """Orders, newest first."""
         if number is not None:

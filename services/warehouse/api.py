@@ -20,7 +20,7 @@ from services.warehouse.views import FulfillmentView, ShelvedView, ShipmentView,
 from shared.events.inbox import Barcode
 from shared.runtime.access import Anyone, BackOffice, Because, OnTheFloor, Person, Supervisor
 from shared.runtime.messages import Refused
-from shared.runtime.reading import listed_last
+from shared.runtime.reading import Limit, listed_last
 from shared.runtime.running import Runtime
 from shared.values import MAX_PIECES, Code, Name, Reason, Value
 
@@ -72,7 +72,7 @@ def router(runtime: Runtime) -> APIRouter:
         after: Annotated[
             Code | None, Query(description="Id of the last order seen: work that was released after it.")
         ] = None,
-        limit: Annotated[int, Query(ge=1, le=queries.MOST)] = 100,
+        limit: Limit = 100,
     ) -> list[FulfillmentView]:
         """Work by state, oldest release first (W3)."""
         last = await listed_last(queries.fulfillment, runtime.read, after, "an order")

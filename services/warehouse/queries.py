@@ -22,8 +22,6 @@ from shared.events.base import stream_name
 from shared.events.warehouse import FulfillmentAllocated, FulfillmentCheckFailed, FulfillmentPicked
 from shared.runtime.reading import Read
 
-MOST = 500
-
 
 async def fulfillment(read: Read, order_id: str) -> Fulfillment | None:
     """The work on one order, or None."""
@@ -49,11 +47,7 @@ async def listing(
     read: Read, *, state: str | None = None, after: Fulfillment | None = None, limit: int = 100
 ) -> list[Fulfillment]:
     """Work by state, oldest release first, after `after`: what a picker takes next (W3)."""
-    query = (
-        select(fulfillments)
-        .order_by(fulfillments.c.released_at, fulfillments.c.order_id)
-        .limit(min(limit, MOST))
-    )
+    query = select(fulfillments).order_by(fulfillments.c.released_at, fulfillments.c.order_id).limit(limit)
     if state is not None:
         query = query.where(fulfillments.c.state == state)
     if after is not None:
@@ -74,7 +68,7 @@ async def stock_of(read: Read, *skus: str) -> list[Level]:
     return [LEVELS.load(record) for record in records]
 
 
-async def last_moves(read: Read, sku: str, limit: int = 50) -> list[dict[str, Any]]:
+async def last_moves(read: Read, sku: str) -> list[dict[str, Any]]:
     """The newest entries of a SKU's ledger (W1)."""
-    query = select(moves).where(moves.c.sku == sku).order_by(moves.c.position.desc()).limit(min(limit, MOST))
+    query = select(moves).where(moves.c.sku == sku).order_by(moves.c.position.desc()).limit(50)
     return [dict(record) for record in await read(query)]

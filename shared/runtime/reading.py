@@ -1,9 +1,10 @@
 """Reads for pages, the API and reports: named SQLAlchemy Core selects, run on the service's own pool."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import asyncpg
+from fastapi import Query
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
@@ -14,6 +15,9 @@ from shared.runtime.store import Unavailable
 R = TypeVar("R")
 Record = Mapping[str, Any]
 Read = Callable[[Select[Any]], Awaitable[list[Record]]]
+
+Limit = Annotated[int, Query(ge=1, le=500)]
+"""How many rows a list over HTTP shows at most."""
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 _UNFIT = (
