@@ -56,11 +56,6 @@ async def differences(service: str, url: str) -> list[Any]:
     return found
 
 
-async def new_migration(service: str, url: str, message: str) -> None:
-    """Write a migration file for what the code's tables have and the database has not (for developers)."""
-    await _run(url, lambda c: command.revision(_config(service, c), message=message, autogenerate=True), 5)
-
-
 async def _run(url: str, work: Callable[[Connection], T], patience: float, waiting: Told | None = None) -> T:
     # a host that swallows packets must leave time for another try
     engine = create_async_engine(
@@ -129,5 +124,4 @@ def _config(service: str, connection: Connection) -> Config:
     config.set_main_option("version_locations", str(ROOT / "services" / service / "migrations"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    config.attributes["metadata"] = _metadata(service)
     return config

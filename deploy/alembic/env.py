@@ -1,13 +1,8 @@
-"""Alembic's environment for all services; the caller hands in the connection and the service's tables."""
+"""Alembic's environment for all services; the caller hands in the connection."""
 
 from alembic import context
 
 config = context.config
-context.configure(
-    connection=config.attributes["connection"],
-    target_metadata=config.attributes["metadata"],
-    transaction_per_migration=True,
-    compare_server_default=False,
-)
+context.configure(connection=config.attributes["connection"], transaction_per_migration=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -13,6 +13,8 @@ from deploy.docs.system import ROOT, services
 
 GENERATED = ROOT / "docs" / "generated"
 GOLDEN = ROOT / "tests" / "contracts" / "golden"
+SHOWN = 6
+"""Lines of a file that differs, enough to see what it is about."""
 
 
 def everything() -> dict[str, str]:
@@ -61,13 +63,13 @@ def docs(
     print(f"{len(stale)} files written, {len(left_over)} removed, {len(files) - len(stale)} were up to date.")
 
 
-def _differences(file: Path, content: str, most: int = 6) -> str:
-    """The first lines that differ, shortened: enough to see what it is about."""
+def _differences(file: Path, content: str) -> str:
+    """The first lines that differ, shortened."""
     old = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     changed = [
         line
         for line in islice(unified_diff(old, content.splitlines(), n=0, lineterm=""), 2, None)
         if not line.startswith("@@")
     ]
-    shown = [f"  {line[:120]}{'…' if len(line) > 120 else ''}" for line in changed[:most]]
-    return "\n".join([*shown, f"  … {len(changed) - most} lines more"] if len(changed) > most else shown)
+    shown = [f"  {line[:120]}{'…' if len(line) > 120 else ''}" for line in changed[:SHOWN]]
+    return "\n".join([*shown, f"  … {len(changed) - SHOWN} lines more"] if len(changed) > SHOWN else shown)

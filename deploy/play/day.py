@@ -357,10 +357,6 @@ class Day:
             await asyncio.sleep(0.1)
         return True
 
-    def unfinished(self) -> list[Script]:
-        """Orders that have not ended."""
-        return [s for order_id, s in self.scripts.items() if order_id not in self.done]
-
     async def _put(self, event: Event, actor: Actor) -> None:
         await self.edges.put(event, actor, id=self._id(), source=actor.name)
 

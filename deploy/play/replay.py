@@ -122,8 +122,8 @@ class Replay:
         await self._settle()
         await self.pace.move_to(end_of(day))
         await self._settle()
-        for history, what in happening.get("courier", []):
-            await self._courier(history, what)
+        for history, _ in happening.get("courier", []):
+            await self._courier(history)
         for history, _ in happening.get("warehouse", []):
             await self._work(history)
         if happening.get("warehouse"):
@@ -131,8 +131,8 @@ class Replay:
             for history, _ in happening["warehouse"]:
                 await self._hand_over(history)
             await self._settle()
-        for history, what in happening.get("later", []):
-            await self._courier(history, what)
+        for history, _ in happening.get("later", []):
+            await self._courier(history)
 
     def _schedule(self) -> dict[date, dict[str, list[tuple[History, str]]]]:
         """Day → who acts → on which order, in the order of their times."""
@@ -253,7 +253,7 @@ class Replay:
         await self._send(scan, PICKER, f"{h.order_id}-handed-over")
         await self._report(h, "in_transit", h.shipped_at)
 
-    async def _courier(self, h: History, what: str) -> None:
+    async def _courier(self, h: History) -> None:
         if h.delivered_at is not None:
             await self._report(h, "delivered", h.delivered_at)
 

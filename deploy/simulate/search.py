@@ -2,10 +2,9 @@
 
 import gc
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from logging import CRITICAL
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -102,20 +101,20 @@ def towns(seed: str, orders: int, kinds: frozenset[str], shake: int = 0) -> list
     return runs
 
 
-def play_all(runs: Sequence[Run], player: Callable[[Run], Result] = play) -> Iterator[Result]:
+def play_all(runs: Sequence[Run]) -> Iterator[Result]:
     """All runs, as many at once as there are processors."""
     with ProcessPoolExecutor(cpu_count()) as pool:
-        yield from pool.map(partial(_alone, player), runs)
+        yield from pool.map(_alone, runs)
 
 
-def _alone(player: Callable[[Run], Result], run: Run) -> Result:
+def _alone(run: Run) -> Result:
     """In a process of its own, and what the town leaves behind goes with that: to look for it and to give it back piece by
     piece is a seventh of the time."""
     if sys.platform != "linux":  # elsewhere a new process imports everything again, which takes longer
-        return player(run)
+        return play(run)
     fork = get_context("fork")
     here, there = fork.Pipe(duplex=False)
-    child = fork.Process(target=_tell, args=(there, player, run))
+    child = fork.Process(target=_tell, args=(there, run))
     child.start()
     there.close()
     result: Result = here.recv()
@@ -123,12 +122,12 @@ def _alone(player: Callable[[Run], Result], run: Run) -> Result:
     return result
 
 
-def _tell(there: Connection, player: Callable[[Run], Result], run: Run) -> None:
+def _tell(there: Connection, run: Run) -> None:
     gc.disable()
-    there.send(player(run))
+    there.send(play(run))
 
 
-def shortest(failed: Result, player: Callable[[Run], Result] = play) -> Result:
+def shortest(failed: Result) -> Result:
     """The same failure (the same rule broken) with the fewest orders and kinds of trouble found in a while."""
     rules = {b.rule for b in failed.broken}
     best, left = failed, EFFORT
@@ -138,7 +137,7 @@ def shortest(failed: Result, player: Callable[[Run], Result] = play) -> Result:
         nonlocal best, left
         for shake in dict.fromkeys((run.shake, *range(SHAKEN // len(run.orders)))):
             left -= len(run.orders)
-            result = player(replace(run, shake=shake))
+            result = play(replace(run, shake=shake))
             if rules & {b.rule for b in result.broken}:
                 best = result
                 return True
