@@ -196,7 +196,7 @@ class Locale(StrEnum):
 
 
 class ActorKind(StrEnum):
-    """Who can cause an event: a person, a machine, a system outside, a timer of ours, or ops."""
+    """Who can cause an event: a person, a scanner, a system outside, a timer of ours, or one of our services."""
 
     OPERATOR = "operator"
     DEVICE = "device"

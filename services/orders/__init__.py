@@ -3,6 +3,6 @@
 owns       orders, their payments, holds, address confirmation, promises, timeline
 publishes  topic `orders`: order_placed … order_completed (shared/events/orders.py)
 hears      orders.inbox (shops, payment providers), warehouse, aftersales, notify
-asked      GET /v1/orders, /v1/orders/{id}, /timeline; POST confirm-address, holds, cancel, confirm-receipt
+asked      over HTTP: api.py
 database   handover_orders: orders, early_payments, recent_buys, heard
 """

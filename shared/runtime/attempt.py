@@ -1,6 +1,7 @@
 """One attempt at one turn: known? → load → handle → number and chain → save, in one transaction.
 
-Between loading and saving there are only plain calls: nothing waits, and nothing but the desk is changed.
+Handlers are plain calls: they wait for nothing and change nothing but the desk. Where what one did shows that the next needs
+other rows, those are loaded in between, before it begins.
 """
 
 from collections.abc import Collection, Iterator, Sequence

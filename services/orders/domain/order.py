@@ -1,6 +1,7 @@
 """An order: its status, its payment status, the holds that stand against it, and where its goods are.
 
-These are separate axes on purpose. The fulfillment rollup is derived from what the warehouse says and never decides anything.
+These are separate axes on purpose. The fulfillment rollup is derived from what the warehouse says. It decides how an order
+may still end, never whether it may go to the warehouse.
 """
 
 from dataclasses import dataclass
