@@ -110,3 +110,9 @@ class Bench(Generic[D]):
         """One row of a table, or None."""
         found = self.store.tables.get(table, {}).get(key)
         return found[0] if found else None
+
+
+def refused_by(outcome: Outcome) -> str:
+    """The code of the rule that refused it."""
+    assert outcome.refusal is not None, f"it was not refused, but {outcome.status.value}"
+    return outcome.refusal.code

@@ -8,7 +8,7 @@ from shared.events.aftersales import ApprovalRequested, CaseApproved, CaseKind, 
 from shared.events.warehouse import CodCollected
 from tests.aftersales.desk import DAY, Shop
 from tests.builders import lines
-from tests.harness import AGENT, SUPERVISOR
+from tests.harness import AGENT, SUPERVISOR, refused_by
 
 
 async def came_back(pieces: int) -> Shop:
@@ -138,4 +138,4 @@ async def test_cash_for_an_order_that_was_paid_before_is_given_back_beside_its_p
     await shop.came_back(shop.case(2).case_id)
     assert shop.refunds == [10000, 10000], "its price is paid back all the same, and no more"
     again = await shop.bench.ask(command, actor=AGENT)
-    assert again.refusal is not None
+    assert refused_by(again) == "amount"

@@ -10,7 +10,7 @@ from shared.events.aftersales import CaseOpened, ReturnReason
 from shared.events.orders import OrderCompleted, PaymentAnomaly, PaymentAnomalyFound
 from shared.values import PaymentMethod, SkuQuantity
 from tests.builders import SOURCE, cancel, receipt
-from tests.harness import SUPERVISOR
+from tests.harness import SUPERVISOR, refused_by
 from tests.town import Town
 
 LONG = timedelta(days=60)
@@ -162,9 +162,7 @@ async def test_either_of_two_parcels_may_come_to_the_dock_first(town: Town) -> N
 @pytest.mark.requirement("O16")
 async def test_a_receipt_that_is_confirmed_meanwhile_is_told_of_the_case(town: Town) -> None:
     await both(town)
-    refusal = (await town.outside(receipt())).refusal
-    assert refusal is not None
-    assert refusal.code == "case_open"
+    assert refused_by(await town.outside(receipt())) == "case_open"
 
 
 async def turned_after_receipt(town: Town) -> str:

@@ -22,7 +22,7 @@ from shared.events.orders import (
 )
 from shared.values import Actor, ActorKind, PaymentMethod
 from tests.builders import cancel, confirmed, paid, submitted
-from tests.harness import SUPERVISOR
+from tests.harness import SUPERVISOR, refused_by
 from tests.orders.world import ORDER, World, case_opened, delivered, money, refund, shipped
 
 
@@ -91,7 +91,7 @@ async def test_a_payment_after_closing_stays_in_sight_until_it_is_settled(world:
     assert (world.order.held, world.order.standing()) == (True, [Hold.PAYMENT_ANOMALY])
     assert world.order.held_by() == "orders: payment_anomaly"
     other = await world.bench.ask(PlaceHold(order_id=ORDER, hold=Hold.CUSTOMER_REQUEST, reason="so"))
-    assert other.refusal is not None
+    assert refused_by(other) == "order_closed"
     await settle_money(world)
     assert (world.order.held, world.order.status) == (False, OrderStatus.EXPIRED)
     assert not world.bench.said_of(OrderReleased)

@@ -11,7 +11,7 @@ from shared.runtime.bookkeeping import Seen
 from shared.runtime.commands import Busy, CommandFailed, Commands, asked
 from shared.runtime.messages import Incoming, Outcome, Refused, Status
 from shared.runtime.store import Unavailable
-from tests.harness import AGENT, SUPERVISOR
+from tests.harness import AGENT, SUPERVISOR, refused_by
 from tests.runtime.stand import Add, Stand
 from tests.runtime.waiting import PATIENCE, until
 
@@ -118,8 +118,7 @@ async def test_what_an_older_version_kept_of_a_key_that_was_used_twice_is_an_ans
     stand.store.tables["inbox"] = {kept.key: (kept, 1)}
     alone = asked(Add(tally_id="t"), AGENT, stand.clock.now(), key="k2")
     reused, done = await stand.turns.run([other, alone])
-    assert reused.refusal is not None
-    assert (reused.refusal.code, done.status) == ("id_reused", Status.DONE)
+    assert (refused_by(reused), done.status) == ("id_reused", Status.DONE)
 
 
 @pytest.mark.requirement("X2")

@@ -15,6 +15,7 @@ from shared.runtime.inbox import outside as http_event
 from shared.runtime.messages import Outcome, Raw, Status
 from shared.runtime.parking import MendParked, SkipParked
 from shared.runtime.running import Runtime
+from tests.harness import refused_by
 from tests.runtime.probe import Note, Probe, decoded, note, outside, paid, parked, raw, receipt_of
 from tests.runtime.stand import SHOP
 from tests.runtime.test_intake import refusals
@@ -231,9 +232,7 @@ async def test_another_body_under_the_id_of_a_parked_message_is_refused_and_the_
     for again, status in ((2, "refused"), (3, "duplicate")):  # told once, however often it is sent
         assert await arrive(writer, *(under(id, again) for id in "12")) == [status] * 2
         assert await refusals(writer) == [("1", "id_reused", "id"), ("2", "id_reused", "id")]
-    refusal = (await over_http(writer, "1", other)).refusal
-    assert refusal is not None
-    assert refusal.code == "id_reused"
+    assert refused_by(await over_http(writer, "1", other)) == "id_reused"
     assert await arrive(writer, receipt("1"), receipt("2", 1)) == ["duplicate"] * 2
     assert (await over_http(writer, "1")).status == "queued"
     assert await writer.parking.list_() == before
