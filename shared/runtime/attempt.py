@@ -146,17 +146,18 @@ class Attempt(Generic[D]):
         return sequence is not None and sequence <= self.keeper.cursor(incoming.lane).sequence
 
     async def _fetch(self, tx: Transaction, wants: Sequence[Want]) -> None:
-        keys: dict[tuple[int, str | None], tuple[Want, dict[str, None]]] = {}
+        keys: dict[Any, tuple[Want, dict[str, None]]] = {}
         for want in wants:
             if missing := want.missing():
-                keys.setdefault((id(want.shelf), want.group), (want, {}))[1].update(dict.fromkeys(missing))
+                of = id(want.shelf), want.group, want.behind
+                keys.setdefault(of, (want, {}))[1].update(dict.fromkeys(missing))
         if not keys:
             return
         # cursors first: a lane belongs to whoever has its cursor, and what he changed is there for the next
         ordered = sorted(
             keys.values(), key=lambda w: (w[0].shelf is not self.books.cursors, w[0].shelf.map.name)
         )
-        asks = [Ask(want.shelf.map, sorted(missing), want.group) for want, missing in ordered]
+        asks = [Ask(want.shelf.map, sorted(missing), want.group, want.behind) for want, missing in ordered]
         for (want, _), ask, found in zip(ordered, asks, await tx.load(asks), strict=True):
             if want.group is None:
                 want.shelf.loaded(ask.keys, found)

@@ -154,7 +154,7 @@ class Bookkeeper:
             self.books.parked.remove(incoming.parked_key)
         rest = self.books.parked.group("queue", incoming.lane)
         more = self.books.parked.more("queue", incoming.lane)
-        state = LaneState.GAP if rest or more else LaneState.FLOWING
+        state = LaneState.GAP if rest or more is not None else LaneState.FLOWING
         self.books.cursors.put(replace(self.cursor(incoming.lane), state=state))
 
 

@@ -15,6 +15,8 @@ from shared.runtime.rows import RowMap
 from shared.values import Actor
 
 R = TypeVar("R")
+Place = tuple[Any, str]
+"""Where a row stands in its group: what that is ordered by, and the row's key."""
 
 
 class NotWanted(LookupError):
@@ -23,11 +25,13 @@ class NotWanted(LookupError):
 
 @dataclass(slots=True)
 class Want:
-    """Rows that a message needs: by primary key, or all of a group (rows whose `group` column has one of the keys)."""
+    """Rows that a message needs: by primary key, or all of a group (rows whose `group` column has one of the keys), from
+    its beginning or behind a place in it."""
 
     shelf: "Shelf[Any]"
     keys: tuple[str, ...]
     group: str | None = None
+    behind: Place | None = None
 
     def missing(self) -> list[str]:
         """The keys that were not loaded yet."""
@@ -42,7 +46,7 @@ class Shelf(Generic[R]):
         self.map = rows
         self._touched = touched
         self.known: dict[str, R | None] = {}
-        self.known_groups: dict[str, dict[str, bool]] = {column: {} for column in rows.groups}
+        self.known_groups: dict[str, dict[str, Place | None]] = {column: {} for column in rows.groups}
         self.versions: dict[str, int] = {}
         self.changed: set[str] = set()
         self._staged: dict[str, R | None] = {}
@@ -53,10 +57,10 @@ class Shelf(Generic[R]):
         """Name rows by primary key, to be loaded and locked."""
         return Want(self, keys)
 
-    def want_group(self, column: str, *values: str) -> Want:
-        """Name rows by a group column. Lock the row that rules the group in an earlier round: rows added by others are
-        seen only then."""
-        return Want(self, values, column)
+    def want_group(self, column: str, *values: str, behind: Place | None = None) -> Want:
+        """Name rows by a group column, of one group also those behind a place in it. Lock the row that rules the group in an
+        earlier round: rows added by others are seen only then."""
+        return Want(self, values, column, behind)
 
     def get(self, key: str) -> R | None:
         """The row with this key, or None when there is none. Raises NotWanted when `needs` did not name it."""
@@ -93,14 +97,18 @@ class Shelf(Generic[R]):
         """The rows of a group in their order, with this turn's changes. Raises NotWanted when it was not named."""
         if value not in self.known_groups[column]:
             raise NotWanted(f"{self.map.name} by {column}={value!r} was not named in needs")
-        order, _ = self.map.groups[column]
         rows = [
             r for r in (self.known | self._staged).values() if r is not None and getattr(r, column) == value
         ]
-        return sorted(rows, key=lambda r: (getattr(r, order), self.map.key(r)))
+        return sorted(rows, key=lambda r: self.place(column, r))
 
-    def more(self, column: str, value: str) -> bool:
-        """True when the group held more rows than one look brings."""
+    def place(self, column: str, row: R) -> Place:
+        """Where a row stands in its group."""
+        order, _ = self.map.groups[column]
+        return getattr(row, order), self.map.key(row)
+
+    def more(self, column: str, value: str) -> Place | None:
+        """Where the last row stands that one look brought, when the group held more than that; else None."""
         return self.known_groups[column][value]
 
     # --- for the turn -------------------------------------------------------------------------------------
@@ -122,8 +130,8 @@ class Shelf(Generic[R]):
         self.loaded((), found)
         _, limit = self.map.groups[column]
         for value in values:
-            size = sum(1 for row, _ in found if getattr(row, column) == value)
-            self.known_groups[column][value] = size >= limit
+            places = [self.place(column, row) for row, _ in found if getattr(row, column) == value]
+            self.known_groups[column][value] = places[-1] if len(places) >= limit else None
 
     def keep(self) -> None:
         """The handler returned: what it changed is part of the turn."""

@@ -70,8 +70,9 @@ class MemoryTransaction:
         key_of, (order, limit) = ask.rows.key, ask.rows.groups[ask.group]
         found: Found = []
         for value in ask.keys:
-            group = [r for r in table.values() if getattr(r[0], ask.group) == value]
-            found += sorted(group, key=lambda r: (getattr(r[0], order), key_of(r[0])))[:limit]
+            group = [r for r, _ in table.values() if getattr(r, ask.group) == value]
+            places = sorted((getattr(r, order), key_of(r)) for r in group)
+            found += [table[key] for *at, key in places if not ask.behind or (*at, key) > ask.behind][:limit]
         return found
 
     async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:

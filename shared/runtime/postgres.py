@@ -145,7 +145,8 @@ class PostgresTransaction:
 
         A statement that waited for a cursor has its new state, and all else as it was before: that is read again.
         """
-        if len(asks) == 1 or sum(len(ask.keys) for ask in asks) > FEW:
+        paging = any(ask.behind for ask in asks)
+        if len(asks) == 1 or paging or sum(len(ask.keys) for ask in asks) > FEW:
             return [await self._load(ask) for ask in asks]
         parts = tuple((ask.rows, ask.group) for ask in asks)
         *tables, before = await self.connection.fetchrow(
@@ -161,7 +162,11 @@ class PostgresTransaction:
         return answer
 
     async def _load(self, ask: Ask) -> Found:
-        records = await self.connection.fetch(statements.select(ask.rows, ask.group, 1), ask.keys)
+        if ask.group is not None and ask.behind is not None:
+            sql = statements.select_behind(ask.rows, ask.group)
+            records = await self.connection.fetch(sql, *ask.keys, *ask.behind)
+        else:
+            records = await self.connection.fetch(statements.select(ask.rows, ask.group, 1), ask.keys)
         return self._rows(ask.rows, records)
 
     def _rows(self, rows: RowMap[Any], records: Sequence[Mapping[str, Any]]) -> Found:

@@ -47,6 +47,17 @@ def select(rows: RowMap[Any], group: str | None, number: int) -> str:
 
 
 @cache
+def select_behind(rows: RowMap[Any], group: str) -> str:
+    """Rows of the group $1 that stand behind the place ($2, $3) in it, locked. Their version comes last."""
+    (order, limit), key = rows.groups[group], rows.key_column
+    names = ", ".join([*rows.stored_columns, "version"])
+    return (
+        f"SELECT {names} FROM {rows.name} WHERE {group} = $1 AND ({order}, {key}) > ($2, $3) "
+        f"ORDER BY {order}, {key} LIMIT {limit} FOR UPDATE"
+    )
+
+
+@cache
 def save(parts: tuple[Part, ...]) -> str:
     """All writings of a turn as one statement. It returns how many rows each wrote, and the positions of what was logged.
 

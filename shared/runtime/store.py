@@ -38,11 +38,12 @@ class DueTimer:
 
 
 class Ask(NamedTuple):
-    """Rows of one table to load: by primary key, or by a group column."""
+    """Rows of one table to load: by primary key, or by a group column; of one group also those behind a place in it."""
 
     rows: RowMap[Any]
     keys: Sequence[str]
     group: str | None = None
+    behind: tuple[Any, str] | None = None
 
 
 Found = list[tuple[Any, int]]

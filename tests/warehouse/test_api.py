@@ -259,6 +259,16 @@ async def test_a_picker_reads_what_the_check_found_until_it_is_put_right(house: 
     assert await differences() == []
 
 
+@pytest.mark.requirement("W2")
+async def test_who_waits_behind_hundreds_of_larger_orders_is_served(house: House) -> None:
+    floor = house.floor
+    await floor.bench.hear(*(floor.order(f"o-{n:03}") for n in range(210)), floor.order("small", ("TEA", 1)))
+    await floor.stock("TEA", 1)
+    small = await house.ask("GET", "/fulfillments/small")
+    assert small.json()["state"] == "allocated"
+    assert (await house.ask("GET", "/stock/TEA")).json()["available"] == 0
+
+
 @pytest.mark.requirement("W12")
 @pytest.mark.parametrize("path", ["/fulfillments/%00", "/stock/%00", "/shipments/%00/label.pdf"])
 async def test_a_nul_byte_in_a_path_is_refused(house: House, path: str) -> None:

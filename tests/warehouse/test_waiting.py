@@ -1,7 +1,10 @@
 """First come, first served: who waits for stock gets it before who comes later (W2)."""
 
+from random import Random
+
 import pytest
 
+from services.warehouse.tables import BACKORDERS
 from shared.events import inbox
 from shared.events.orders import CancelRequested
 from shared.events.warehouse import (
@@ -92,6 +95,44 @@ async def test_a_hundred_who_wait_for_something_else_block_nobody(floor: Floor, 
     await floor.stock("TEA", 2)
     assert [e.order_id for e in floor.bench.said_of(FulfillmentAllocated)] == ["only-tea"]
     floor.adds_up()
+
+
+@pytest.mark.requirement("W2")
+async def test_hundreds_who_want_more_than_there_is_block_nobody_behind_them(floor: Floor) -> None:
+    await floor.bench.hear(
+        *(floor.order(f"large-{n:03}") for n in range(230)), floor.order("small", ("TEA", 1))
+    )
+    await floor.stock("TEA", 1)
+    await floor.release("newcomer", ("TEA", 1))
+    assert [e.order_id for e in floor.bench.said_of(FulfillmentAllocated)] == ["small"]
+    floor.adds_up()
+
+
+@pytest.mark.requirement("W2")
+@pytest.mark.parametrize("one_look", [1, 2, 3])
+async def test_whatever_comes_meanwhile_nobody_waits_for_goods_that_are_there(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, one_look: int
+) -> None:
+    """Queues that it takes many looks to offer pieces to, of several SKUs at once."""
+    monkeypatch.setitem(BACKORDERS.groups, "sku", ("since", one_look))
+    dice = Random(one_look)
+    for n in range(120):
+        goods = [
+            (sku, dice.choice((1, 2, 5))) for sku in dice.sample(("TEA", "CUP", "POT"), dice.randint(1, 3))
+        ]
+        scan = inbox.StockScanned(
+            barcode=dice.choice(("TEA", "CUP", "POT")), quantity=dice.randint(1, 4), location="A-1",
+            scanned_at=floor.now,
+        )  # fmt: skip
+        order = floor.bench.incoming(floor.order(f"o-{n:03}", *goods))
+        await floor.bench.turns.run([order, floor.bench.from_outside(scan, actor=CHECKER)])
+        await floor.bench.turns.run_timers(dice.randint(1, 3))
+        if n % 10 == 0:
+            await floor.settle()
+            floor.adds_up()
+    await floor.settle()
+    floor.adds_up()
+    assert floor.parked() == []
 
 
 @pytest.mark.requirement("W2")

@@ -1,6 +1,6 @@
 """The stock ledger 出入账: levels that always equal the sum of their moves and never go below zero (W1, W2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -64,11 +64,17 @@ class Level:
     out as soon as any come free, and nobody can have them. Nothing is available while there are some."""
     offering: bool = False
     """True while pieces that came free are being offered to those who wait: newcomers queue behind them (W2)."""
+    offered_to: tuple[datetime, str] | None = None
+    """The place in the queue of the last of those who were asked by now; None when nobody was."""
 
     @property
     def available(self) -> int:
         """What new orders can have."""
         return self.on_hand - self.allocated
+
+    def offered_behind(self, place: tuple[datetime, str]) -> bool:
+        """True while pieces are offered to those behind this place: whoever stands before it was asked."""
+        return self.offered_to is not None and place <= self.offered_to
 
 
 class NotEnough(Exception):
@@ -148,13 +154,13 @@ def reserve(
     actor: str,
     now: datetime,
     *,
-    offered: str | None = None,
+    offered: Collection[str] = (),
 ) -> Reserved | Short:
     """Reserve all that an order wants, or nothing (W2).
 
-    `offered` is the SKU whose turn of those who wait this is; others that are being offered cannot be had now.
+    `offered` are SKUs that it is this order's turn to have; others that are being offered cannot be had now.
     """
-    free = {s: 0 if level.offering and s != offered else level.available for s, level in levels.items()}
+    free = {s: 0 if level.offering and s not in offered else level.available for s, level in levels.items()}
     if short := missing(wanted, free):
         return Short(short)
     return Reserved(

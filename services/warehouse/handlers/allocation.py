@@ -1,5 +1,7 @@
 """Released orders get their stock, or wait for it in turn; canceled ones give it back (W2, W6, O10)."""
 
+from collections.abc import Collection
+
 from services.warehouse.desk import Wants, WarehouseDesk
 from services.warehouse.domain.fulfillment import (
     FULFILLMENT,
@@ -47,7 +49,7 @@ def offer(sku: str, desk: WarehouseDesk) -> None:
     """Pieces came free: they are for who waits; until these were asked, newcomers queue behind them (W2)."""
     level = desk.level(sku)
     if level.waiting:
-        desk.levels.put(replace(level, offering=True))
+        desk.levels.put(replace(level, offering=True, offered_to=None))
         desk.timers.set(Reallocate(sku=sku), desk.now)
 
 
@@ -70,7 +72,7 @@ def allocate(event: OrderReleased, desk: WarehouseDesk) -> None:
     serve(opened(event, desk.now), desk)
 
 
-def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: str | None = None) -> bool:
+def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: Collection[str] = ()) -> bool:
     """Reserve all that an order wants, or let it wait; True when it was reserved. `offered` as in `reserve`."""
     wanted = work.wanted()
     levels = {sku: desk.level(sku) for sku in wanted}
@@ -138,9 +140,9 @@ def fall_short(work: Fulfillment, desk: WarehouseDesk, *lost: Move) -> Fulfillme
 
 
 def waiting_for(timer: Reallocate, desk: WarehouseDesk) -> Wants:
-    """The level first: it rules who waits; then those who wait, their orders, and all stock that these want."""
+    """The level first: it rules who waits; then the next of those who wait, their orders, and all stock that these want."""
     yield desk.levels.want(timer.sku)
-    yield desk.backorders.want_group("sku", timer.sku)
+    yield desk.backorders.want_group("sku", timer.sku, behind=desk.level(timer.sku).offered_to)
     ids = [b.order_id for b in desk.backorders.group("sku", timer.sku)]
     yield desk.fulfillments.want(*ids)
     works = [w for i in ids if (w := desk.fulfillments.get(i)) is not None]
@@ -153,21 +155,23 @@ def waiting_for(timer: Reallocate, desk: WarehouseDesk) -> Wants:
 def reallocate(timer: Reallocate, desk: WarehouseDesk) -> None:
     """First come, first served: the oldest waiting orders that can be served whole (W2).
 
-    One look takes the hundred that wait longest; it is taken again for as long as one of them left the queue.
+    One look takes a hundred of them; the next one those behind, for as long as pieces are left.
     """
-    went, elsewhere = 0, set[str]()
+    last, elsewhere = desk.backorders.more("sku", timer.sku), set[str]()
     for waiting in desk.backorders.group("sku", timer.sku):
         if desk.level(timer.sku).available == 0:
             break
+        if last is not None and desk.backorders.place("sku", waiting) > last:
+            break  # here for another SKU: its turn comes with those before it
         work = desk.fulfillments[waiting.order_id]
-        if work.state is FulfillmentState.BACKORDERED and serve(work, desk, offered=timer.sku):
+        turn = _turn_of(waiting, work, desk)
+        if work.state is FulfillmentState.BACKORDERED and serve(work, desk, offered=turn):
             elsewhere |= stop_waiting(work, desk, *work.wanted())
-        went += desk.backorders.get(waiting.backorder_key) is None
     level = desk.level(timer.sku)
-    again = bool(went and level.available and desk.backorders.more("sku", timer.sku))
-    if level.offering != again:
-        desk.levels.put(replace(level, offering=again))
-    if again:
+    to = last if level.available else None
+    if (level.offering, level.offered_to) != (to is not None, to):
+        desk.levels.put(replace(level, offering=to is not None, offered_to=to))
+    if to is not None:
         desk.timers.set(timer, desk.now)
     else:
         desk.say_whether_any_is_left(timer.sku, offered=True)
@@ -175,6 +179,15 @@ def reallocate(timer: Reallocate, desk: WarehouseDesk) -> None:
     for sku in sorted(elsewhere - {timer.sku}):
         if desk.level(sku).available:
             offer(sku, desk)
+
+
+def _turn_of(waiting: Backorder, work: Fulfillment, desk: WarehouseDesk) -> set[str]:
+    """What it is the turn of a waiting order to have: the SKU that it is asked about now, and those that are offered to others
+    already who wait behind its place."""
+    behind = (
+        s for s in work.wanted() if desk.level(s).offered_behind((waiting.since, f"{work.order_id}/{s}"))
+    )
+    return {waiting.sku, *behind}
 
 
 def stop_waiting(work: Fulfillment, desk: WarehouseDesk, *skus: str) -> set[str]:
