@@ -210,6 +210,8 @@ class EarlyReport:
     """What its sender is told of, should it be refused; empty where the report is older than these fields."""
     told: Envelope | None = None
     """The message, for what comes of it is its doing and its sender's. None where the report is older than this field."""
+    came_at: datetime | None = None
+    """When we heard of it. None where the report is older than this field."""
 
 
 early_reports = Table(

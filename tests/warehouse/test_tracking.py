@@ -140,6 +140,35 @@ async def test_whoever_sent_a_report_that_came_too_early_is_told_when_it_is_refu
     assert [(e.refused, e.refused_source, e.code) for e in said] == [("r-1", "courier", code)]
 
 
+@pytest.mark.requirement("W11")
+@pytest.mark.parametrize("timers_run", [True, False])
+async def test_a_report_on_a_number_that_nobody_had_is_not_told_of_the_parcel_that_gets_it(
+    floor: Floor, timers_run: bool
+) -> None:
+    """Also where no timer gave it up before: the service was down."""
+    sf = COURIERS.by_code("sf")
+    assert sf is not None
+    await floor.stock()
+    await floor.pick(await floor.release())
+    await floor.count(TEA=2)
+    report: dict[str, Any] = {
+        "tracking_number": sf.number(sf.number_first),
+        "courier": "sf",
+        "status": "delivered",
+    }
+    early = inbox.TrackingReported(**report, occurred_at=floor.now)
+    await floor.bench.outside(early, id="r-1", source="courier", actor=COURIER)
+    floor.bench.clock.move_to(floor.now + KEPT_FOR + timedelta(seconds=1))
+    if timers_run:
+        await floor.settle()
+    number = await floor.parcel()
+    assert number == report["tracking_number"]
+    assert floor.parcel_row(number).state == "ready"
+    said = floor.bench.said_of(WarehouseMessageRefused)
+    assert [(e.refused, e.refused_source, e.code) for e in said] == [("r-1", "courier", "unknown_parcel")]
+    assert await floor.code(inbox.HandOverScanned, tracking_number=number) == "ok"
+
+
 @pytest.mark.requirement("O3")
 @pytest.mark.parametrize("told", [(0, 10_000), (10_000, 0), (4_000, 10_000, 4_000)])
 async def test_cash_that_was_told_of_too_early_is_not_lost_to_a_double(

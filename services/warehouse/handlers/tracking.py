@@ -25,8 +25,10 @@ from shared.events.warehouse import (
 from shared.replacing import replace
 from shared.runtime.messages import Refused, Timer
 
-KEPT_FOR = timedelta(days=14)
-"""How long a report waits for its parcel."""
+KEPT_FOR = timedelta(minutes=5)
+"""How long a report waits for its parcel. We give the numbers ourselves, at packing: who knows one has seen its label, so a
+true report comes at most a moment before we know of that, on another replica. What came earlier is about no parcel of ours, and
+must not be told of the one that gets this number later."""
 
 
 class EarlyReportDue(Timer, name="warehouse.early_report_due"):
@@ -49,6 +51,7 @@ def reported(event: TrackingReported, desk: WarehouseDesk) -> dict[str, str]:
         early = EarlyReport(
             _key(event), event.tracking_number, event.courier, event.status, event.occurred_at,
             event.cod_collected, event.detail, desk.envelope.id, desk.envelope.source, desk.envelope,
+            desk.now,
         )  # fmt: skip
         desk.early_reports.put(early)
         desk.timers.set(EarlyReportDue(report_key=early.report_key), desk.now + KEPT_FOR)
@@ -69,6 +72,9 @@ def apply_early(shipment: Shipment, desk: WarehouseDesk) -> None:
 
 def _judge(early: EarlyReport, shipment: Shipment, desk: WarehouseDesk) -> Shipment:
     desk.early_reports.remove(early.report_key)
+    if shipment.packed_at - (early.came_at or early.occurred_at) > KEPT_FOR:
+        _refuse(early, _unknown(), desk)
+        return shipment
     if early.courier != shipment.courier:
         _refuse(early, _wrong_courier(), desk)
         return shipment
@@ -78,6 +84,11 @@ def _judge(early: EarlyReport, shipment: Shipment, desk: WarehouseDesk) -> Shipm
 
 def _wrong_courier() -> Refused:
     return Refused("wrong_courier", "another courier has this parcel", field="courier")
+
+
+def _unknown() -> Refused:
+    detail = "no parcel had this tracking number when this was reported; look at the number"
+    return Refused("unknown_parcel", detail, field="tracking_number")
 
 
 def _refuse(early: EarlyReport, why: Refused, desk: WarehouseDesk) -> None:
@@ -111,8 +122,7 @@ def give_up(timer: EarlyReportDue, desk: WarehouseDesk) -> None:
         _judge(early, desk.shipments[label.shipment_id], desk)
         return
     desk.early_reports.remove(early.report_key)
-    detail = "no parcel with this tracking number became known"
-    _refuse(early, Refused("unknown_parcel", detail, field="tracking_number"), desk)
+    _refuse(early, _unknown(), desk)
 
 
 def _apply(
