@@ -22,6 +22,7 @@ from services.warehouse.tables import (
 )
 from shared.events.base import stream_name
 from shared.events.inbox import ScannedLine
+from shared.events.orders import OrderReleased
 from shared.events.warehouse import FulfillmentPicked, StockDepleted, StockReceived, StockReplenished
 from shared.replacing import replace
 from shared.runtime.desk import Desk, Want
@@ -167,7 +168,8 @@ def possible_skus(barcode: str, desk: WarehouseDesk) -> list[str]:
 
 
 def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
-    """The work on an order, its parcels, and the stock of all its SKUs, what was scanned included."""
+    """The work on an order, its parcels, and the stock of all its SKUs, what was scanned included; at its release also
+    what they weigh."""
     yield desk.fulfillments.want(message.order_id)
     work = desk.fulfillments.get(message.order_id)
     skus = {line.sku for line in getattr(message, "lines", ()) or (work.lines if work else ())}
@@ -177,6 +179,7 @@ def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
         desk.levels.want(*sorted(skus)),
         desk.shipments.want(*shipments),
         desk.backorders.want(*(f"{message.order_id}/{sku}" for sku in sorted(skus))),
+        desk.skus.want(*(sorted(skus) if isinstance(message, OrderReleased) else ())),
         _news_of(message.order_id, desk),
     )
 

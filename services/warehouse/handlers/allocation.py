@@ -54,22 +54,34 @@ def offer(sku: str, desk: WarehouseDesk) -> None:
 
 
 def allocate(event: OrderReleased, desk: WarehouseDesk) -> None:
-    """Take a release: refuse what no courier reaches, reserve every line, or put the order on backorder (W2, W6)."""
+    """Take a release: refuse what no courier brings there, reserve every line, or put the order on backorder (W2, W6)."""
     known = desk.fulfillments.get(event.order_id)
     if known is not None:  # only what was refused is released again, and of that there is no work
         raise NotAllowed(FULFILLMENT.name, known.state, OrderReleased)
-    address = event.personal.address if event.personal else None
-    cod = event.payment_method is PaymentMethod.COD
-    if address is None or desk.couriers.choose(address, event.delivery_method, cod=cod) is None:
-        desk.publish(
-            FulfillmentRefused(
-                order_id=event.order_id,
-                reason=FulfillmentRefusal.UNREACHABLE_ADDRESS,
-                detail=f"no courier delivers by {event.delivery_method}{' with COD' if cod else ''} to this address",
-            )
-        )
+    if (why := _nobody_brings(event, desk)) is not None:
+        reason = FulfillmentRefusal.UNREACHABLE_ADDRESS
+        desk.publish(FulfillmentRefused(order_id=event.order_id, reason=reason, detail=why))
         return
     serve(opened(event, desk.now), desk)
+
+
+def _nobody_brings(event: OrderReleased, desk: WarehouseDesk) -> str | None:
+    """Why no courier takes the order, be it for its heaviest piece, as far as weights are known; None when one does (W6)."""
+    address, method = event.personal.address if event.personal else None, event.delivery_method
+    cod = event.payment_method is PaymentMethod.COD
+    known = [sku for line in event.lines if (sku := desk.skus.get(line.sku)) is not None]
+    heaviest = max(known, key=lambda sku: sku.weight_grams, default=None)
+
+    def takes(grams: int) -> bool:
+        return (
+            address is not None
+            and desk.couriers.choose(address, method, cod=cod, weight_grams=grams) is not None
+        )
+
+    if takes(heaviest.weight_grams if heaviest else 0):
+        return None
+    what = f"{heaviest.sku}, of {heaviest.weight_grams} g a piece, " if heaviest and takes(0) else ""
+    return f"no courier delivers {what}by {method}{' with COD' if cod else ''} to this address"
 
 
 def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: Collection[str] = ()) -> bool:

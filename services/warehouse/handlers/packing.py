@@ -43,7 +43,9 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
     lines = _contents(event, work, desk)
     courier = _courier(work, event.weight_grams, desk)
     if courier is None:
-        detail = f"no courier takes {event.weight_grams} g to this address; pack several parcels"
+        several = sum(line.quantity for line in lines) > 1
+        then = "pack several parcels" if several else "weigh it again; an agent cancels what nobody can bring"
+        detail = f"no courier takes {event.weight_grams} g to this address; {then}"
         raise Refused("too_heavy", detail, field="weight_grams")
     if not courier.has(_next(courier, desk)):
         detail = f"{courier.code} has no tracking numbers left; set its next range in the couriers file"
