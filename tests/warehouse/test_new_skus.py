@@ -4,6 +4,7 @@ import pytest
 
 from services.warehouse.handlers.stock import RegisterSku
 from shared.events import inbox
+from shared.events.warehouse import ReturnInspected, StockDepleted, StockScrapped
 from tests.harness import SUPERVISOR
 from tests.warehouse.floor import PICKER, Floor
 
@@ -40,6 +41,20 @@ async def test_a_registered_barcode_and_a_registered_sku_are_not_new(floor: Floo
 async def test_a_sku_that_an_order_waits_for_is_not_new(floor: Floor) -> None:
     await floor.release("o-1", ("POT", 1))
     assert not await told_new(floor, "POT")
+
+
+@pytest.mark.requirement("W8")
+async def test_a_foreign_article_in_a_return_becomes_no_sku_and_is_not_told_as_sold_out(floor: Floor) -> None:
+    await floor.stock("TEA", 5)
+    await floor.expect_back("c-1", ("TEA", 1))
+    await floor.scan(inbox.ReturnReceivedScanned, case_id="c-1")
+    found = [{"sku": EAN, "quantity": 1, "condition": "wrong_item"}]
+    assert await floor.code(inbox.ReturnInspectedScanned, case_id="c-1", lines=found) == "ok"
+    assert [line.sku for e in floor.bench.said_of(ReturnInspected) for line in e.lines] == [EAN]
+    assert not floor.bench.said_of(StockDepleted)
+    assert not floor.bench.said_of(StockScrapped)
+    assert await told_new(floor, EAN), "nobody has answered for it"
+    floor.adds_up()
 
 
 @pytest.mark.requirement("W12")

@@ -20,7 +20,8 @@ def case(message: Any, desk: WarehouseDesk) -> Wants:
     """What is expected for a case, and the stock of what came."""
     lines: tuple[ScannedLine, ...] = getattr(message, "lines", ())
     yield desk.dock.want(message.case_id), named_in(lines, desk)
-    yield desk.levels.want(*sorted({sku for line in lines for sku in possible_skus(line.sku, desk)}))
+    skus = sorted({sku for line in lines for sku in possible_skus(line.sku, desk)})
+    yield desk.levels.want(*skus), desk.skus.want(*skus)
 
 
 def expect(event: ReturnAuthorized, desk: WarehouseDesk) -> None:
@@ -42,7 +43,10 @@ def receive(event: ReturnReceivedScanned, desk: WarehouseDesk) -> dict[str, obje
 
 
 def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, object]:
-    """Returned goods were looked at: as new goes back on the shelf, damaged and wrong goods are scrapped."""
+    """Returned goods were looked at: as new goes back on the shelf, damaged and wrong goods are scrapped.
+
+    A wrong item that never was ours is told of and not booked: shops would delist what they do not sell.
+    """
     judge_time(event.scanned_at, desk)
     back = _expected(event.case_id, desk)
     state = _step(back, ReturnInspectedScanned)
@@ -54,7 +58,7 @@ def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, obj
         came = desk.entry(line.sku, MoveKind.RETURNED, line.quantity, RETURNS, back.order_id, line.condition)
         if restocked:
             desk.move(came)
-        elif line.condition is not Condition.MISSING:
+        elif line.condition is not Condition.MISSING and not _foreign(line, desk):
             reason = f"returned {line.condition}"
             desk.move(
                 came, desk.entry(line.sku, MoveKind.SCRAPPED, line.quantity, RETURNS, back.order_id, reason)
@@ -69,6 +73,12 @@ def inspect(event: ReturnInspectedScanned, desk: WarehouseDesk) -> dict[str, obj
     desk.dock.put(replace(back, state=state))
     desk.publish(ReturnInspected(order_id=back.order_id, case_id=back.case_id, lines=tuple(lines)))
     return {"state": state}
+
+
+def _foreign(line: DockLine, desk: WarehouseDesk) -> bool:
+    """True for a wrong item that nobody ever received, wanted or registered here."""
+    wrong = line.condition is Condition.WRONG_ITEM
+    return wrong and desk.levels.get(line.sku) is None and desk.skus.get(line.sku) is None
 
 
 def _expected(case_id: str, desk: WarehouseDesk) -> DockReturn:
