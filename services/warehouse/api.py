@@ -16,6 +16,7 @@ from services.warehouse.domain.stock import shelves_for
 from services.warehouse.handlers.adjusting import AdjustStock
 from services.warehouse.handlers.stock import RegisterSku
 from services.warehouse.handlers.taking_back import TakeBack
+from services.warehouse.handlers.unpacking import Unpack
 from services.warehouse.views import FulfillmentView, ShelvedView, ShipmentView, StockView, shelved, shown
 from shared.events.inbox import Barcode
 from shared.runtime.access import Anyone, BackOffice, Because, OnTheFloor, Person, Supervisor
@@ -98,6 +99,15 @@ def router(runtime: Runtime) -> APIRouter:
         """
         return await asked.do(TakeBack(order_id=order_id, reason=body.reason))
 
+    @routes.post("/fulfillments/{order_id}/unpack")
+    async def unpack(order_id: Code, body: Because, asked: Person) -> Any:
+        """Let an order that is checked, or packed, be checked again: a piece broke, or a label is wrong (W4, W5).
+
+        Whoever checked or packed it does so, or the back office, before any of its parcels left. The labels are void: what is
+        packed anew gets others.
+        """
+        return await asked.do(Unpack(order_id=order_id, reason=body.reason))
+
     @routes.get("/stock/{sku:path}")
     async def get_stock(sku: Code, asked: Anyone) -> StockView:
         """On hand, allocated and available of a SKU, where it lies, and its newest moves (W1)."""
@@ -144,8 +154,11 @@ def router(runtime: Runtime) -> APIRouter:
     async def get_note(shipment_id: Code, asked: OnTheFloor) -> Response:
         """The shipping note 发货单 (W5), for the same."""
         shipment = await parcel(shipment_id)
+        work = await one(shipment.order_id)
+        if work.voided(shipment_id):
+            raise Refused("canceled", "this parcel was unpacked: nothing is in it")
         # of a large order it takes a second, in which scans go on
-        pdf = await asyncio.to_thread(documents.shipping_note, shipment, await one(shipment.order_id))
+        pdf = await asyncio.to_thread(documents.shipping_note, shipment, work)
         return Response(pdf, media_type="application/pdf")
 
     @routes.get("/couriers")

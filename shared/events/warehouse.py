@@ -141,11 +141,14 @@ class FulfillmentChecked(Event, type="warehouse.fulfillment_checked.v1", subject
 
 
 class FulfillmentCheckStopped(Event, type="warehouse.fulfillment_check_stopped.v1", subject="order_id"):
-    """The check was taken back from its checker, who does not go on: somebody else counts it from the beginning (W4)."""
+    """The check does not stand: it was taken back from its checker, who does not go on, or what was checked, and maybe packed,
+    was unpacked. Somebody counts it from the beginning (W4)."""
 
     order_id: Code
     checker: Code
     reason: Text
+    unpacked: tuple[Code, ...] = ()
+    """Parcels whose labels are void now: they do not leave, and what was in them is packed anew."""
 
 
 class Difference(StrEnum):
@@ -236,8 +239,8 @@ class ShipmentShipped(Event, type="warehouse.shipment_shipped.v1", subject="orde
 
 
 class CanceledShipmentLeft(Event, type="warehouse.canceled_shipment_left.v1", subject="order_id"):
-    """A parcel of a canceled order left all the same, once: it was handed over before the cancel was known where that was
-    done, or its courier has it (W7, W11). Its pieces are booked out; a person has it recalled."""
+    """A parcel of a canceled order, or one that was unpacked, left all the same, once: it was handed over before that was known
+    where that was done, or its courier has it (W7, W11). Its pieces are booked out; a person has it recalled."""
 
     order_id: Code
     shipment_id: Code
@@ -252,6 +255,8 @@ class CanceledShipmentLeft(Event, type="warehouse.canceled_shipment_left.v1", su
     """Who has it now: the buyer, where they fetched it themselves. None when the event is older than this field."""
     to_pay: Money | None = None
     """For COD: what its courier, or our counter, was to collect. None when the event is older than this field."""
+    unpacked: bool = False
+    """True where its order goes on, and is sent once more: the parcel had only been unpacked, and left all the same."""
 
 
 class TrackingUpdated(Event, type="warehouse.tracking_updated.v1", subject="order_id"):

@@ -61,6 +61,17 @@ def test_what_the_buyer_fetched_is_asked_of_them_and_not_of_a_courier() -> None:
             assert "¥100.00" in body
 
 
+@pytest.mark.requirement("N2", "W7")
+def test_the_order_of_a_parcel_that_was_unpacked_and_left_is_not_called_canceled() -> None:
+    for locale, canceled, goes_on in (
+        (ZH, "已取消", "订单仍在处理"),
+        (EN, "Order T-1 is canceled", "The order goes on"),
+    ):
+        for unpacked in (True, False):
+            body = letter("canceled_left", locale, unpacked=unpacked).body
+            assert (canceled in body, goes_on in body) == (not unpacked, unpacked)
+
+
 @pytest.mark.requirement("N2", "O11")
 @pytest.mark.parametrize("overdue", Overdue)
 def test_of_each_deadline_staff_are_told_what_to_do(overdue: Overdue) -> None:

@@ -1,5 +1,6 @@
 """The warehouse over HTTP, on a real PostgreSQL: what staff read and print, and what the database itself refuses."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -174,6 +175,39 @@ async def test_work_is_taken_back_over_http(house: House) -> None:
     )
     again = await house.ask("POST", path, SUPERVISOR, **body)
     assert (again.status_code, again.json()["code"]) == (409, "not_now")
+
+
+@pytest.mark.requirement("W5")
+async def test_an_order_is_unpacked_over_http_and_its_papers_are_void(house: House) -> None:
+    number = await house.packed()
+    path, body = "/fulfillments/o-1/unpack", {"json": {"reason": "the wrong courier's label"}}
+    assert (await house.ask("POST", path, AGENT, **body)).status_code == 403
+    assert (await house.ask("POST", path, SHOP, **body)).status_code == 403
+    assert (await house.ask("POST", path, SUPERVISOR, json={"reason": ""})).status_code == 422
+    done = await house.ask("POST", path, SUPERVISOR, **body)
+    assert (done.status_code, done.json()) == (200, {"state": "picked", "unpacked": [number]})
+    for paper in ("label.pdf", "note.pdf"):
+        refused = await house.ask("GET", f"/shipments/{number}/{paper}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "canceled")
+    assert (await house.ask("GET", f"/shipments/{number}")).json()["state"] == "canceled"
+    again = await house.ask("POST", path, SUPERVISOR, **body)
+    assert (again.status_code, again.json()["code"]) == (409, "not_now")
+
+
+@pytest.mark.requirement("W5", "W7")
+async def test_a_parcel_unpacked_and_handed_over_at_once_by_two_replicas_does_one_of_both(
+    house: House,
+) -> None:
+    number = await house.packed()
+    scan = inbox.HandOverScanned(tracking_number=number, scanned_at=house.floor.now)
+    body = {"json": {"reason": "a piece broke"}}
+    [out], back = await asyncio.gather(
+        house.floor.bench.turns.run([house.floor.bench.from_outside(scan, actor=PICKER)]),
+        house.ask("POST", "/fulfillments/o-1/unpack", SUPERVISOR, **body),
+    )
+    assert (out.status is Status.DONE) == (back.status_code == 409)
+    state = (await house.ask("GET", "/fulfillments/o-1")).json()["state"]
+    assert state == ("shipped" if out.status is Status.DONE else "picked")
 
 
 @pytest.mark.requirement("W1")

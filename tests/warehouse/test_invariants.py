@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.warehouse.handlers.taking_back import TakeBack
+from services.warehouse.handlers.unpacking import Unpack
 from shared.events import inbox
 from shared.events.warehouse import FulfillmentCanceled, FulfillmentCancelRefused, ShipmentShipped
 from tests.harness import SUPERVISOR
@@ -33,6 +34,7 @@ steps = st.tuples(
             "look",
             "stop",
             "anew",
+            "unpack",
         )
     ),
     st.sampled_from(ORDERS),
@@ -80,6 +82,8 @@ async def _step(floor: Floor, what: str, order: str, sku: str, n: int, damaged: 
                 await floor.scan(inbox.HandOverScanned, tracking_number=shipment.tracking_number)
         case "stop" if order in done:
             await floor.bench.ask(TakeBack(order_id=order, reason="went home"), actor=SUPERVISOR)
+        case "unpack" if order in done:
+            await floor.bench.ask(Unpack(order_id=order, reason="a piece broke"), actor=SUPERVISOR)
         case "anew":
             await floor.scan(inbox.CheckStartScanned, CHECKER, order_id=order, anew=True)
         case "gone":

@@ -67,6 +67,7 @@ FULFILLMENT = lifecycle(
     (S.CHECKING, CheckFinishScanned, S.CHECKED),
     (S.CHECKED, PackScanned, S.CHECKED),
     (S.CHECKED, FulfillmentPacked, S.PACKED),
+    ((S.CHECKED, S.PACKED), FulfillmentCheckStopped, S.PICKED),  # unpacked before a parcel left
     (S.PACKED, ShipmentShipped, S.SHIPPED),
     # where a parcel has left, this is the end of the rest
     (BEFORE_LEAVING, CancelRequested, S.CANCELED),
@@ -140,6 +141,10 @@ class Fulfillment:
     def fetched_by_buyer(self) -> bool:
         """True when the buyer takes the parcels over our counter: no courier brings them."""
         return self.delivery_method is DeliveryMethod.SELF_PICKUP
+
+    def voided(self, shipment_id: str) -> bool:
+        """True for a parcel of this order that was unpacked: what was in it is packed anew."""
+        return shipment_id not in self.shipments
 
     def cash(self, amount: int) -> Money | None:
         """What is to be collected, as it is told; nothing where nothing is."""

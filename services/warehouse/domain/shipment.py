@@ -7,6 +7,7 @@ from enum import StrEnum
 from shared.events.orders import CancelRequested
 from shared.events.warehouse import (
     CanceledShipmentLeft,
+    FulfillmentCheckStopped,
     ShipmentDelivered,
     ShipmentEndDisputed,
     ShipmentReturned,
@@ -35,6 +36,7 @@ SHIPMENT = lifecycle(
     # while           this happens      becomes
     (P.READY, ShipmentShipped, P.SHIPPED),
     (P.READY, CancelRequested, P.CANCELED),
+    (P.READY, FulfillmentCheckStopped, P.CANCELED),  # it was unpacked, its order goes on
     (P.SHIPPED, ShipmentDelivered, P.DELIVERED),
     (P.SHIPPED, ShipmentReturned, P.RETURNED),
     (P.CANCELED, CanceledShipmentLeft, P.CANCELED),

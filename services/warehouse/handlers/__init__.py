@@ -18,6 +18,7 @@ from services.warehouse.handlers import (
     stock,
     taking_back,
     tracking,
+    unpacking,
 )
 from shared.events import aftersales, inbox, orders, warehouse
 from shared.runtime.service import Service, on
@@ -44,6 +45,7 @@ CONSUMES = (
     on(inbox.TrackingReported, tracking.reported, tracking.tracked),
     # from people
     on(taking_back.TakeBack, taking_back.take_back, taking_back.order),
+    on(unpacking.Unpack, unpacking.unpack, unpacking.order),
     on(stock.RegisterSku, stock.register, stock.barcodes_of),
     on(adjusting.AdjustStock, adjusting.adjust, adjusting.stock_of),
     # from the clock

@@ -130,6 +130,7 @@ def left_although_canceled(shipment: Shipment, desk: WarehouseDesk) -> Shipment:
             canceled_at=shipment.canceled_at,
             delivery_method=work.delivery_method,
             to_pay=work.cash(shipment.cod_due),
+            unpacked=work.voided(shipment.shipment_id) and work.state is not FulfillmentState.CANCELED,
         )
     )
     return shipment

@@ -195,11 +195,13 @@ def _left_before_the_cancel(
 ) -> dict[str, object]:
     """A scan made offline before the cancel, that comes after it, says that the parcel is gone (W12). After one made later
     it is still here, and is to stay."""
+    what = "this parcel was unpacked" if work.voided(shipment.shipment_id) else "the order was canceled"
     if shipment.canceled_at is None or event.scanned_at >= shipment.canceled_at:
-        raise Refused("canceled", "the order was canceled: keep the parcel here and unpack it")
+        then = (
+            "its label is void" if work.voided(shipment.shipment_id) else "keep the parcel here and unpack it"
+        )
+        raise Refused("canceled", f"{what}: {then}")
     shipment = left_although_canceled(replace(shipment, shipped_at=event.scanned_at), desk)
     if work.fetched_by_buyer and (cash := _still_due(shipment)):
         collect(shipment, cash, event.scanned_at, desk)
-    return _handed_over(
-        shipment, "the order was canceled meanwhile: have the parcel back if it is still in reach"
-    )
+    return _handed_over(shipment, f"{what} meanwhile: have the parcel back if it is still in reach")
