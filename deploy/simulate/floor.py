@@ -13,6 +13,7 @@ from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.domain.fulfillment import FulfillmentState as S
 from services.warehouse.handlers.adjusting import AdjustStock
 from services.warehouse.handlers.taking_back import TakeBack
+from services.warehouse.handlers.unpacking import Unpack
 from shared.events import inbox
 from shared.events.aftersales import CaseKind
 from shared.events.warehouse import Condition
@@ -20,7 +21,7 @@ from shared.goods import by_sku
 
 
 class Floor:
-    """They bring goods, pick, check, pack, hand over, and take back what returns."""
+    """They bring goods, pick, check, pack, unpack at times, hand over, and take back what returns."""
 
     def __init__(self, story: Story) -> None:
         self.story = story
@@ -69,6 +70,9 @@ class Floor:
         if work.state in (S.PICKING, S.CHECKING) and self.story.dice.random() < 0.04:  # the shift is over
             taken = TakeBack(order_id=self.story.order_id, reason="the shift is over")
             self.story.ask("warehouse", taken, BACK_OFFICE if self.story.dice.random() < 0.5 else picker)
+        if work.state in (S.CHECKED, S.PACKED) and self.story.dice.random() < 0.06:
+            back = Unpack(order_id=self.story.order_id, reason="a piece broke")
+            self.story.ask("warehouse", back, self.story.dice.choice((BACK_OFFICE, checker, picker)))
         unit = MINUTES
         match work.state:
             case S.ALLOCATED:
@@ -119,6 +123,15 @@ class Floor:
             case S.PACKED:
                 unit = self._hand_over(work)
         self.story.after(self.story.dice.uniform(2, 50) * unit, self._work)
+
+    def _on_fulfillment_check_stopped(self, data: Any) -> None:
+        """A label that is void is still about, and scanned with others."""
+        dice = self.story.dice
+        for void in data["unpacked"]:
+            if dice.random() < 0.3:
+                scan = {"tracking_number": void}
+                delay = dice.uniform(0, 9) * HOURS
+                self.story.after(delay, lambda s=scan: self.story.scan(inbox.HandOverScanned, PICKER, **s))  # type: ignore[misc]
 
     def _pack(self, work: Fulfillment) -> None:
         """Into one parcel, or a piece by itself first."""

@@ -52,10 +52,11 @@ def stock(world: World) -> Found:
 
 
 def parcels(world: World) -> Found:
-    """W4, W7: two people, and a parcel leaves once, whole, never for a canceled order; taken at the counter it is delivered"""
+    """W4, W7: two people; a parcel leaves once, whole, never canceled or unpacked; taken at the counter it is delivered"""
     left: Counter[str] = Counter()
     gone: set[str] = set()
     canceled: set[str] = set()
+    void: set[str] = set()
     at_counter: dict[str, str] = {}
     for entry, what, data in said(world, "warehouse"):
         match what:
@@ -69,7 +70,11 @@ def parcels(world: World) -> Found:
                 canceled.discard(entry.stream)
             case "fulfillment_cancel_refused" if data["kept_back"]:
                 canceled.add(entry.stream)
+            case "fulfillment_check_stopped":
+                void.update(data["unpacked"])
             case "shipment_shipped":
+                if data["shipment_id"] in void:
+                    yield entry.stream, f"parcel {data['shipment_id']} was unpacked, and left"
                 left[data["shipment_id"]] += 1
                 gone.add(entry.stream)
                 if data["delivery_method"] == DeliveryMethod.SELF_PICKUP:

@@ -17,7 +17,7 @@ from services.orders.handlers import closing
 from services.orders.handlers import facts as orders
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import Fulfillment
-from services.warehouse.handlers import allocation, picking, tracking
+from services.warehouse.handlers import allocation, picking, tracking, unpacking
 from services.warehouse.handlers import stock as incoming
 from shared.events.aftersales import RejectReason
 from shared.events.warehouse import FulfillmentCanceled, FulfillmentRefused, ShipmentShipped
@@ -62,6 +62,13 @@ def _canceled_although_gone(event: Any, desk: Any) -> None:
         desk.publish(FulfillmentCanceled(order_id=event.order_id))
     else:
         allocation.cancel(event, desk)
+
+
+def _unpacked_in_name_only(command: Any, desk: Any) -> Any:
+    parcels = [desk.shipments[shipment_id] for shipment_id in desk.work(command.order_id).shipments]
+    answer = unpacking.unpack(command, desk)
+    desk.shipments.put(*parcels)
+    return answer
 
 
 def _what_left_is_all(event: Any, desk: Any) -> None:
@@ -128,6 +135,8 @@ WRONG_RULES: dict[str, Plant] = {
     "check-by-picker": Plant("whoever picked may check", _handlers("warehouse", CheckStartScanned=_check_by_anyone)),
     "check-by-former-picker": Plant("who picked a part before the order was taken back may check", _handlers(
         "warehouse", CheckStartScanned=_check_by_former_picker)),
+    "void-leaves": Plant("a parcel that was unpacked may still leave", _handlers(
+        "warehouse", Unpack=_unpacked_in_name_only)),
     "gone-in-books": Plant("pieces of a canceled parcel that left stay in the books", (
         (WarehouseDesk, "lose", lambda self, sku, quantity, order_id: None),)),
     "left-unsaid": Plant("nobody is told that a canceled parcel left", (
