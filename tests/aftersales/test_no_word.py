@@ -156,6 +156,24 @@ async def test_the_piece_that_the_buyer_had_says_nothing_of_the_one_that_was_los
 
 
 @pytest.mark.requirement("A6")
+@pytest.mark.parametrize("cod", [False, True])
+async def test_nor_does_the_one_that_its_courier_brought_back_before(cod: bool) -> None:
+    """Three of one article: one turned round, one arrived and was sent back; canceled, the third never came."""
+    shop = Shop()
+    await shop.placed(lines(("TEA", 3, 5000)), cod=cod)
+    await shop.returned(last=False, TEA=1)
+    await shop.came_back(shop.case(1).case_id, TEA=1)
+    await shop.delivered(cod_collected=5000 * cod, last=False, TEA=1)
+    await shop.asks(TEA=1)
+    await shop.came_back(shop.case(2).case_id, TEA=1)
+    await shop.cancel_refused(15000)
+    await shop.bench.pass_time(14 * DAY)
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert (asked.case_id, asked.reason) == (shop.case(3).case_id, MoneyQuestion.NO_WORD)
+    assert not shop.bench.said_of(CaseRejected)
+
+
+@pytest.mark.requirement("A6")
 async def test_a_piece_that_was_not_in_its_box_is_with_the_buyer_once() -> None:
     """One of three was lost; of the two that arrived, one was asked about twice: under the return and under the cancel."""
     shop = Shop()

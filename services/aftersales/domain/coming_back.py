@@ -29,6 +29,10 @@ def unheard_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQua
     if known.delivered_at is not None:
         return ()
     others = [one for one in cases if one.case_id != case.case_id]
+    if known.cod:  # what couriers brought or lost is taken off its lines once that is settled
+        others = [
+            one for one in others if not one.over or one.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
+        ]
     never_had = by_sku(line for one in others for line in _not_from_the_buyer(one))
     elsewhere = by_sku(known.lines) - by_sku(case.lines) - never_had
     return as_pieces(by_sku(case.lines) - (by_sku(known.arrived) - elsewhere))
