@@ -86,18 +86,22 @@ async def test_nobody_can_send_back_what_a_cancel_kept_here_and_it_is_paid(
 
 
 @pytest.mark.requirement("O10")
+@pytest.mark.parametrize("how", ["the other parcel is here first", "its time was up first", "they said so"])
 @pytest.mark.parametrize("method", PaymentMethod)
-async def test_no_order_is_canceled_whose_buyer_may_keep_what_they_asked_to_send_back(
-    method: PaymentMethod,
+async def test_no_order_is_canceled_whose_buyer_keeps_what_they_asked_to_send_back(
+    method: PaymentMethod, how: str
 ) -> None:
     town, order, (tea, cup, _) = await packed("TEA", "CUP", "POT", payment_method=method)
     await leave(town, tea, cup)
     await town.track(tea, "delivered")
-    await ask_back(town, "TEA")
+    asked = await ask_back(town, "TEA")
     await town.outside(cancel())
+    if how == "they said so":
+        await town.ask("aftersales", RejectCase(case_id=asked.answer["case_id"], reason="they keep it"))
     await town.track(cup, "return_to_sender")
     (late,) = [c for c in town.benches["aftersales"].store.rows("cases") if c.kind == "late_cancel"]
-    await comes_back(town, late.case_id, "as_new", "CUP")
+    if how != "its time was up first":
+        await comes_back(town, late.case_id, "as_new", "CUP")
     await town.pass_time(60 * DAY)  # the tea never comes
     assert not town.said(OrderCanceled)
     assert town.row("orders", "orders", order).status == "completed"

@@ -116,6 +116,8 @@ def order_ends(case: Case, known: KnownOrder, cases: list[Case]) -> bool:
     sent_back = any(one.kind is CaseKind.RETURN and not one.over for one in others)  # perhaps, by who has it
     if known.coming or sent_back or any(one.left_to_buyer for one in cases):
         return False
+    if known.still_returnable() & by_sku(known.arrived):
+        return False  # the buyer keeps what they had asked to send back
     if case.kind is CaseKind.LATE_CANCEL:
         # what did not come with the first parcel may still be under way, or with the buyer
         late = [one for one in others if one.kind is CaseKind.LATE_CANCEL]
