@@ -14,6 +14,7 @@ from shared.events.aftersales import (
 from shared.events.inbox import ReturnAsked
 from shared.events.orders import OrderCanceled, OrderExpired
 from shared.events.warehouse import Condition
+from shared.values import MAX_PIECES
 from tests.aftersales.desk import DAY, Shop, goods, money
 from tests.builders import SOURCE, lines
 from tests.harness import AGENT, SUPERVISOR, refused_by
@@ -256,6 +257,22 @@ async def test_lines_of_one_sku_are_added_up_before_they_are_judged(shop: Shop) 
     command = OpenReturn(order_id=shop.order_id, lines=twice, reason=ReturnReason.OTHER)
     outcome = await shop.bench.ask(command, actor=SUPERVISOR)
     assert refused_by(outcome) == "not_returnable"
+
+
+@pytest.mark.requirement("A2", "X2")
+async def test_so_many_that_no_order_could_have_them_are_refused_and_stop_nothing(shop: Shop) -> None:
+    outcome = await shop.bench.outside(
+        ReturnAsked(
+            source=SOURCE,
+            external_number="T-1",
+            lines=(*goods(TEA=MAX_PIECES), *goods(TEA=1)),
+            reason=ReturnReason.OTHER,
+        )
+    )
+    assert outcome.refusal is not None
+    assert outcome.refusal.code == "not_returnable"
+    assert shop.parked == []
+    assert (await shop.asks(TEA=1)).refusal is None
 
 
 @pytest.mark.requirement("A2")

@@ -86,13 +86,14 @@ def _return(
     missing = reason is ReturnReason.MISSING_ITEM
     if known.delivered_at is None and missing:
         raise Refused("not_delivered", "other parcels of the order are under way; ask when the last has come")
-    lines = as_pieces(by_sku(lines))
+    wanted = by_sku(lines)
     left = with_the_buyer(known, desk.cases_of(known))
-    for place, line in enumerate(lines):
-        if line.quantity > left[line.sku]:
-            why = _not_returnable(line.sku, known, desk.cases_of(known))
-            detail = f"{left[line.sku]} of {line.sku} can be returned now, not {line.quantity}{why}"
+    for place, (sku, quantity) in enumerate(wanted.items()):
+        if quantity > left[sku]:
+            why = _not_returnable(sku, known, desk.cases_of(known))
+            detail = f"{left[sku]} of {sku} can be returned now, not {quantity}{why}"
             raise Refused("not_returnable", detail, field=f"lines.{place}")
+    lines = as_pieces(wanted)  # not before: nobody has so many as lines of the same article may add up to
     # who may grant it is judged by the price; no more than was paid is paid back
     amount = known.price_of(lines)
     # what never came cannot be sent back: its price is asked for, and whether it was missing, a person judges
