@@ -15,7 +15,7 @@ from shared.replacing import replace
 from shared.runtime.desk import Want
 from shared.runtime.messages import Command, Refused
 from shared.runtime.service import Handling, Service, on
-from shared.values import Address, Contact, Personal
+from shared.values import Address, Contact, Locale, Personal
 
 
 class SetOptOut(Command):
@@ -95,15 +95,18 @@ def remember(event: Event, desk: NotifyDesk) -> None:
     match event:
         case orders.OrderPlaced(external_number=number, buyer_id=buyer, locale=locale, personal=personal):
             names = {line.sku: line.name for line in event.lines if line.name}
+            called_back = known is not None and known.called_back  # after-sales may be heard first
             known = BuyerContact(
-                event.order_id, buyer, number, locale, *_reached(personal), names=names, source=event.source
-            )
+                event.order_id, buyer, number, locale, *_reached(personal),
+                called_back=called_back, names=names, source=event.source,
+            )  # fmt: skip
         case orders.AddressConfirmed(personal=personal):
             contact, address = _reached(personal)
             known = replace(desk.contacts[event.order_id], contact=contact, address=address)
         case orders.PersonalErased() if known is not None:  # ops may have skipped what told of it
             known = replace(known, contact=None, address=None, erased=True)
-        case aftersales.ReturnAuthorized(kind=CaseKind.LATE_CANCEL) if known is not None:
+        case aftersales.ReturnAuthorized(kind=CaseKind.LATE_CANCEL, order_id=order_id):
+            known = known or BuyerContact(order_id, "", order_id, Locale.ZH_CN, None)
             known = replace(known, called_back=True)
         case aftersales.CaseRejected(kind=CaseKind.LATE_CANCEL) if known is not None:
             known = replace(known, called_back=False)  # the order stands

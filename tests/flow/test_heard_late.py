@@ -218,3 +218,23 @@ async def test_of_a_late_box_that_the_dock_forgets_staff_are_told(looked_at: boo
     await town.pass_time(60 * DAY)
     told = [e.case_id for e in town.said(CaseOverdue)]
     assert told == ([] if looked_at else [case_id])
+
+
+@pytest.mark.requirement("N1")
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_buyer_who_canceled_on_the_way_is_told_so_also_where_the_order_is_heard_of_last(
+    late: bool,
+) -> None:
+    town = Town()
+    await town.stock("TEA")
+    if late:
+        town.delay("orders", to="notify")
+    order = await town.release()
+    number = await town.ship(order)
+    await town.outside(cancel())
+    await town.track(number, "delivered")
+    await town.catch_up()
+    contact = town.row("notify", "contacts", order)
+    assert contact.called_back
+    assert contact.external_number == "T-1"
+    assert not town.parked()
