@@ -106,6 +106,13 @@ class _Endpoint(BaseModel):
     secret: str = Field(pattern=r"^whsec_")
     events: tuple[str, ...] = Field(min_length=1)
 
+    @field_validator("name")
+    @classmethod
+    def _of_its_own(cls, value: str) -> str:
+        if value in ("buyer", "staff"):  # whom a message is for, by which it is known
+            raise ValueError(f"{value} is who gets letters; take another name, like erp")
+        return value
+
     @field_validator("secret")
     @classmethod
     def _signs(cls, value: str) -> str:

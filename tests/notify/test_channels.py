@@ -280,6 +280,14 @@ async def test_an_event_is_not_carried_to_where_an_endpoint_points() -> None:
         ('[[webhook]]\nname="erp"\nurl="http://x"\nsecret="hunter2"\nevents=["*"]', "secret"),
         ('[[webhook]]\nname="erp"\nurl="http://x"\nsecret="SECRET"\nevents=[]', "events"),
         ('[[webhook]]\nname="e"\nurl="http://x"\nsecret="SECRET"\nevents=["*"]\n' * 2, "same name"),
+        (
+            '[[webhook]]\nname="buyer"\nurl="http://x"\nsecret="SECRET"\nevents=["*"]',
+            "buyer is who gets letters",
+        ),
+        (
+            '[[webhook]]\nname="staff"\nurl="http://x"\nsecret="SECRET"\nevents=["*"]',
+            "staff is who gets letters",
+        ),
     ],
 )
 def test_a_wrong_webhooks_file_is_a_sentence_without_secrets(
