@@ -360,6 +360,8 @@ class ReturnReceived(Event, type="warehouse.return_received.v1", subject="order_
 
     order_id: Code
     case_id: Code
+    received_at: Time | None = None
+    """When they were scanned, be it offline (W12). None when the event is older than this field."""
 
 
 class ReturnInspected(Event, type="warehouse.return_inspected.v1", subject="order_id"):

@@ -133,9 +133,10 @@ class Shop:
         )
         return await self.bench.outside(event)
 
-    async def received(self, case_id: str) -> Outcome:
+    async def received(self, case_id: str, at: datetime | None = None) -> Outcome:
         """Goods are at the dock."""
-        return (await self.bench.hear(warehouse.ReturnReceived(order_id=self.order_id, case_id=case_id)))[0]
+        event = warehouse.ReturnReceived(order_id=self.order_id, case_id=case_id, received_at=at)
+        return (await self.bench.hear(event))[0]
 
     async def inspected(
         self, case_id: str, condition: Condition = Condition.AS_NEW, **pieces: int

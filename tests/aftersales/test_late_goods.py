@@ -9,10 +9,10 @@ from tests.aftersales.desk import DAY, Shop
 from tests.harness import SUPERVISOR
 
 
-async def given_up(*, cod: bool = False, first: str = "asks") -> Shop:
+async def given_up(*, cod: bool = False, first: str = "asks", total: int | None = None) -> Shop:
     """An order whose goods were to come back and did not in time."""
     shop = Shop()
-    await shop.placed(cod=cod)
+    await shop.placed(cod=cod, total=total)
     if first == "asks":
         await shop.delivered()
     await getattr(shop, first)()
@@ -69,10 +69,50 @@ async def test_late_goods_that_are_not_as_agreed_are_rejected_and_the_buyer_is_t
 
 @pytest.mark.requirement("A2")
 async def test_late_goods_of_an_order_that_cost_nothing_are_no_case() -> None:
-    shop = await given_up(cod=True)
+    shop = await given_up(total=0)
     await shop.came_back(shop.case().case_id)
     assert shop.case(2) is None
     assert shop.case().custody == "inspected"
+
+
+@pytest.mark.requirement("A2")
+@pytest.mark.parametrize("first", ["the cash is told of", "a person decides"])
+async def test_late_goods_that_were_paid_on_delivery_are_asked_about_before_their_cash_is_told_of(
+    first: str,
+) -> None:
+    shop = await given_up(cod=True)
+    await shop.came_back(shop.case().case_id)
+    (asked,) = shop.bench.said_of(ApprovalRequested)
+    assert (asked.reason, asked.amount.amount) == (MoneyQuestion.CAME_BACK_LATE, 10000)
+    approve = ApproveCase(case_id=asked.case_id)
+    if first == "a person decides":
+        await shop.bench.ask(approve, actor=SUPERVISOR)
+    assert shop.refunds == []
+    await shop.delivered(cod_collected=10000)
+    if first != "a person decides":
+        await shop.bench.ask(approve, actor=SUPERVISOR)
+    assert shop.refunds == [10000]
+
+
+@pytest.mark.requirement("W12", "A2")
+@pytest.mark.parametrize("first", ["asks", "cancel_refused"])
+async def test_goods_that_the_dock_had_in_time_are_paid_however_late_its_scanner_tells(first: str) -> None:
+    shop = await given_up(first=first)
+    await shop.received(shop.case().case_id, at=shop.case().return_by - DAY)
+    await shop.inspected(shop.case().case_id)
+    assert shop.refunds == [10000]
+    assert not shop.bench.said_of(ApprovalRequested)
+
+
+@pytest.mark.requirement("W12", "A2")
+async def test_goods_that_were_not_awaited_any_more_are_late_whatever_time_was_left(shop: Shop) -> None:
+    await shop.asks()
+    await shop.bench.ask(RejectCase(case_id=shop.case().case_id, reason="they keep it"), actor=SUPERVISOR)
+    await shop.bench.pass_time(DAY)
+    await shop.received(shop.case().case_id, at=shop.bench.clock.now())
+    await shop.inspected(shop.case().case_id)
+    assert shop.refunds == []
+    assert shop.bench.said_of(ApprovalRequested)[-1].reason == MoneyQuestion.CAME_BACK_LATE
 
 
 @pytest.mark.requirement("X2")

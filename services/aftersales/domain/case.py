@@ -96,6 +96,8 @@ class Case:
     refund: Refund = Refund.NONE
     refunded: int = 0
     return_by: datetime | None = None
+    in_time: bool = False
+    """True when the goods of a case that was given up had been scanned at the dock before its time was up."""
     rest_of: str | None = None
     """The case of which these pieces had not come yet when it was settled."""
     brought: tuple[SkuQuantity, ...] = ()
@@ -134,6 +136,11 @@ class Case:
     def given_up(self) -> bool:
         """True when it was rejected before its goods came, and the dock has not looked at any since."""
         return self.refund is Refund.DENIED and self.custody in (Custody.NOT_RETURNED, Custody.RECEIVED)
+
+
+def came_in_time(case: Case, at: datetime | None) -> bool:
+    """True when goods that were at the dock at this time were there while their case awaited them (W12)."""
+    return at is not None and case.return_by is not None and case.opened_at <= at <= case.return_by
 
 
 def needed(stake: int, limit: int) -> Role:

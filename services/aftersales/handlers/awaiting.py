@@ -126,6 +126,8 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
     case = replace(moved(case, CaseRejected), refund=Refund.DENIED)
     if awaited or reason is RejectReason.DELIVERED_AFTER_ALL or case.no_word:
         case = replace(case, custody=Custody.NOT_RETURNED)
+    if awaited and case.return_by is not None:
+        case = replace(case, return_by=min(case.return_by, desk.now))  # no longer, if it is taken back
     desk.publish(
         CaseRejected(
             order_id=case.order_id,

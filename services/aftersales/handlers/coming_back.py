@@ -1,7 +1,7 @@
 """Goods are at the dock, or are not in time: what of them is paid, and what is awaited further (A2, A6)."""
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.case import CASE, Case, CaseState, Custody, noted
+from services.aftersales.domain.case import CASE, Case, CaseState, Custody, came_in_time, noted
 from services.aftersales.domain.coming_back import (
     brought_by_courier,
     brought_of,
@@ -40,7 +40,8 @@ def received(event: ReturnReceived, desk: AftersalesDesk) -> None:
     state = CASE.next(case.state, ReturnReceived)
     if state is None and not case.given_up:
         return
-    came = replace(case, state=state or case.state, custody=Custody.RECEIVED)
+    in_time = case.given_up and came_in_time(case, event.received_at)
+    came = replace(case, state=state or case.state, custody=Custody.RECEIVED, in_time=in_time)
     desk.cases.put(noted(came, desk.now, desk.actor, "arrived at the dock"))
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
     watch(case, desk)
@@ -117,13 +118,17 @@ def _came_for_the_rest(
 
 
 def _came_too_late(case: Case, good: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
-    """The shop has the goods and the money of a case that was given up: a person decides about it (A2)."""
+    """The shop has the goods of a case that was given up, and the money, or its courier may tell of that yet: a person decides
+    about it (A2). But what the dock had in time, and told of late, is paid as it was agreed (W12)."""
     known = desk.orders[case.order_id]
-    if known.refundable(known.worth(case.lines)) == 0:
+    if min(known.price_of(case.lines), max(known.paid, known.total) - known.refunded) <= 0:
         return
-    reason = f"came back late, see {case.case_id}"
-    late = open_case(known, CaseKind.REFUND_ONLY, reason, good, known.worth(good), desk)
-    if good:
+    agreed = case.in_time and not by_sku(good) - known.still_returnable()
+    reason = f"came back {'in time' if agreed else 'late'}, see {case.case_id}"
+    late = open_case(known, CaseKind.REFUND_ONLY, reason, good, known.price_of(good), desk)
+    if good and agreed:
+        authorize(late, desk, by_rule=True)
+    elif good:
         ask_for_approval(late, desk, MoneyQuestion.CAME_BACK_LATE, case)
     else:
         reject(late, RejectReason.NOT_AS_AGREED, "nothing came back as it was agreed", desk)

@@ -38,7 +38,8 @@ def receive(event: ReturnReceivedScanned, desk: WarehouseDesk) -> dict[str, obje
     back = _expected(event.case_id, desk)
     back = replace(back, state=_step(back, ReturnReceivedScanned), received_at=event.scanned_at)
     desk.dock.put(back)
-    desk.publish(ReturnReceived(order_id=back.order_id, case_id=back.case_id))
+    came = ReturnReceived(order_id=back.order_id, case_id=back.case_id, received_at=event.scanned_at)
+    desk.publish(came)
     return {"expected": [line.model_dump() for line in back.lines]}
 
 
