@@ -106,6 +106,10 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "receipt_disputed": ("买家已确认收货，快递却报退回", "the buyer confirmed the receipt, its courier brings it back"),
         "no_word": ("取消后商品未退回，也没有送达记录", "nobody told where the goods ended, and they did not come back"),
         "cash_collected": ("退回的包裹已代收货款", "cash was collected for a parcel that came back"),
+        "sum_refunded": (
+            "包裹退回，但该订单此前已有一笔退款，可能正是这个包裹的货款",
+            "a parcel came back, of which a refund that was asked for before may have been",
+        ),
         NO_ADDRESS: ("没有已知的邮箱地址", NO_ADDRESS),
         NO_MAILBOX: ("收件邮箱地址无效", NO_MAILBOX),
         REFUSED: ("邮件服务器拒收该收件人", REFUSED),

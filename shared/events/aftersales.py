@@ -48,6 +48,8 @@ class MoneyQuestion(StrEnum):
 
     CAME_BACK_LATE = "came_back_late"
     CASH_COLLECTED = "cash_collected"
+    SUM_REFUNDED = "sum_refunded"
+    """A sum of the price was given back or asked for, maybe for the very goods that their courier was to bring back."""
     END_DISPUTED = "end_disputed"
     RECEIPT_DISPUTED = "receipt_disputed"
     """The buyer had confirmed the receipt of what its courier says that it brings back."""

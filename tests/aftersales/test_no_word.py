@@ -156,6 +156,21 @@ async def test_the_piece_that_the_buyer_had_says_nothing_of_the_one_that_was_los
 
 
 @pytest.mark.requirement("A6")
+async def test_nor_does_the_one_that_they_sent_back_late_and_were_paid_for() -> None:
+    shop = Shop()
+    await shop.placed()
+    await shop.delivered(last=False, TEA=1)
+    await shop.asks(TEA=1)
+    await shop.bench.pass_time(14 * DAY)
+    await shop.came_back(shop.case(1).case_id, TEA=1)
+    await shop.bench.ask(ApproveCase(case_id=shop.case(2).case_id), actor=SUPERVISOR)
+    await shop.cancel_refused()
+    await shop.bench.pass_time(14 * DAY)
+    asked = shop.bench.said_of(ApprovalRequested)[-1]
+    assert (asked.case_id, asked.reason) == (shop.case(3).case_id, MoneyQuestion.NO_WORD)
+
+
+@pytest.mark.requirement("A6")
 @pytest.mark.parametrize("cod", [False, True])
 async def test_nor_does_the_one_that_its_courier_brought_back_before(cod: bool) -> None:
     """Three of one article: one turned round, one arrived and was sent back; canceled, the third never came."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from services.aftersales.domain.case import Case, Refund
+from services.aftersales.domain.case import Case, Custody, Refund
 from services.aftersales.domain.known_order import KnownOrder
 from shared.events.aftersales import CaseKind, ReturnReason
 from shared.events.warehouse import Condition, InspectedLine
@@ -41,18 +41,33 @@ def unheard_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQua
 def paid_as_lost(
     pieces: tuple[SkuQuantity, ...], known: KnownOrder, cases: list[Case]
 ) -> tuple[SkuQuantity, ...]:
-    """Which of these pieces, that have arrived now, were given up for lost; all that are not back, where no money is left."""
-    given_up = [one for one in cases if one.over and one.no_word and one.refund is not Refund.DENIED]
-    lost = by_sku(line for one in given_up for line in one.lines)
+    """Which of these pieces, that have arrived now, were paid as lost or missing; all that are not back, where no money is
+    left; and all of them, where just their price was given back."""
+    granted = [one for one in cases if one.over and one.refund is not Refund.DENIED]
+    lost = by_sku(line for one in granted if one.no_word or _missing(one) for line in one.lines)
     if not known.cod and known.paid and not known.refundable(known.paid):
         lost += by_sku(known.lines) - by_sku(known.settled)
+    elif known.price_of(pieces) in [one.amount - one.excess for one in sums_of_price(cases) if one.over]:
+        lost += by_sku(pieces)
     return as_pieces(by_sku(pieces) & lost)
 
 
+def sums_of_price(cases: list[Case]) -> list[Case]:
+    """Where somebody asked to give back a part of the price, without goods; nobody knows for which pieces that is."""
+    asked = [one for one in cases if one.is_a_sum and one.requested and one.refund is not Refund.DENIED]
+    return [one for one in asked if one.amount > one.excess]
+
+
+def _missing(case: Case) -> bool:
+    return case.return_reason == ReturnReason.MISSING_ITEM and case.refund is not Refund.DENIED
+
+
 def _not_from_the_buyer(case: Case) -> tuple[SkuQuantity, ...]:
-    """What of a case never reached the buyer, as far as is known: all but what they asked to send back, and what they sent back
-    after a late cancel."""
+    """What of a case never reached the buyer, as far as is known: all but what they asked to send back, what they sent back
+    after a late cancel, and what is paid for goods that are back of other cases, or were to come."""
     if case.refund is Refund.DENIED or case.kind is CaseKind.RETURN:
+        return ()
+    if case.kind is CaseKind.REFUND_ONLY and case.custody is not Custody.NONE:
         return ()
     sent = case.kind is CaseKind.LATE_CANCEL and case.over and not case.no_word
     return case.brought if sent else case.lines
@@ -97,9 +112,8 @@ def still_to_bring(known: KnownOrder, cases: list[Case]) -> Counter[str]:
     """What the courier brings back, and what no case awaits of it or has paid: others had claimed it before."""
 
     def covered(case: Case) -> tuple[SkuQuantity, ...]:
-        missing = case.return_reason == ReturnReason.MISSING_ITEM and case.refund is not Refund.DENIED
         awaits = case.kind is CaseKind.LATE_CANCEL and not case.over
-        return case.lines if missing or awaits else _by_courier(case)
+        return case.lines if _missing(case) or awaits else _by_courier(case)
 
     return by_sku(known.brought) - by_sku(line for case in cases for line in covered(case))
 

@@ -6,6 +6,7 @@ from services.aftersales.domain.coming_back import (
     brought_by_courier,
     brought_of,
     came_back_as_agreed,
+    sums_of_price,
     unheard_of,
 )
 from services.aftersales.handlers.awaiting import ask_who_has, let_go, reject
@@ -126,6 +127,8 @@ def _came_too_late(case: Case, good: tuple[SkuQuantity, ...], desk: AftersalesDe
     agreed = case.in_time and not by_sku(good) - known.still_returnable()
     reason = f"came back {'in time' if agreed else 'late'}, see {case.case_id}"
     late = open_case(known, CaseKind.REFUND_ONLY, reason, good, known.price_of(good), desk)
+    late = replace(late, custody=Custody.INSPECTED)
+    desk.cases.put(late)
     if good and agreed:
         authorize(late, desk, by_rule=True)
     elif good:
@@ -161,7 +164,9 @@ def _refuse(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk)
     reject(case, reason, detail, desk)
 
 
-def settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> None:
+def settle_brought_back(
+    case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk, *, by_rule: bool = True
+) -> None:
     """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
     known = desk.orders[case.order_id]
     brought, pieces = case.lines, case.lines
@@ -170,7 +175,8 @@ def settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: Afters
         pieces = as_pieces(by_sku(case.lines) & (by_sku(found) | by_sku(brought)))
         case = replace(apart(case, pieces, desk), brought=brought)
     if not known.cod:
-        settle(case, pieces, desk)
+        if not (by_rule and _ask_about_sum(case, pieces, desk)):
+            settle(case, pieces, desk)
         return
     # cash of what it brings was not collected; if it was all the same, a person looks into it
     known = desk.orders[case.order_id]
@@ -183,6 +189,22 @@ def settle_brought_back(case: Case, found: tuple[SkuQuantity, ...], desk: Afters
     else:
         settle(case, as_pieces(by_sku(pieces) - by_sku(brought)), desk)
     _ask_about_cash(case, less.paid_too_much - known.paid_too_much, desk)
+
+
+def _ask_about_sum(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> bool:
+    """Where a part of the price was given back, it may have been for what the courier was to bring: a person decides (A3)."""
+    known = desk.orders[case.order_id]
+    sums = sums_of_price(desk.cases_of(known))
+    if not sums or not known.refundable(known.worth(pieces)):
+        return False
+    reason, amount = f"a sum was asked for before, see {sums[-1].case_id}", known.worth(pieces)
+    kind = CaseKind.REFUND_ONLY
+    asked = open_case(known.unclaim(pieces), kind, reason, pieces, amount, desk, after=case)
+    asked = replace(asked, custody=case.custody)
+    desk.cases.put(asked)
+    close(case, desk)
+    ask_for_approval(asked, desk, MoneyQuestion.SUM_REFUNDED, case)
+    return True
 
 
 def _ask_about_cash(case: Case, amount: int, desk: AftersalesDesk) -> None:

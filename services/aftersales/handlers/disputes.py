@@ -16,7 +16,7 @@ def lost_on_its_way(case: Case, desk: AftersalesDesk) -> None:
     desk.publish(CaseApproved(order_id=case.order_id, case_id=case.case_id, by_rule=False))
     case = noted(moved(case, CaseApproved), desk.now, desk.actor, "approved: the buyer has not got it")
     lost = replace(case, custody=Custody.NOT_RETURNED, disputed=())
-    settle_brought_back(lost, _in_dispute(case), desk)
+    settle_brought_back(lost, _in_dispute(case), desk, by_rule=False)
     known = desk.orders[case.order_id]
     awaited = any(one.kind is CaseKind.LATE_CANCEL and not one.over for one in desk.cases_of(known))
     if case.no_word and not awaited:
