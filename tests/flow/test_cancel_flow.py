@@ -9,9 +9,9 @@ from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCa
 from services.orders.handlers.release import LiftHold
 from shared.events import inbox
 from shared.events.aftersales import ApprovalRequested, ReturnAuthorized, ReturnReason
-from shared.events.orders import Hold, OrderPaid
+from shared.events.orders import Hold, OrderPaid, PaymentAnomalyFound
 from shared.values import PaymentMethod, SkuQuantity
-from tests.builders import SOURCE, cancel, confirmed, oid, paid, submitted
+from tests.builders import SOURCE, cancel, confirmed, lines, oid, paid, submitted
 from tests.harness import AGENT, SUPERVISOR, refused_by
 from tests.town import Town
 
@@ -216,3 +216,31 @@ async def test_what_arrived_can_be_returned_while_another_parcel_is_under_way(to
     await town.pass_time(timedelta(days=30))
     assert town.row("orders", "orders", order).status == "completed"
     assert town.parked() == []
+
+
+@pytest.mark.requirement("O3")
+@pytest.mark.parametrize("short", [0, 2])
+async def test_when_a_parcel_was_lost_a_courier_who_took_what_was_due_for_the_other_is_not_asked(
+    town: Town, short: int
+) -> None:
+    """The fee is shared by both: each share is rounded, and the price of what was lost is worked out anew."""
+    await town.stock("CUP")
+    goods = lines(("TEA", 1, 5000), ("CUP", 1, 3000))
+    order = await town.release(lines=goods, delivery_fee=900, payment_method=PaymentMethod.COD)
+    await town.pick(order)
+    await town.check(order)
+    for sku in ("TEA", "CUP"):
+        one = [{"sku": sku, "quantity": 1}]
+        packed = await town.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one)
+        await town.scan(inbox.HandOverScanned, tracking_number=packed.answer["tracking_number"])
+    tea, cup = town.row("warehouse", "fulfillments", order).shipments
+    dues = [town.row("warehouse", "shipments", parcel).cod_due for parcel in (tea, cup)]
+    assert dues == [5562, 3338]
+    await town.track(tea, "delivered", cod_collected=5562 - short)
+    await town.outside(cancel())
+    await town.pass_time(timedelta(days=15))
+    (asked,) = town.said(ApprovalRequested)
+    await town.ask("aftersales", ApproveCase(case_id=asked.case_id), SUPERVISOR)  # the cup was lost
+    await town.pass_time(timedelta(days=15))
+    assert town.row("orders", "orders", order).status == "completed"
+    assert [e.anomaly for e in town.said(PaymentAnomalyFound)] == ["underpaid_at_closing"] * bool(short)

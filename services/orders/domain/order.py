@@ -169,6 +169,8 @@ class Order:
     cod_collected: int = 0
     cod_waived: int = 0
     """Cash that was to be collected with parcels that the courier brought back or lost."""
+    cod_rounded: int = 0
+    """How often that was a share which after-sales worked out: each may be a minor unit off what a courier was to collect."""
     said_paid: bool = False
     confirmation_asked: bool = False
     answer_by: datetime | None = None
@@ -224,7 +226,7 @@ class Order:
     @property
     def paid_in_full(self) -> bool:
         """True once all that is due was paid. What was given back since was paid all the same."""
-        return self.paid >= self.due
+        return self.paid >= self.due - self.cod_rounded
 
     @property
     def given_back(self) -> bool:

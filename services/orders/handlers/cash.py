@@ -31,7 +31,7 @@ def came(order: Order, shipment_id: str, amount: int, desk: OrdersDesk) -> Order
     order = collect(order, amount)
     if order.paid_in_full:
         desk.timers.cancel(CashDue(order_id=order.order_id))
-    if amount > due:
+    if amount > due + order.cod_rounded:
         return _odd(order, f"cod:{shipment_id}", PaymentAnomaly.OVERPAID, amount, due, desk)
     return order
 
@@ -48,7 +48,7 @@ def waive(order: Order, amount: int) -> Order:
 
 def less_due(order: Order, amount: int, desk: OrdersDesk) -> Order:
     """So much less is due than before; what a courier took for it all the same is looked into."""
-    if not order.is_cod or not amount or order.cod_collected <= order.due:
+    if not order.is_cod or not amount or order.cod_collected <= order.due + order.cod_rounded:
         return order
     return _odd(order, "cod", PaymentAnomaly.OVERPAID, order.cod_collected, order.due, desk)
 

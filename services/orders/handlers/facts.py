@@ -232,7 +232,7 @@ def case_closed(event: CaseClosed, order: Order, desk: OrdersDesk) -> Order:
         owed = order.owed_back if order.has(Hold.CANCEL_PENDING) else 0
         return end_canceled(order, event.kind.value, owed, desk)
     if event.cod_lost:
-        order = cash.waive(order, event.cod_lost)
+        order = cash.waive(replace(order, cod_rounded=order.cod_rounded + 1), event.cod_lost)
         order = cash.less_due(order, event.cod_lost, desk)
     all_known = order.called_back and not order.open_cases and not order.closed
     if all_known and order.part_arrived and order.delivered_at is None:
