@@ -53,15 +53,34 @@ class Account:
         self.asked = {one["case_id"] for one in said["approval_requested"]}
         """Cases about which a person was asked."""
         by_person = {one["case_id"]: one["said_at"] for one in said["case_approved"] if not one["by_rule"]}
+        turned = {
+            one["case_id"]
+            for one in said["approval_requested"]
+            if one["reason"] == MoneyQuestion.SUM_REFUNDED
+        }
         self.granted = {
-            case: by_sku(cases[case].lines) for case in by_person if self.about[case][0] == "refund_only"
+            case: self.not_turned_since(cases[case])
+            for case in by_person
+            if self.about[case][0] == "refund_only" and case not in turned
         }
         """What a person agreed to pay for without seeing it, by case; of no goods when it is just an amount."""
+        self.paid_before = sum(
+            (by_sku(cases[one].lines) for one in turned - by_person.keys()), Counter[str]()
+        )
+        """What turned round and was not paid, for a person said that a sum was for it, or has not decided yet."""
         unheard = {
             one["case_id"] for one in said["approval_requested"] if one["reason"] == MoneyQuestion.NO_WORD
         }
         self.given_up = [(by_sku(cases[case].lines), at) for case, at in by_person.items() if case in unheard]
         """What a person agreed to pay for because nobody had told where it ended, and when."""
+
+    def not_turned_since(self, case: Case) -> Counter[str]:
+        """What a case is about, but what was missing and came back in a parcel after that."""
+        found = by_sku(case.lines)
+        if case.return_reason == ReturnReason.MISSING_ITEM:
+            for one in self.said["shipment_returned"]:
+                found -= _pieces(one) if one["said_at"] > case.opened_at else Counter()
+        return found
 
     def captured(self) -> Iterator[str]:
         """What of the payments neither counts nor is called too much, and what was given back of too much."""
@@ -113,7 +132,7 @@ class Account:
         """What does not add up."""
         paid = sum(one["amount"]["amount"] for one in self.said["payment_recorded"])
         lost, back = self.never_had(), self.gave_back()
-        owed = min(_worth(self.lines, self.total, lost + back), paid)
+        owed = min(_worth(self.lines, self.total, lost - self.paid_before + back), paid)
         most = min(
             _worth(self.lines, self.total, self.never_had(as_told=not self.asked_who_has) + back), paid
         )
@@ -194,6 +213,9 @@ class Account:
         found: Counter[str] = Counter()
         for granted in self.granted.values():
             found += granted
+        for one in self.said["case_approved"]:  # the dock had it in time, and told of it late
+            if one["by_rule"] and self.about[one["case_id"]][1].startswith("came back in time"):
+                found += by_sku(self.cases[one["case_id"]].lines)
         given_up = (RejectReason.NOT_RETURNED, RejectReason.DELIVERED_AFTER_ALL, RejectReason.WITHDRAWN)
         rejected = self.said["case_rejected"]
         late = {one["case_id"] for one in rejected if one["reason"] in given_up or one["arrived"]}

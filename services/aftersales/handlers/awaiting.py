@@ -35,7 +35,10 @@ def await_parcel(
 ) -> None:
     """A courier brings these back: refused or not deliverable (A1). It may have said before that it delivered them."""
     kind = CaseKind.REFUSED_COD if known.cod else CaseKind.RETURNED_PARCEL
-    await_goods(known, known.unclaimed(contents), kind, why, desk, shipment_id=shipment_id, after=after)
+    lines = known.unclaimed(contents)
+    if contents:  # of what was paid as missing nothing more is owed
+        lines = as_pieces(by_sku(lines) & still_to_bring(known, desk.cases_of(known)))
+    await_goods(known, lines, kind, why, desk, shipment_id=shipment_id, after=after)
     known = desk.orders[known.order_id]
     if known.disputed:
         told = replace(known, disputed=(), cod_disputed=0)

@@ -1,12 +1,7 @@
 """What orders and the warehouse say: what was bought and paid, what arrived, what came back (A1, A2)."""
 
 from services.aftersales.desk import AftersalesDesk
-from services.aftersales.domain.coming_back import (
-    brought_by_courier,
-    brought_of,
-    paid_as_lost,
-    still_to_bring,
-)
+from services.aftersales.domain.coming_back import brought_by_courier, brought_of, paid_as_lost
 from services.aftersales.domain.known_order import KnownOrder, unplaced
 from services.aftersales.handlers.awaiting import await_goods, await_parcel, dispute, word_came
 from services.aftersales.handlers.cases import authorize, open_case, pay_more
@@ -28,7 +23,6 @@ from shared.events.warehouse import (
     ShipmentReturned,
     TrackingStatus,
 )
-from shared.goods import as_pieces, by_sku
 from shared.replacing import replace
 from shared.values import Money, PaymentMethod, SkuQuantity
 
@@ -178,10 +172,7 @@ def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     word_came(known, desk)
     why = event.detail or "brought back by the courier"
     if known.placed:
-        # of what was paid as missing nothing more is owed
-        lines = as_pieces(by_sku(event.lines) & still_to_bring(known, desk.cases_of(known)))
-        if lines or not event.lines:
-            await_parcel(known, lines, why, desk, shipment_id=event.shipment_id)
+        await_parcel(known, event.lines, why, desk, shipment_id=event.shipment_id)
         if known.confirmed:
             dispute(desk.orders[event.order_id], event.lines, event.cod_due, desk, event.shipment_id)
     else:
