@@ -71,7 +71,10 @@ class Account:
         unheard = {
             one["case_id"] for one in said["approval_requested"] if one["reason"] == MoneyQuestion.NO_WORD
         }
-        self.given_up = [(by_sku(cases[case].lines), at) for case, at in by_person.items() if case in unheard]
+        out = story.turned - story.awaited  # turned round, as was told
+        self.given_up = [
+            (by_sku(cases[case].lines) - out, at) for case, at in by_person.items() if case in unheard
+        ]
         """What a person agreed to pay for because nobody had told where it ended, and when."""
 
     def not_turned_since(self, case: Case) -> Counter[str]:

@@ -147,6 +147,9 @@ class Agents:
                     return
                 lost = still_out and not arrived
                 agreed = lost if case.disputed else dice.random() < 0.85
+                out = by_sku(case.lines) & (self.story.turned - self.story.awaited)
+                if case.no_word and (out or by_sku(case.lines) & self.story.has):
+                    agreed = bool(out)  # they asked the buyer and the courier
                 if case.is_a_sum and agreed:
                     known = self.story.edges.row("aftersales", "known_orders", case.order_id)
                     agreed = payable(case, (), known) > 0

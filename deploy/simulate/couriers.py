@@ -97,7 +97,10 @@ class Couriers:
         """The goods of a parcel are where it ended."""
         if parcel not in self.ended:
             self.ended.add(parcel)
-            where.update(by_sku(self.story.edges.row("warehouse", "shipments", parcel).lines))
+            pieces = by_sku(self.story.edges.row("warehouse", "shipments", parcel).lines)
+            where.update(pieces)
+            if where is self.story.turned:
+                self.story.parcels_back[parcel] = pieces
 
     def _cash(self, parcel: Mapping[str, Any]) -> int:
         """What the courier says that it has collected: now and then less than is due, or nothing until later."""

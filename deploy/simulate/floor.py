@@ -27,8 +27,6 @@ class Floor:
         self.story = story
         self.left: dict[str, int] = {}
         """What was still to be picked at the last look."""
-        self.awaited: Counter[str] = Counter()
-        """What comes under cases of the parcels that couriers bring back."""
 
     def _on_fulfillment_picked(self, data: Any) -> None:
         """Somebody counted a shelf, and found another number there."""
@@ -134,10 +132,10 @@ class Floor:
                 self.story.after(delay, lambda s=scan: self.story.scan(inbox.HandOverScanned, PICKER, **s))  # type: ignore[misc]
 
     def _pack(self, work: Fulfillment) -> None:
-        """Into one parcel, or a piece by itself first."""
+        """Into one parcel, or a piece or two by themselves first."""
         left = work.left_to_pack()
         alone = [{"sku": sku, "quantity": 1} for sku in left][:1]
-        split = sum(left.values()) > 1 and not work.shipments and self.story.dice.random() < 0.25
+        split = sum(left.values()) > 1 and len(work.shipments) < 2 and self.story.dice.random() < 0.25
         self.story.scan(
             inbox.PackScanned,
             PICKER,
@@ -161,7 +159,7 @@ class Floor:
 
     def _on_return_authorized(self, data: Any) -> None:
         if data["kind"] in BY_COURIER:
-            self.awaited.update({line["sku"]: line["quantity"] for line in data["lines"]})
+            self.story.awaited.update({line["sku"]: line["quantity"] for line in data["lines"]})
         way = self.story.dice.random()
         days = self.story.dice.uniform(1, 6) if way < 0.8 else self.story.dice.uniform(14, 17)
         if way < 0.9:
@@ -183,9 +181,6 @@ class Floor:
         expected = Counter({line["sku"]: line["quantity"] for line in data["lines"]})
         by_courier = expected & self._with_couriers(data)
         by_buyer = (expected - by_courier) & self._with_buyer(data)
-        if late_cancel:
-            others = self._may_come()
-            by_buyer = Counter({sku: n for sku, n in by_buyer.items() if sku not in others})
         if by_courier and dice.random() < 0.5:  # in different boxes
             by_buyer = Counter()
         if dice.random() < 0.3:
@@ -196,7 +191,7 @@ class Floor:
             return
         self.story.turned -= by_courier
         if not late_cancel:
-            self.awaited -= by_courier
+            self.story.awaited -= by_courier
         sent = self._as_sent(by_buyer)
         for (sku, condition), n in sent.items():
             self.story.has[sku] -= n if condition is not Condition.WRONG_ITEM else 0
@@ -229,10 +224,14 @@ class Floor:
         """What they may bring for a case: what is awaited under another belongs to that."""
         if data["kind"] in BY_COURIER:
             case = self.story.edges.row("aftersales", "cases", data["case_id"])
-            return Counter() if case.shipment_id in self.story.after_all else self.story.turned
+            if case.shipment_id in self.story.after_all:
+                return Counter()
+            return self.story.turned & self.story.parcels_back.get(case.shipment_id, self.story.turned)
         if data["kind"] == CaseKind.RETURN or self._nothing_came_before(data):
             return Counter()
-        return self.story.turned - self.awaited - self._paid_before(data["rest_of"])
+        coming = self.story.turned - self.story.awaited - self._paid_before(data["rest_of"])
+        parcels = [part for one in self.story.parcels_back.values() if (part := one & coming)]
+        return parcels[0] if parcels and self.story.dice.random() < 0.7 else coming
 
     def _paid_before(self, case_id: str | None) -> Counter[str]:
         """What couriers bring late of the cancels before this one: it comes under their numbers."""
@@ -240,13 +239,6 @@ class Floor:
             return Counter()
         case = self.story.edges.row("aftersales", "cases", case_id)
         return by_sku(case.brought) + self._paid_before(case.rest_of)
-
-    def _may_come(self) -> set[str]:
-        """Articles that couriers may bring too: of a piece of these nobody at the dock could tell whose it is."""
-        work = self.story.edges.row("warehouse", "fulfillments", self.story.order_id)
-        parcels = [self.story.edges.row("warehouse", "shipments", parcel) for parcel in work.shipments]
-        under_way = {line.sku for one in parcels if one.state == "shipped" for line in one.lines}
-        return under_way | set(self.story.turned)
 
     def _with_buyer(self, data: Any) -> Counter[str]:
         """What the buyer may send: under the number that they were told last."""

@@ -59,6 +59,10 @@ class Story:
         """What reached the buyer and is with them, by SKU."""
         self.turned: Counter[str] = Counter()
         """What a courier brings back, by SKU."""
+        self.parcels_back: dict[str, Counter[str]] = {}
+        """The same by parcel, also once it is here."""
+        self.awaited: Counter[str] = Counter()
+        """What of it comes under cases of couriers."""
         self.after_all: set[str] = set()
         """Parcels that a courier delivers although it says that it brings them back."""
         self.sent_back: dict[str, Counter[tuple[str, Condition]]] = {}

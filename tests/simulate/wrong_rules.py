@@ -104,8 +104,8 @@ def _newest_first(level: Any, since: datetime) -> datetime:
 _FAR = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def _lost_as_if_brought(case: Any, found: Any, desk: Any) -> None:
-    coming_back.settle_brought_back(replace(case, no_word=False), found, desk)
+def _lost_as_if_brought(case: Any, found: Any, desk: Any, *, by_rule: bool) -> None:
+    coming_back.settle_brought_back(replace(case, no_word=False), found, desk, by_rule=by_rule)
 
 
 def _shipped_unsaid(event: Any) -> Any:
@@ -167,6 +167,8 @@ WRONG_RULES: dict[str, Plant] = {
         "aftersales", CancelRefused=_what_left_is_all), within=10_000),
     "rest-forgotten": Plant("of a canceled order in several parcels only the first that comes back is paid", (
         (coming_back, "apart", lambda case, pieces, desk: case),)),
+    "box-settles-all": Plant("a box settles all parcels that couriers are to bring, and others come under the buyer's number", (
+        (coming_back, "in_the_box", lambda parcels, found: parcels),), within=10_000),
     "disputed-by-time": Plant("a parcel that its courier then said to be delivered is paid by time", _handlers(
         "aftersales", ShipmentEndDisputed=lambda event, desk: None)),
     "lost-given-up": Plant("a buyer who canceled what its courier lost is refused by time", (

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from services.aftersales.domain.case import Case, Custody, Refund
-from services.aftersales.domain.known_order import KnownOrder
+from services.aftersales.domain.known_order import KnownOrder, Parcel
 from shared.events.aftersales import CaseKind, ReturnReason
 from shared.events.warehouse import Condition, InspectedLine
 from shared.goods import as_pieces, by_sku
@@ -25,17 +25,20 @@ def with_the_buyer(known: KnownOrder, cases: list[Case]) -> Counter[str]:
 
 def unheard_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
     """Which pieces of a late cancel no courier told to have arrived, while parcels are still under way. What the buyer has or
-    had beside these says nothing of them: what other cases let go of, and what was sent back under them."""
-    if known.delivered_at is not None:
-        return ()
+    had beside these says nothing of them: what other cases let go of, and what was sent back under them. Nor is it known who
+    has a piece of an article of which one arrived and one turned round, once a box with one came: it may have been either."""
     others = [one for one in cases if one.case_id != case.case_id]
+    boxes = [one for one in others if one.kind is CaseKind.LATE_CANCEL and one.custody is Custody.INSPECTED]
+    alike = by_sku(case.lines) & by_sku(known.arrived) & by_sku(line for one in boxes for line in one.brought)
+    if known.delivered_at is not None:
+        return as_pieces(alike)
     if known.cod:  # what couriers brought or lost is taken off its lines once that is settled
         others = [
             one for one in others if not one.over or one.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
         ]
     never_had = by_sku(line for one in others for line in _not_from_the_buyer(one))
     elsewhere = by_sku(known.lines) - by_sku(case.lines) - never_had
-    return as_pieces(by_sku(case.lines) - (by_sku(known.arrived) - elsewhere))
+    return as_pieces(by_sku(case.lines) - (by_sku(known.arrived) - elsewhere) | alike)
 
 
 def paid_as_lost(
@@ -122,6 +125,30 @@ def brought_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQua
     """What of a late cancel the courier brings back: not the parcels that other cases have."""
     own = by_sku(line for one in cases for line in _by_courier(one))
     return as_pieces(by_sku(case.lines) & (by_sku(known.brought) - own))
+
+
+def parcels_of(case: Case, known: KnownOrder, cases: list[Case]) -> list[Parcel]:
+    """The same parcel by parcel, as far as that is known."""
+    left, parcels = by_sku(brought_of(case, known, cases)), list[Parcel]()
+    for parcel in known.turned_round:
+        if part := by_sku(parcel.lines) & left:
+            parcels.append(Parcel(parcel.shipment_id, as_pieces(part)))
+            left -= part
+    return [*parcels, Parcel(None, as_pieces(left))] if left else parcels
+
+
+def in_the_box(parcels: list[Parcel], found: tuple[SkuQuantity, ...]) -> list[Parcel]:
+    """Which of these parcels came in a box in which this was found: those that are whole, else the one of which there is most.
+    One in which there is none of them the buyer sent; an empty one may be any."""
+    left, whole = by_sku(found), list[Parcel]()
+    for parcel in sorted(parcels, key=lambda one: -by_sku(one.lines).total()):
+        if by_sku(parcel.lines) <= left:
+            whole.append(parcel)
+            left -= by_sku(parcel.lines)
+    if whole or not parcels:
+        return whole
+    most = max(parcels, key=lambda one: (by_sku(one.lines) & left).total())
+    return [most] if not found or by_sku(most.lines) & left else []
 
 
 def order_ends(case: Case, known: KnownOrder, cases: list[Case]) -> bool:

@@ -12,6 +12,14 @@ from shared.values import OrderLine, SkuQuantity
 
 
 @dataclass(frozen=True)
+class Parcel:
+    """A parcel that its courier brings back; without an id where it is not known which."""
+
+    shipment_id: str | None
+    lines: tuple[SkuQuantity, ...]
+
+
+@dataclass(frozen=True)
 class KnownOrder:
     """What after-sales knows of an order."""
 
@@ -50,6 +58,8 @@ class KnownOrder:
     """True once the courier said that it brings a parcel back."""
     brought: tuple[SkuQuantity, ...] = ()
     """What is in the parcels that it brings back."""
+    turned_round: tuple[Parcel, ...] = ()
+    """Those of them that no case is about: a late cancel awaits what is in them."""
     coming: tuple[str, ...] = ()
     """Open cases of such parcels."""
     part_arrived: bool = False

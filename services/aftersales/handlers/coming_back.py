@@ -4,12 +4,13 @@ from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import CASE, Case, CaseState, Custody, came_in_time, noted
 from services.aftersales.domain.coming_back import (
     brought_by_courier,
-    brought_of,
     came_back_as_agreed,
+    in_the_box,
+    parcels_of,
     sums_of_price,
     unheard_of,
 )
-from services.aftersales.handlers.awaiting import ask_who_has, let_go, reject
+from services.aftersales.handlers.awaiting import ask_who_has, await_goods, let_go, reject
 from services.aftersales.handlers.cases import (
     CaseDue,
     ReturnDue,
@@ -169,13 +170,13 @@ def settle_brought_back(
 ) -> None:
     """Pay for the whole parcel, whatever of it was found: what the courier loses or spoils is not the buyer's loss (A6)."""
     known = desk.orders[case.order_id]
-    brought, pieces = case.lines, case.lines
+    brought = case.lines
     if case.kind is CaseKind.LATE_CANCEL and known.brought and not case.no_word:
-        brought = brought_of(case, known, desk.cases_of(known))
-        pieces = as_pieces(by_sku(case.lines) & (by_sku(found) | by_sku(brought)))
-        case = replace(apart(case, pieces, desk), brought=brought)
+        case = _parcels_apart(case, found, desk)
+        brought = case.brought
+    pieces = case.lines
     if not known.cod:
-        if not (by_rule and _ask_about_sum(case, pieces, desk)):
+        if not (by_rule and brought and _ask_about_sum(case, pieces, desk)):
             settle(case, pieces, desk)
         return
     # cash of what it brings was not collected; if it was all the same, a person looks into it
@@ -189,6 +190,32 @@ def settle_brought_back(
     else:
         settle(case, as_pieces(by_sku(pieces) - by_sku(brought)), desk)
     _ask_about_cash(case, less.paid_too_much - known.paid_too_much, desk)
+
+
+def _parcels_apart(case: Case, found: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> Case:
+    """A late cancel with what is settled now: what was in the box, or all that couriers were to bring, once time is up. Each
+    other parcel of theirs is awaited under a case of its own, and under another one what the buyer is to send (A1, A6)."""
+    known = desk.orders[case.order_id]
+    parcels = parcels_of(case, known, desk.cases_of(known))
+    here = in_the_box(parcels, found) if case.custody is Custody.INSPECTED else parcels
+    brought = by_sku(line for parcel in here for line in parcel.lines)
+    pieces = by_sku(case.lines) & (by_sku(found) | brought)
+    left = by_sku(case.lines) - pieces
+    ours = {parcel.shipment_id for parcel in parcels}
+    others = tuple(parcel for parcel in known.turned_round if parcel.shipment_id not in ours)
+    desk.orders.put(replace(known, turned_round=others))
+    kind = CaseKind.REFUSED_COD if known.cod else CaseKind.RETURNED_PARCEL
+    for parcel in (one for one in parcels if one not in here):
+        coming = by_sku(parcel.lines) & left
+        brought += by_sku(parcel.lines) - coming  # so much of it was found all the same
+        left -= coming
+        lines = as_pieces(coming)
+        known = replace(desk.orders[case.order_id].unclaim(lines), whole_comes_back=False)
+        desk.orders.put(known)
+        why, shipment = "brought back by the courier", parcel.shipment_id
+        await_goods(known, lines, kind, why, desk, shipment_id=shipment, after=case)
+        case = replace(case, lines=as_pieces(by_sku(case.lines) - coming))
+    return replace(apart(case, as_pieces(pieces), desk), brought=as_pieces(brought))
 
 
 def _ask_about_sum(case: Case, pieces: tuple[SkuQuantity, ...], desk: AftersalesDesk) -> bool:

@@ -2,7 +2,7 @@
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.coming_back import brought_by_courier, brought_of, paid_as_lost
-from services.aftersales.domain.known_order import KnownOrder, unplaced
+from services.aftersales.domain.known_order import KnownOrder, Parcel, unplaced
 from services.aftersales.handlers.awaiting import await_goods, await_parcel, dispute, word_came
 from services.aftersales.handlers.cases import authorize, open_case, pay_more
 from shared.events.aftersales import CaseKind, PaidGoodsArrived
@@ -173,6 +173,10 @@ def returned(event: ShipmentReturned, desk: AftersalesDesk) -> None:
     why = event.detail or "brought back by the courier"
     if known.placed:
         await_parcel(known, event.lines, why, desk, shipment_id=event.shipment_id)
+        known = desk.orders[event.order_id]
+        if not any(case.shipment_id == event.shipment_id for case in desk.cases_of(known)):
+            parcel = Parcel(event.shipment_id, event.lines)
+            desk.orders.put(replace(known, turned_round=(*known.turned_round, parcel)))
         if known.confirmed:
             dispute(desk.orders[event.order_id], event.lines, event.cod_due, desk, event.shipment_id)
     else:
