@@ -94,8 +94,9 @@ async def test_pieces_that_the_books_do_not_have_are_booked_in_first(floor: Floo
     await floor.stock(quantity=2)
     await picking(floor)
     for good in (0, 2):
-        scan = {"order_id": "o-1", "barcode": "TEA", "quantity": good, "damaged": 3 - good}
-        told = await floor.told(inbox.PickScanned, **scan)
+        told = await floor.told(
+            inbox.PickScanned, order_id="o-1", barcode="TEA", quantity=good, damaged=3 - good
+        )
         assert told.startswith("not_on_shelf: the books have only 2 of TEA on the shelves; book in")
 
 
