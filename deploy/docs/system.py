@@ -27,6 +27,13 @@ from shared.runtime.settings import Settings
 for _file in iter_modules(shared.events.__path__):  # all events are known, whichever services are looked at
     import_module(f"shared.events.{_file.name}")
 
+EVENTS = {
+    name: event
+    for name, event in sorted(EVENT_TYPES.items())
+    if event.__module__.startswith(shared.events.__name__)
+}
+"""Those that other systems are promised, by their wire names: benchmarks and tests have some of their own."""
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUTSIDE = {
     "orders.inbox": "shops, payment providers",

@@ -83,7 +83,8 @@ def test_of_each_deadline_staff_are_told_what_to_do(overdue: Overdue) -> None:
 @pytest.mark.requirement("N2", "A3")
 @pytest.mark.parametrize("question", MoneyQuestion)
 def test_who_says_whose_the_goods_are_is_told_what_either_answer_means(question: MoneyQuestion) -> None:
-    whose = question not in (MoneyQuestion.CAME_BACK_LATE, MoneyQuestion.CASH_COLLECTED)
+    of_money = (MoneyQuestion.CAME_BACK_LATE, MoneyQuestion.CASH_COLLECTED, MoneyQuestion.SUM_REFUNDED)
+    whose = question not in of_money
     for locale, meaning in ((ZH, "拒绝：买家已经收到"), (EN, "To reject says that the buyer has them")):
         text = letter(
             "approval_requested", locale, reason=question.value, amount={"amount": 0, "currency": "CNY"}
