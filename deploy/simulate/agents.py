@@ -1,5 +1,6 @@
 """The agents and the back office of the simulated shops."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -147,9 +148,9 @@ class Agents:
                     return
                 lost = still_out and not arrived
                 agreed = lost if case.disputed else dice.random() < 0.85
-                out = by_sku(case.lines) & (self.story.turned - self.story.awaited)
-                if case.no_word and (out or by_sku(case.lines) & self.story.has):
-                    agreed = bool(out)  # they asked the buyer and the courier
+                lines, back = by_sku(case.lines), sum(self.story.parcels_back.values(), Counter[str]())
+                if case.no_word and lines & (back | self.story.has):
+                    agreed = not lines & self.story.has  # they asked the buyer
                 if case.is_a_sum and agreed:
                     known = self.story.edges.row("aftersales", "known_orders", case.order_id)
                     agreed = payable(case, (), known) > 0

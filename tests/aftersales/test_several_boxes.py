@@ -154,3 +154,17 @@ async def test_of_one_article_nobody_can_tell_whose_box_came_so_a_person_says_wh
     await shop.bench.ask(ApproveCase(case_id=asked.case_id), actor=SUPERVISOR)
     assert shop.refunds == [5000, 5000]
     assert shop.bench.said_of(CaseClosed)[-1].order_ends
+
+
+@pytest.mark.requirement("A6")
+async def test_where_of_another_article_nothing_was_heard_each_question_is_a_case_of_its_own() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 2, 5000), ("CUP", 1, 3000)))
+    await shop.cancel_refused(13000)
+    await shop.delivered(last=False, TEA=1)
+    await shop.returned(last=False, TEA=1)
+    await box(shop, 1, "TEA")
+    await shop.bench.pass_time(14 * DAY)
+    assert not shop.bench.said_of(CaseRejected)
+    asked = [shop.bench.row("cases", e.case_id).lines for e in shop.bench.said_of(ApprovalRequested)]
+    assert asked == [goods(CUP=1), goods(TEA=1)]

@@ -218,6 +218,21 @@ async def test_what_arrived_can_be_returned_while_another_parcel_is_under_way(to
     assert town.parked() == []
 
 
+async def a_piece_each(town: Town, order: str, *skus: str) -> list[str]:
+    """The parcels of the order left, with one of these in each; their numbers."""
+    await town.pick(order)
+    await town.check(order)
+    numbers = []
+    for sku in skus:
+        one = [{"sku": sku, "quantity": 1}]
+        packed = await town.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one)
+        numbers.append(packed.answer["tracking_number"])
+    for number in numbers:
+        left = await town.scan(inbox.HandOverScanned, tracking_number=number)
+        assert left.refusal is None, left.refusal
+    return numbers
+
+
 @pytest.mark.requirement("O3")
 @pytest.mark.parametrize("short", [0, 2])
 async def test_when_a_parcel_was_lost_a_courier_who_took_what_was_due_for_the_other_is_not_asked(
@@ -227,13 +242,7 @@ async def test_when_a_parcel_was_lost_a_courier_who_took_what_was_due_for_the_ot
     await town.stock("CUP")
     goods = lines(("TEA", 1, 5000), ("CUP", 1, 3000))
     order = await town.release(lines=goods, delivery_fee=900, payment_method=PaymentMethod.COD)
-    await town.pick(order)
-    await town.check(order)
-    for sku in ("TEA", "CUP"):
-        one = [{"sku": sku, "quantity": 1}]
-        packed = await town.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one)
-        await town.scan(inbox.HandOverScanned, tracking_number=packed.answer["tracking_number"])
-    tea, cup = town.row("warehouse", "fulfillments", order).shipments
+    tea, cup = await a_piece_each(town, order, "TEA", "CUP")
     dues = [town.row("warehouse", "shipments", parcel).cod_due for parcel in (tea, cup)]
     assert dues == [5562, 3338]
     await town.track(tea, "delivered", cod_collected=5562 - short)
@@ -244,3 +253,33 @@ async def test_when_a_parcel_was_lost_a_courier_who_took_what_was_due_for_the_ot
     await town.pass_time(timedelta(days=15))
     assert town.row("orders", "orders", order).status == "completed"
     assert [e.anomaly for e in town.said(PaymentAnomalyFound)] == ["underpaid_at_closing"] * bool(short)
+
+
+@pytest.mark.requirement("O3")
+@pytest.mark.parametrize("lost_first", [False, True])
+async def test_cash_is_judged_when_all_that_is_asked_about_is_known(town: Town, lost_first: bool) -> None:
+    """The buyer has one of two TEA, the other came back, and of the CUP nothing was heard."""
+    await town.stock("CUP")
+    goods = lines(("TEA", 2, 5000), ("CUP", 1, 3000))
+    order = await town.release(lines=goods, payment_method=PaymentMethod.COD)
+    first, second, _ = await a_piece_each(town, order, "TEA", "TEA", "CUP")
+    await town.outside(cancel())
+    await town.track(first, "delivered", cod_collected=5000)
+    await town.track(second, "return_to_sender")
+    found = [{"sku": "TEA", "quantity": 1, "condition": "as_new"}]
+    found += [{"sku": sku, "quantity": 1, "condition": "missing"} for sku in ("TEA", "CUP")]
+    await town.scan(inbox.ReturnReceivedScanned, case_id=f"{order}-C1")
+    await town.scan(inbox.ReturnInspectedScanned, case_id=f"{order}-C1", lines=found)
+    await town.pass_time(timedelta(days=15))
+    about = {
+        town.row("aftersales", "cases", e.case_id).lines[0].sku: e.case_id
+        for e in town.said(ApprovalRequested)
+    }
+    answers = [RejectCase(case_id=about["TEA"], reason="they have it"), ApproveCase(case_id=about["CUP"])]
+    for answer in reversed(answers) if lost_first else answers:
+        assert (await town.ask("aftersales", answer, SUPERVISOR)).refusal is None
+    await town.pass_time(timedelta(days=15))
+    assert town.row("orders", "orders", order).status == "completed"
+    assert town.row("orders", "orders", order).due == 5000
+    assert not town.said(PaymentAnomalyFound)
+    assert town.refunds() == []

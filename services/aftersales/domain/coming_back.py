@@ -25,20 +25,25 @@ def with_the_buyer(known: KnownOrder, cases: list[Case]) -> Counter[str]:
 
 def unheard_of(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
     """Which pieces of a late cancel no courier told to have arrived, while parcels are still under way. What the buyer has or
-    had beside these says nothing of them: what other cases let go of, and what was sent back under them. Nor is it known who
-    has a piece of an article of which one arrived and one turned round, once a box with one came: it may have been either."""
-    others = [one for one in cases if one.case_id != case.case_id]
-    boxes = [one for one in others if one.kind is CaseKind.LATE_CANCEL and one.custody is Custody.INSPECTED]
-    alike = by_sku(case.lines) & by_sku(known.arrived) & by_sku(line for one in boxes for line in one.brought)
+    had beside these says nothing of them: what other cases let go of, and what was sent back under them."""
     if known.delivered_at is not None:
-        return as_pieces(alike)
+        return ()
+    others = [one for one in cases if one.case_id != case.case_id]
     if known.cod:  # what couriers brought or lost is taken off its lines once that is settled
         others = [
             one for one in others if not one.over or one.kind in (CaseKind.RETURN, CaseKind.REFUND_ONLY)
         ]
     never_had = by_sku(line for one in others for line in _not_from_the_buyer(one))
     elsewhere = by_sku(known.lines) - by_sku(case.lines) - never_had
-    return as_pieces(by_sku(case.lines) - (by_sku(known.arrived) - elsewhere) | alike)
+    return as_pieces(by_sku(case.lines) - (by_sku(known.arrived) - elsewhere))
+
+
+def either_of_two(case: Case, known: KnownOrder, cases: list[Case]) -> tuple[SkuQuantity, ...]:
+    """Which pieces of a late cancel the buyer has, or their courier lost on its way back: of the article one reached the buyer
+    and one turned round, and of the one that came in a box nobody can tell which it is."""
+    others = [one for one in cases if one.case_id != case.case_id and one.kind is CaseKind.LATE_CANCEL]
+    boxes = by_sku(line for one in others if one.custody is Custody.INSPECTED for line in one.brought)
+    return as_pieces(by_sku(case.lines) & by_sku(known.arrived) & boxes)
 
 
 def paid_as_lost(
@@ -162,7 +167,7 @@ def order_ends(case: Case, known: KnownOrder, cases: list[Case]) -> bool:
     if case.kind is CaseKind.LATE_CANCEL:
         # what did not come with the first parcel may still be under way, or with the buyer
         late = [one for one in others if one.kind is CaseKind.LATE_CANCEL]
-        return not any(one.rest_of == case.case_id or one.refund is Refund.DENIED for one in late)
+        return not any(not one.over or one.refund is Refund.DENIED for one in late)
     late = [one for one in cases if one.kind is CaseKind.LATE_CANCEL]
     all_came = bool(late) and all(one.over and one.refund is not Refund.DENIED for one in late)
     # events older than their contents said no more than that the courier brings something back

@@ -5,6 +5,7 @@ from services.aftersales.domain.case import CASE, Case, CaseState, Custody, came
 from services.aftersales.domain.coming_back import (
     brought_by_courier,
     came_back_as_agreed,
+    either_of_two,
     in_the_box,
     parcels_of,
     sums_of_price,
@@ -154,14 +155,15 @@ def _refuse(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk)
     """Nothing came that is paid. What the buyer is known to have is theirs; about the rest of a late cancel a person is asked:
     whoever cancels what its courier lost has nothing to send back, and an empty box tells no more than the courier did."""
     known = desk.orders[case.order_id]
-    late = case.kind is CaseKind.LATE_CANCEL
-    unheard = unheard_of(case, known, desk.cases_of(known)) if late else ()
-    theirs = as_pieces(by_sku(case.lines) - by_sku(unheard))
-    if not theirs:
-        ask_who_has(replace(case, no_word=True), desk)
-        return
-    if unheard:
-        case = replace(apart(replace(case, no_word=True), theirs, desk), no_word=False)
+    late, cases = case.kind is CaseKind.LATE_CANCEL, desk.cases_of(known)
+    # one case for each question, for the answers may differ
+    for asked in (unheard_of(case, known, cases), either_of_two(case, known, cases)) if late else ():
+        theirs = as_pieces(by_sku(case.lines) - by_sku(asked))
+        if not theirs:
+            ask_who_has(replace(case, no_word=True), desk)
+            return
+        if asked:
+            case = replace(apart(replace(case, no_word=True), theirs, desk), no_word=False)
     reject(case, reason, detail, desk)
 
 

@@ -210,7 +210,9 @@ def case_rejected(event: CaseRejected, order: Order, desk: OrdersDesk) -> Order:
     """The goods are not back, whatever else came in their place: the buyer has them."""
     order = replace(order, kept_cases=(*order.kept_cases, event.case_id))
     if event.arrived and not order.closed and order.delivered_at is None:
-        return _arrived(replace(order, part_arrived=True), desk.envelope.time, desk)
+        order = replace(order, part_arrived=True)
+        # while others are asked about, not all is known
+        return order if set(order.open_cases) - {event.case_id} else _arrived(order, desk.envelope.time, desk)
     if event.reason is not RejectReason.DELIVERED_AFTER_ALL or order.came_to_nothing:
         return order
     # a buyer who confirmed the receipt has ended the order, and its cash is due all the same
