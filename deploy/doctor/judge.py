@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from deploy.doctor.look import Look
+from shared.runtime.running import LATE_SECONDS
 
 DOWN = "A service is down"
 HANGS = "A service hangs"
@@ -179,7 +180,8 @@ def _backlog(look: Look) -> Iterator[_Found]:
         else:
             yield f"{what}, and nothing moves", "its log says what it waits for", BEHIND
     # they wait for what was said before they fell due
-    if "timers" in look.stands and ("lag" in look.stands or not behind):
+    heard = look.lag is not None and ("lag" in look.stands or not behind)
+    if "timers" in look.stands and heard and look.progress["timers_oldest_seconds"] > LATE_SECONDS:
         timers, oldest = look.progress["timers_due"], look.progress["timers_oldest_seconds"]
         what = f"{counted(timers, 'timer')} overdue, the oldest {oldest:.0f} s"
         yield what, "see its log; if its database is well, restart it", TIMERS

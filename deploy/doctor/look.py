@@ -218,7 +218,7 @@ async def compare(look: Look, urls: Mapping[str, str], publishers: list[Look]) -
                 if streams := await _missing(pool, publisher):
                     look.missing[publisher.service] = streams
             for publisher in publishers:
-                if publisher.service in urls and (streams := await _ahead_of(pool, urls, publisher)):
+                if publisher.newest and (streams := await _ahead_of(pool, urls, publisher)):
                     look.ahead[publisher.service] = streams
     except (*UNAVAILABLE, asyncpg.PostgresError):
         return  # said already

@@ -97,6 +97,7 @@ class Host:
             Fiber("intake", self.intake, self._unread),
             Fiber("offsets", self.acknowledge, self.applied.__len__),
             Fiber("timers", self.timers, self._timer_due),
+            Fiber("at once", self.at_once, self._goes_on),
             Fiber("http", self.http, self.requests.__len__),
             Fiber("relay", self.relay, self._may_send),
             Fiber("parking", self.parking, self._can_go_on),
@@ -204,6 +205,17 @@ class Host:
             await step("hears first")
         try:
             await self.turns.run_timers(self.town.rng.randint(1, 50), now)
+        except Unavailable:
+            await self.database_back()
+
+    def _goes_on(self) -> bool:
+        names, now = self.node.service.at_once, self.town.clock.now()
+        return bool(names) and any(t.name in names and t.due <= now for t in self.node.store.timers.values())
+
+    async def at_once(self) -> None:
+        """What waits for nothing."""
+        try:
+            await self.turns.run_timers(self.town.rng.randint(1, 50), names=self.node.service.at_once)
         except Unavailable:
             await self.database_back()
 

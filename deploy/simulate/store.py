@@ -157,10 +157,12 @@ class SimTransaction(MemoryTransaction):
         keys = [ask.rows.key(row) for row, _ in found]
         return [table[key] for key in keys if key in table]
 
-    async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
+    async def claim_timers(
+        self, now: datetime, limit: int, names: Sequence[str] | None = None
+    ) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""
         await self._statement("claim timers")
-        due = await super().claim_timers(now, limit)
+        due = await super().claim_timers(now, limit, names)
         self.claimed = [t for t in due if ("timers", t.timer_id) not in self.store.locks]
         mine = [("timers", t.timer_id) for t in self.claimed]
         self.store.locks.update(dict.fromkeys(mine, self))

@@ -193,7 +193,8 @@ def sender(runtime: Runtime) -> Sender:
         )
     for webhook in webhooks(settings.webhooks_file):
         channels[f"webhook:{webhook.name}"] = WebhookChannel(webhook)
-    return Sender(runtime, channels, texts_of(settings), settings.staff_recipient, settings.staff_locale)
+    texts, staff = texts_of(settings), settings.staff_recipient
+    return Sender(runtime, channels, texts, staff, settings.staff_locale, first=runtime.hear_first)
 
 
 def main() -> None:

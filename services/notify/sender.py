@@ -5,7 +5,7 @@ is outside. After a crash between sending and booking the lease ends and the mes
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -55,15 +55,20 @@ class Sender:
         texts: Texts,
         staff: str,
         staff_locale: Locale,
+        first: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.runtime = runtime
         self.channels = channels
         self.texts = texts
         self.staff = staff
         self.staff_locale = staff_locale
+        self.first = first
+        """What is waited for before any letter leaves: who was erased or canceled while we were down gets none."""
 
     async def run(self) -> None:
         """One loop a channel."""
+        if self.first is not None:
+            await self.first()
         async with asyncio.TaskGroup() as loops:
             for name, channel in self.channels.items():
                 loops.create_task(self._loop(name, channel))

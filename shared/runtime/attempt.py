@@ -59,6 +59,7 @@ class Attempt(Generic[D]):
         *,
         claim: int = 0,
         until: datetime | None = None,
+        names: Sequence[str] | None = None,
         unfit: Collection[str] = (),
     ) -> None:
         self.turns = turns
@@ -68,6 +69,7 @@ class Attempt(Generic[D]):
         self.unfit = unfit
         self.now = turns.clock.now()
         self.until = until or self.now
+        self.names = names
         self.desk = turns.service.desk()
         self.books = self.desk.books
         self.outcomes: list[Outcome] = []
@@ -79,7 +81,8 @@ class Attempt(Generic[D]):
     async def run(self) -> tuple[list[Incoming], list[Outcome]]:
         async with self.turns.store.transaction() as tx:
             if self.claim:
-                self.messages = [self._from_timer(t) for t in await tx.claim_timers(self.until, self.claim)]
+                claimed = await tx.claim_timers(self.until, self.claim, self.names)
+                self.messages = [self._from_timer(timer) for timer in claimed]
             await self._load(tx)
             for message in self.messages:
                 outcome = self.keeper.passed(message)

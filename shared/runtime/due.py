@@ -1,18 +1,19 @@
 """The timer door: looks for timers that are due and takes them through a turn, on whatever clock the service runs.
 
-All that was said before a timer fell due is heard before it acts: an order that was paid in time must not be closed for want of
-the payment, wherever that still waits (X1): in Kafka, while the service was down; behind thousands of others; or in the
-partition of a replica that just died.
+All that was said before a deadline is heard before it acts: an order that was paid in time must not be closed for want of the
+payment, wherever that still waits (X1): in Kafka, while the service was down; behind thousands of others; or in the partition
+of a replica that just died. What merely goes on in a turn of its own (`Timer.at_once`) waits for nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from shared.runtime.store import Unavailable
-from shared.runtime.tasks import Signal
+from shared.runtime.tasks import Signal, end
 from shared.runtime.turn import Turns
 
 log = structlog.get_logger(__name__)
@@ -28,15 +29,17 @@ GIVEN_UP_SECONDS = 3
 
 class DueTimers:
     """Run `run()` as a task. `caught_up` returns once the time is known and all that was said before the call is applied: True;
-    or nothing of that was for so many seconds: False."""
+    or nothing of that was for so many seconds: False (`Places.caught_up`)."""
 
-    def __init__(self, turns: Turns[Any], caught_up: Callable[[float], Awaitable[bool]]) -> None:
+    def __init__(self, turns: Turns[Any], caught_up: Callable[[float, float], Awaitable[bool]]) -> None:
         self.turns = turns
         self.caught_up = caught_up
         self.trouble: str | None = None
         self.looked_at = turns.clock.now()
         """The clock's time at the last look that left nothing due."""
         self._patience: float = HEARD_FIRST_SECONDS
+        self._hearing: asyncio.Task[datetime] | None = None
+        """Returns the time until which all is heard."""
         self._woken = Signal()
 
     def wake(self) -> None:
@@ -45,6 +48,12 @@ class DueTimers:
 
     async def run(self) -> None:
         """Handle what falls due, for ever."""
+        try:
+            await self._run()
+        finally:
+            await end([self._hearing] if self._hearing is not None else [])
+
+    async def _run(self) -> None:
         delay = 0.1
         while True:
             self._woken.clear()
@@ -64,17 +73,28 @@ class DueTimers:
 
     async def _look(self) -> None:
         now = self.turns.clock.now()
-        if await self.turns.store.any_due(now):
-            self.trouble = None
-            await self._hear_first()
-            now = min(now, self.turns.clock.now())  # that of a host alone was ahead, it may be
-            while await self.turns.run_timers(BATCH, until=now):
-                pass
-        self.looked_at = now
+        if names := self.turns.service.at_once:
+            await self._handle(now, names)
+        if self._hearing is None:
+            if not await self.turns.store.any_due(now):
+                self.looked_at = now
+                return
+            self._hearing = asyncio.create_task(self._hear_first(now))
+            self._hearing.add_done_callback(lambda heard: self.wake())
+        elif self._hearing.done():
+            heard, self._hearing = self._hearing, None
+            until = min(heard.result(), now)  # the clock of a host alone was ahead, it may be
+            await self._handle(until)
+            self.looked_at = until
 
-    async def _hear_first(self) -> None:
-        if await self.caught_up(self._patience):
+    async def _handle(self, until: datetime, names: Sequence[str] | None = None) -> None:
+        while await self.turns.run_timers(BATCH, until, names):
+            pass
+
+    async def _hear_first(self, now: datetime) -> datetime:
+        if await self.caught_up(self._patience, HEARD_FIRST_SECONDS):
             self._patience = HEARD_FIRST_SECONDS
         elif self._patience != GIVEN_UP_SECONDS:
             self._patience = GIVEN_UP_SECONDS
             log.warning("timers go on before all was heard", service=self.turns.service.name)
+        return now

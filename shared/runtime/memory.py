@@ -75,12 +75,12 @@ class MemoryTransaction:
             found += [table[key] for *at, key in places if not ask.behind or (*at, key) > ask.behind][:limit]
         return found
 
-    async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
+    async def claim_timers(
+        self, now: datetime, limit: int, names: Sequence[str] | None = None
+    ) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""
-        due = sorted(
-            (t for t in self.store.timers.values() if t.due <= now), key=lambda t: (t.due, t.timer_id)
-        )
-        self.claimed = due[:limit]
+        due = (t for t in self.store.timers.values() if t.due <= now and (names is None or t.name in names))
+        self.claimed = sorted(due, key=lambda t: (t.due, t.timer_id))[:limit]
         return self.claimed
 
     async def still_set(self, timer_ids: Sequence[str]) -> set[str]:

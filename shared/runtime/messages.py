@@ -26,14 +26,16 @@ TIMER_TYPES: dict[str, type["Timer"]] = {}
 
 class Timer(BaseModel):
     """Something that falls due. Class keyword `name` is stored (`orders.unpaid`); the first field is the key: setting a
-    timer again under the same name and key moves it."""
+    timer again under the same name and key moves it. `at_once` is for what goes on by itself in a turn of its own: it is no
+    deadline, and does not wait for what was said in time (X1)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     timer_name: ClassVar[str]
+    at_once: ClassVar[bool]
 
-    def __init_subclass__(cls, *, name: str, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, name: str, at_once: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.timer_name = name
+        cls.timer_name, cls.at_once = name, at_once
         if name in TIMER_TYPES:
             raise TypeError(f"two timers are called {name}")
         TIMER_TYPES[name] = cls

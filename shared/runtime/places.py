@@ -51,8 +51,10 @@ class Places:
         """How often partitions were taken away."""
         self._consumer = consumer
         self._committing: set[asyncio.Task[None]] = set()
-        self._owed: set[tuple[str, int]] = set()
-        """Where Kafka did not take the offset of what was applied: others of the group would wait for it."""
+        self._owed: dict[tuple[str, int], int] = {}
+        """The offsets that Kafka did not take yet of what was applied: others of the group would wait for them."""
+        self._silent = False
+        """Kafka did not say how much there is when somebody waited for that last."""
 
     def forget(self) -> None:
         """Partitions were given out anew: whoever had ours meanwhile may have moved them on."""
@@ -82,10 +84,10 @@ class Places:
             offsets = {TopicPartition(*place): offset for place, offset in done.items()}
             committing = asyncio.create_task(consumer.commit(offsets))
             self._committing.add(committing)
-            self._owed |= done.keys()
+            self._owed |= done
             try:
                 if await _for_a_while(committing):
-                    self._owed -= done.keys()
+                    self._owed = {p: n for p, n in self._owed.items() if n > done.get(p, 0)}
             finally:
                 self._committing.discard(committing)
 
@@ -136,9 +138,10 @@ class Places:
         """Records not applied yet, by topic and partition: of what this process reads, or of all that its group shares."""
         return {place: end - at for place, (at, end) in (await self._unread(of_group=of_group)).items()}
 
-    async def caught_up(self, patience: float = inf) -> bool:
+    async def caught_up(self, patience: float = inf, anew: float = inf) -> bool:
         """True once the group has applied all that its topics held when Kafka first said how much that is; False when nothing
-        of it was applied for `patience` seconds."""
+        of it was applied for `patience` seconds, or `anew` where Kafka says it again after it had not: who joins its group anew
+        applies nothing for a while."""
         goal: dict[tuple[str, int], int] = {}
         lives: Counter[str] = Counter()
         most, since = -1, time.monotonic()
@@ -147,6 +150,7 @@ class Places:
                 unread = await asyncio.wait_for(self._unread(of_group=True), ANSWER_SECONDS)
                 if not goal and {topic for topic, _ in unread} >= {*self.topics} - self.gone:
                     goal, lives = {place: end for place, (_, end) in unread.items()}, self.lives.copy()
+                    patience, self._silent = anew if self._silent else patience, False
                 left = [p for p, end in goal.items() if unread.get(p, (-1, 0))[0] < end]
                 # of a topic that was made anew the old ends mean nothing
                 if goal and all(self.lives[topic] != lives[topic] for topic, _ in left):
@@ -155,6 +159,7 @@ class Places:
                 if goal and far > most:
                     most, since = far, time.monotonic()
             if time.monotonic() - since > patience:
+                self._silent = not goal
                 return False
             await asyncio.sleep(CATCHING_UP_SECONDS)
 
@@ -213,7 +218,7 @@ class Places:
                 self.lives.update(back)
                 self.applied = {place: n for place, n in self.applied.items() if place[0] not in back}
                 self.given = {place: n for place, n in self.given.items() if place[0] not in back}
-                self._owed = {place for place in self._owed if place[0] not in back}
+                self._owed = {place: n for place, n in self._owed.items() if place[0] not in back}
                 partitions = [p for p in consumer.assignment() if p.topic in back]
                 if partitions:  # in a task of its own: a rebalance cancels it, and gives partitions of which no place is known
                     await _for_a_while(asyncio.create_task(consumer.seek_to_beginning(*partitions)))

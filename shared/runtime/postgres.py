@@ -188,9 +188,11 @@ class PostgresTransaction:
         newer = self._beyond.get((rows.name, rows.key(row))) if self._beyond else None
         return (*values[:-1], orjson.dumps(newer | orjson.loads(values[-1])).decode()) if newer else values
 
-    async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
+    async def claim_timers(
+        self, now: datetime, limit: int, names: Sequence[str] | None = None
+    ) -> list[DueTimer]:
         """See `Transaction.claim_timers`."""
-        records = await self.connection.fetch(statements.CLAIM_TIMERS, now, limit)
+        records = await self.connection.fetch(statements.CLAIM_TIMERS, now, limit, names)
         return [DueTimer(r["timer_id"], r["name"], r["due"], r["body"]) for r in records]
 
     async def still_set(self, timer_ids: Sequence[str]) -> set[str]:

@@ -28,7 +28,7 @@ from shared.runtime.relay import Relay
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings
 from shared.runtime.store import Changes
-from shared.runtime.tasks import Loops, Signal
+from shared.runtime.tasks import Loops, Signal, end
 from shared.runtime.telemetry import Metrics
 from shared.runtime.tracing import Tracing
 from shared.runtime.turn import Turns
@@ -38,8 +38,9 @@ log = structlog.get_logger(__name__)
 SAMPLE_SECONDS = 5
 """How often the gauges (lag, outbox, parked, overdue timers) are read."""
 
+HEARD_SECONDS = 60
 LATE_SECONDS = 30
-"""Timers wait for the next look, so that some are always due where there are many; none is due for so long."""
+"""Timers wait for the next look, and hear first: where there are many, some are always due. None is due for so long."""
 
 SET_AGAIN_SECONDS = 0.5
 """Between tries to ask the database for the time, once it was away."""
@@ -242,9 +243,16 @@ class Runtime:
             (found,) = await self.read(select(func.clock_timestamp().label("now")))
             self.clock.set(found["now"])
 
-    async def _caught_up(self, patience: float) -> bool:
+    async def hear_first(self) -> None:
+        """Return once all that Kafka held at the call is applied; or nothing of it was for a minute; or the service stops."""
+        hearing = asyncio.create_task(self.intake.places.caught_up(HEARD_SECONDS))
+        stopping = asyncio.create_task(self.stopping.wait())
+        await asyncio.wait({hearing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await end([hearing, stopping])
+
+    async def _caught_up(self, patience: float, anew: float) -> bool:
         await self._set_clock()
-        return await self.intake.places.caught_up(patience)
+        return await self.intake.places.caught_up(patience, anew)
 
     async def _sample(self) -> None:
         while True:

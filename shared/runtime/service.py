@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from shared.events.base import Event, EventParked, MessageRefused, is_inbox
 from shared.runtime.desk import Desk, Want
-from shared.runtime.messages import Message
+from shared.runtime.messages import Message, Timer
 
 M = TypeVar("M", bound=Message)
 D = TypeVar("D", bound=Desk)
@@ -60,6 +60,11 @@ class Service(Generic[D]):
             by_type[handling.message] = handling
         object.__setattr__(self, "by_type", by_type)
         object.__setattr__(self, "hears", {m.wire_type: m for m in by_type if issubclass(m, Event)})
+
+    @property
+    def at_once(self) -> list[str]:
+        """The names of its timers that wait for nothing."""
+        return [m.timer_name for m in self.by_type if issubclass(m, Timer) and m.at_once]
 
     @property
     def source(self) -> str:

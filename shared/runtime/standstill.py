@@ -40,10 +40,13 @@ async def watch(intake: Intake) -> None:
             continue  # Kafka is waited for; or a turn lasts, and its database may be away
         waiting = await _waiting(intake.consumer)
         longer = {p: still.get(p, (0, batches)) for p, at in waiting.items() if before.get(p) == at}
-        still = {place: (looks + 1, since) for place, (looks, since) in longer.items()}
+        idle = intake.batches == batches  # else others had their turn, as they must have by then
         before, batches = waiting, intake.batches
-        stand = [p for p, (looks, since) in still.items()
-                 if looks >= patience and not since < batches <= since + BATCHES * len(waiting)]  # fmt: skip
+        still = {
+            place: (looks + (idle or batches > since + BATCHES * len(waiting)), since)
+            for place, (looks, since) in longer.items()
+        }
+        stand = [place for place, (looks, _) in still.items() if looks >= patience]
         if not still:
             patience = LOOKS
         elif stand:

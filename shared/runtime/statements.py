@@ -149,5 +149,8 @@ def _array(column: Column[Any]) -> str:
 
 
 ANY_DUE = "SELECT EXISTS (SELECT FROM timers WHERE due <= $1)"
-CLAIM_TIMERS = "SELECT timer_id, name, due, body FROM timers WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED"
+CLAIM_TIMERS = """
+SELECT timer_id, name, due, body FROM timers WHERE due <= $1 AND ($3::text[] IS NULL OR name = ANY($3))
+ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
 TIMERS_THERE = "SELECT timer_id FROM timers WHERE timer_id = ANY($1::text[]) ORDER BY timer_id FOR UPDATE"

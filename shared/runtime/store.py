@@ -82,8 +82,10 @@ class Transaction(Protocol):
         group's limit for each value, in the group's order."""
         ...
 
-    async def claim_timers(self, now: datetime, limit: int) -> list[DueTimer]:
-        """Timers that are due, earliest first, skipping those that another turn has claimed."""
+    async def claim_timers(
+        self, now: datetime, limit: int, names: Sequence[str] | None = None
+    ) -> list[DueTimer]:
+        """Timers that are due, of these names or of all, earliest first, skipping those that another turn has claimed."""
         ...
 
     async def still_set(self, timer_ids: Sequence[str]) -> set[str]:

@@ -58,12 +58,14 @@ class Turns(Generic[D]):
             half = len(messages) // 2
             return await self.run(messages[:half]) + await self.run(messages[half:])
 
-    async def run_timers(self, limit: int = 200, until: datetime | None = None) -> int:
-        """Handle timers that are due now, or were due at another time; returns how many were claimed."""
+    async def run_timers(
+        self, limit: int = 200, until: datetime | None = None, names: Sequence[str] | None = None
+    ) -> int:
+        """Handle timers, of these names or of all, that are due now or were at another time; returns how many were claimed."""
         unfit: set[str] = set()
         while True:
             try:
-                claiming = partial(Attempt, self, [], claim=limit, until=until, unfit=unfit)
+                claiming = partial(Attempt, self, [], claim=limit, until=until, names=names, unfit=unfit)
                 return len((await self._again(claiming))[0])
             except Unfit as error:
                 if limit > 1:

@@ -101,6 +101,22 @@ async def test_every_buyer_message_leaves_once_in_the_buyers_language_and_with_t
 
 
 @pytest.mark.requirement("N6")
+async def test_no_letter_leaves_before_what_was_said_meanwhile_is_heard(home: House) -> None:
+    """Who was erased while notify was down, or called their order off, gets none."""
+    await home.hear(placed(), shipped())
+    box = Box()
+    sender = home.sender(file=box)
+    sender.first = lambda: home.hear(PersonalErased(order_id=ORDER, reason="asked for"))
+    loop = asyncio.create_task(sender.run())
+    await until(lambda: _suppressed(home))
+    assert box.letters == []
+    await end([loop])
+
+
+async def _suppressed(home: House) -> bool:
+    return (await states(home))["shipped>buyer"] == "suppressed"
+
+
 async def test_two_senders_never_send_the_same_message(home: House) -> None:
     await home.hear(*(placed(f"o-{i}") for i in range(20)), *(shipped(f"o-{i}") for i in range(20)))
     box = Box()

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.doctor import judge as judge_module
 from deploy.doctor import look as look_module
 from deploy.doctor.look import Look, ask, ask_database, compare
 from shared.runtime.clock import DrivenClock, WallClock
@@ -192,6 +193,7 @@ async def test_a_timer_that_nobody_handles_wakes_somebody(
 ):
     """It is ready, and says so: only that nothing moves tells."""
     monkeypatch.setattr(look_module, "WATCH", 1)
+    monkeypatch.setattr(judge_module, "LATE_SECONDS", 0.1)
     soon = datetime.now(UTC) + timedelta(seconds=1)
     await reader.pool.execute("INSERT INTO timers VALUES ('t', 'probe.remind', $1, '{}')", soon)
     connection = await asyncpg.connect(probe.url("warehouse"))

@@ -2,16 +2,19 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from shared.runtime import due, running
 from shared.runtime.clock import WallClock
 from shared.runtime.due import GIVEN_UP_SECONDS, HEARD_FIRST_SECONDS, DueTimers
-from shared.runtime.messages import Incoming
+from shared.runtime.messages import TIMER_TYPES, Incoming, Timer
 from shared.runtime.postgres import UNAVAILABLE
 from shared.runtime.running import Runtime
+from shared.runtime.service import Handling, on
 from shared.runtime.store import DueTimer
 from shared.runtime.tasks import end
 from tests.runtime.probe import LONG_AGO, Note, Probe, Remind, note, outside, receipt_of
@@ -155,7 +158,7 @@ async def test_looks_leave_no_task_behind(monkeypatch: pytest.MonkeyPatch):
     await end([loop])
 
 
-async def _hears_all(patience: float) -> bool:
+async def _hears_all(patience: float, anew: float) -> bool:
     return True
 
 
@@ -165,17 +168,51 @@ def remind(stand: Stand, name: str) -> None:
     stand.store.timers[name] = DueTimer(name, timer.timer_name, stand.clock.now(), timer.model_dump_json())
 
 
+async def looked(timers: DueTimers) -> None:
+    """It looks, hears first if something is due, and looks again."""
+    await timers._look()
+    await asyncio.sleep(0)
+    await timers._look()
+
+
+async def test_what_is_no_deadline_waits_for_nothing_that_was_said_before(monkeypatch: pytest.MonkeyPatch):
+    """Stock that came free is kept from everybody until who waits was asked; while much is unread, that would be for long."""
+
+    class GoOn(Timer, name="probe.go_on", at_once=True):
+        note_id: str
+
+    stand, handled = Stand(), list[str]()
+    on_it: Handling[Any, Any] = on(GoOn, lambda timer, desk: handled.append(timer.note_id))
+    stand.turns.service = replace(stand.service, consumes=(*stand.service.consumes, on_it))
+
+    async def hears_nothing(patience: float, anew: float) -> bool:
+        await asyncio.Event().wait()
+        return False
+
+    timers = DueTimers(stand.turns, hears_nothing)
+    remind(stand, "deadline")
+    await looked(timers)
+    go_on = GoOn(note_id="stock")
+    stand.store.timers["b"] = DueTimer("b", go_on.timer_name, stand.clock.now(), go_on.model_dump_json())
+    await looked(timers)
+    assert handled == ["stock"]
+    assert stand.store.timers.keys() == {"deadline"}
+    assert timers._hearing is not None
+    await end([timers._hearing])
+    TIMER_TYPES.pop(GoOn.timer_name)
+
+
 async def test_what_falls_due_while_others_wait_to_be_heard_waits_for_the_next_look():
     """What was said in time for it may have come after the end that was waited for."""
     stand = Stand()
 
-    async def long(patience: float) -> bool:
+    async def long(patience: float, anew: float) -> bool:
         stand.clock.move_to(stand.clock.now() + timedelta(hours=1))
         remind(stand, "meanwhile")
         return True
 
     remind(stand, "first")
-    await DueTimers(stand.turns, long)._look()
+    await looked(DueTimers(stand.turns, long))
     assert stand.store.timers.keys() == {"meanwhile"}
 
 
@@ -183,20 +220,21 @@ async def test_while_nothing_can_be_heard_timers_wait_once():
     """As long as is right when it begins, and only a little at every look after that, until all was heard again."""
     stand, hears, waited = Stand(), iter([False, False, True, False]), []
 
-    async def caught_up(patience: float) -> bool:
+    async def caught_up(patience: float, anew: float) -> bool:
+        assert anew == HEARD_FIRST_SECONDS
         waited.append(patience)
         return next(hears)
 
     timers = DueTimers(stand.turns, caught_up)
     for _ in range(4):
         remind(stand, "a")
-        await timers._look()
+        await looked(timers)
         assert not stand.store.timers
     assert waited == [HEARD_FIRST_SECONDS, GIVEN_UP_SECONDS, GIVEN_UP_SECONDS, HEARD_FIRST_SECONDS]
 
 
 async def test_where_nothing_is_due_nobody_asks_kafka():
-    async def never(patience: float) -> bool:
+    async def never(patience: float, anew: float) -> bool:
         raise AssertionError
 
     stand = Stand()

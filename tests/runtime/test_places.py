@@ -95,6 +95,7 @@ async def test_an_offset_that_kafka_did_not_take_is_handed_in_again(monkeypatch:
     monkeypatch.setattr(group, "commit", take)
     await places.pass_over()
     assert group.offsets == {TopicPartition("orders", 0): 10}
+    assert not places._owed
 
 
 async def test_what_was_in_hand_when_partitions_were_given_out_anew_is_not_passed_over():
@@ -135,6 +136,7 @@ class Shared(Group):
     def __init__(self) -> None:
         super().__init__()
         self.partitions: set[int] | None = {0, 1}
+        self.asked = 0
         self.offsets[THEIRS] = 3
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
@@ -144,6 +146,7 @@ class Shared(Group):
         return dict.fromkeys(partitions, 0)
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        self.asked += 1
         return dict.fromkeys(partitions, 7)
 
     def last_stable_offset(self, partition: TopicPartition) -> int:
@@ -187,14 +190,50 @@ async def test_timers_wait_on_while_the_client_is_replaced_or_does_not_know_its_
 async def test_timers_wait_while_something_is_applied_and_give_up_when_nothing_is(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(module, "CATCHING_UP_SECONDS", 0.01)
+    now = seconds(monkeypatch)
     group = Shared()
-    waiting = asyncio.create_task(Places("warehouse", ["orders"], lambda: group).caught_up(1.0))
+    waiting = asyncio.create_task(Places("warehouse", ["orders"], lambda: group).caught_up(10))
     for far in (4, 5, 6):
-        await asyncio.sleep(0.5)
+        await looks(group)
+        now[0] += 9
         group.offsets[THEIRS] = far
+    await looks(group)
     assert not waiting.done()
+    now[0] += 11
     assert not await asyncio.wait_for(waiting, PATIENCE)
+
+
+async def test_once_kafka_answers_again_timers_wait_for_as_long_as_at_first(monkeypatch: pytest.MonkeyPatch):
+    """Who joins its group anew applies nothing for a while."""
+    now = seconds(monkeypatch)
+    group: Shared | None = None
+    places = Places("warehouse", ["orders"], lambda: group)
+    away = asyncio.create_task(places.caught_up(3, 100))
+    await asyncio.sleep(0.1)
+    now[0] += 4
+    assert not await asyncio.wait_for(away, PATIENCE)
+    group = Shared()
+    waiting = asyncio.create_task(places.caught_up(3, 100))
+    await looks(group)
+    now[0] += 90
+    await looks(group)
+    assert not waiting.done()
+    now[0] += 11
+    assert not await asyncio.wait_for(waiting, PATIENCE)
+
+
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that passes for those who wait, as it is set."""
+    now = [0.0]
+    monkeypatch.setattr(module, "CATCHING_UP_SECONDS", 0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+async def looks(group: Shared) -> None:
+    """Return when somebody has asked for the ends twice more, and so has taken in what was said the first time."""
+    before = group.asked
+    await until(lambda: group.asked >= before + 2)
 
 
 async def test_nobody_waits_for_the_end_of_a_topic_that_was_made_anew(monkeypatch: pytest.MonkeyPatch):

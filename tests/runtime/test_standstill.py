@@ -136,9 +136,13 @@ class Client:
         return self.at[partition]
 
 
-@pytest.mark.parametrize("stands", [False, True])
+@pytest.mark.parametrize(
+    ("stands", "every"),
+    [(False, 1), (True, 1), (True, 100)],
+    ids=["waits its turn", "stands", "others trickle"],
+)
 async def test_a_partition_that_waits_for_its_turn_among_many_does_not_stand(
-    monkeypatch: pytest.MonkeyPatch, stands: bool
+    monkeypatch: pytest.MonkeyPatch, stands: bool, every: int
 ):
     monkeypatch.setattr(standstill, "LOOK_SECONDS", 0)
     client, replaced = Client(48), asyncio.Event()
@@ -151,8 +155,9 @@ async def test_a_partition_that_waits_for_its_turn_among_many_does_not_stand(
         turns=SimpleNamespace(service=SimpleNamespace(name="orders")),
     )  # fmt: skip
     watching = asyncio.create_task(standstill.watch(intake))  # type: ignore[arg-type]
-    for _ in range(2000):
-        client.read()
+    for step in range(2000):
+        if step % every == 0:
+            client.read()
         if stands:
             client.at[TopicPartition("orders", 7)] = 5
         intake.batches = client.taken

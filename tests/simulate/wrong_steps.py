@@ -78,10 +78,12 @@ def _unguarded(table: str) -> Any:
     return commit
 
 
-async def _claimed_by_anyone(self: SimTransaction, now: Any, limit: int) -> list[DueTimer]:
+async def _claimed_by_anyone(self: SimTransaction, now: Any, limit: int, names: Any = None) -> list[DueTimer]:
     await self._statement("claim timers")
-    due = sorted((t for t in self.store.timers.values() if t.due <= now), key=lambda t: (t.due, t.timer_id))
-    return due[:limit]  # nothing is kept that the commit could check
+    due = [t for t in self.store.timers.values() if t.due <= now and (names is None or t.name in names)]
+    return sorted(due, key=lambda t: (t.due, t.timer_id))[
+        :limit
+    ]  # nothing is kept that the commit could check
 
 
 # --- the turn --------------------------------------------------------------------------------------------------

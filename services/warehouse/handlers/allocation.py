@@ -39,8 +39,8 @@ from shared.runtime.messages import Timer
 from shared.values import PaymentMethod, SkuQuantity
 
 
-class Reallocate(Timer, name="warehouse.reallocate"):
-    """Stock of a SKU came free: serve the orders that wait for it, oldest first. Due at once."""
+class Reallocate(Timer, name="warehouse.reallocate", at_once=True):
+    """Stock of a SKU came free: serve the orders that wait for it, oldest first."""
 
     sku: str
 
