@@ -134,7 +134,8 @@ class Shop:
         return await self.bench.outside(event)
 
     async def received(self, case_id: str, at: datetime | None = None) -> Outcome:
-        """Goods are at the dock."""
+        """Goods are at the dock, by default since now."""
+        at = at or self.bench.clock.now()
         event = warehouse.ReturnReceived(order_id=self.order_id, case_id=case_id, received_at=at)
         return (await self.bench.hear(event))[0]
 

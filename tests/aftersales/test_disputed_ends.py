@@ -111,9 +111,35 @@ async def test_goods_that_come_before_anybody_decides_settle_the_case(steps: lis
 async def test_goods_that_come_although_the_buyer_was_said_to_have_them_are_for_a_person() -> None:
     shop = await disputed("returned", "disputed")
     await decides(shop, paid=False)
+    await shop.bench.pass_time(DAY)
     await shop.came_back(shop.case().case_id)
     assert shop.refunds == []
     assert shop.bench.said_of(ApprovalRequested)[-1].reason == MoneyQuestion.CAME_BACK_LATE
+
+
+@pytest.mark.requirement("A2")
+async def test_so_are_those_that_were_to_be_paid_on_delivery() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 1, 5000), ("CUP", 1, 5000)), cod=True)
+    await shop.delivered(cod_collected=5000, last=False, TEA=1)
+    await shop.returned(CUP=1)
+    await shop.disputed(cod_due=5000, CUP=1)
+    await decides(shop, paid=False)
+    await shop.bench.pass_time(DAY)
+    await shop.came_back(shop.case().case_id, CUP=1)
+    assert shop.refunds == []
+    assert shop.bench.said_of(ApprovalRequested)[-1].reason == MoneyQuestion.CAME_BACK_LATE
+
+
+@pytest.mark.requirement("W12", "A2")
+async def test_those_that_the_dock_had_before_the_buyer_was_said_to_have_them_are_paid() -> None:
+    shop = await disputed("returned", "disputed")
+    at_the_dock = shop.bench.clock.now()
+    await shop.bench.pass_time(DAY)
+    await decides(shop, paid=False)
+    await shop.received(shop.case().case_id, at=at_the_dock)
+    await shop.inspected(shop.case().case_id)
+    assert shop.refunds == [10000]
 
 
 @pytest.mark.requirement("W11")

@@ -5,6 +5,7 @@ import pytest
 from services.aftersales.handlers.asked import ApproveCase, RejectCase
 from shared.events.aftersales import ApprovalRequested, CaseKind, CaseRejected, MoneyQuestion, RejectReason
 from shared.events.warehouse import Condition, InspectedLine, ReturnInspected, ReturnReceived
+from shared.replacing import replace
 from tests.aftersales.desk import DAY, Shop
 from tests.harness import SUPERVISOR
 
@@ -109,8 +110,22 @@ async def test_goods_that_were_not_awaited_any_more_are_late_whatever_time_was_l
     await shop.asks()
     await shop.bench.ask(RejectCase(case_id=shop.case().case_id, reason="they keep it"), actor=SUPERVISOR)
     await shop.bench.pass_time(DAY)
-    await shop.received(shop.case().case_id, at=shop.bench.clock.now())
-    await shop.inspected(shop.case().case_id)
+    await shop.came_back(shop.case().case_id)
+    assert shop.refunds == []
+    assert shop.bench.said_of(ApprovalRequested)[-1].reason == MoneyQuestion.CAME_BACK_LATE
+
+
+@pytest.mark.requirement("W12", "A2")
+async def test_of_a_case_that_an_older_version_rejected_nobody_knows_when_so_nothing_is_in_time(
+    shop: Shop,
+) -> None:
+    await shop.asks()
+    case_id = shop.case().case_id
+    await shop.bench.ask(RejectCase(case_id=case_id, reason="they keep it"), actor=SUPERVISOR)
+    cases = shop.bench.store.tables["cases"]
+    row, version = cases[case_id]
+    cases[case_id] = (replace(row, given_up_at=None), version)
+    await shop.came_back(case_id)
     assert shop.refunds == []
     assert shop.bench.said_of(ApprovalRequested)[-1].reason == MoneyQuestion.CAME_BACK_LATE
 

@@ -96,6 +96,8 @@ class Case:
     refund: Refund = Refund.NONE
     refunded: int = 0
     return_by: datetime | None = None
+    given_up_at: datetime | None = None
+    """When it was rejected. None too where that was before it was written down: then nothing counts as in time."""
     in_time: bool = False
     """True when the goods of a case that was given up had been scanned at the dock before its time was up."""
     rest_of: str | None = None
@@ -139,8 +141,11 @@ class Case:
 
 
 def came_in_time(case: Case, at: datetime | None) -> bool:
-    """True when goods that were at the dock at this time were there while their case awaited them (W12)."""
-    return at is not None and case.return_by is not None and case.opened_at <= at <= case.return_by
+    """True when goods that were at the dock at this time were there while their case awaited them (W12): before its time was
+    up, and before anybody refused it."""
+    if at is None or case.return_by is None or case.given_up_at is None:
+        return False
+    return case.opened_at <= at <= case.return_by and at < case.given_up_at
 
 
 def needed(stake: int, limit: int) -> Role:

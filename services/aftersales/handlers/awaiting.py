@@ -126,11 +126,9 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
     awaited = case.state is CaseState.WAITING_BUYER
     # of a request that was taken back before anybody granted it, the buyer never heard
     told = awaited or reason is not RejectReason.WITHDRAWN
-    case = replace(moved(case, CaseRejected), refund=Refund.DENIED)
+    case = replace(moved(case, CaseRejected), refund=Refund.DENIED, given_up_at=desk.now)
     if awaited or reason is RejectReason.DELIVERED_AFTER_ALL or case.no_word:
         case = replace(case, custody=Custody.NOT_RETURNED)
-    if awaited and case.return_by is not None:
-        case = replace(case, return_by=min(case.return_by, desk.now))  # no longer, if it is taken back
     desk.publish(
         CaseRejected(
             order_id=case.order_id,
