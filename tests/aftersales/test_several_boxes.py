@@ -168,3 +168,18 @@ async def test_where_of_another_article_nothing_was_heard_each_question_is_a_cas
     assert not shop.bench.said_of(CaseRejected)
     asked = [shop.bench.row("cases", e.case_id).lines for e in shop.bench.said_of(ApprovalRequested)]
     assert asked == [goods(CUP=1), goods(TEA=1)]
+
+
+@pytest.mark.requirement("A6", "W11")
+async def test_word_of_one_article_leaves_the_question_about_another_to_its_person() -> None:
+    shop = Shop()
+    await shop.placed(lines(("TEA", 2, 5000), ("CUP", 1, 3000)))
+    await shop.cancel_refused(13000)
+    await shop.delivered(last=False, TEA=1)
+    await shop.returned(last=False, TEA=1)
+    await box(shop, 1, "TEA")
+    await shop.bench.pass_time(15 * DAY)
+    tea, cup = shop.case(2), shop.case(3)
+    assert [(one.lines, one.no_word) for one in (tea, cup)] == [(goods(TEA=1), True), (goods(CUP=1), True)]
+    await shop.delivered(CUP=1)
+    assert [shop.case(n).state for n in (2, 3)] == ["awaiting_approval", "waiting_buyer"]

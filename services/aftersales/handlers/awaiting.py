@@ -2,7 +2,7 @@
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import Case, CaseState, Custody, Refund, noted
-from services.aftersales.domain.coming_back import brought_by_courier, still_to_bring, unheard_of
+from services.aftersales.domain.coming_back import brought_by_courier, either_of_two, still_to_bring, unheard_of
 from services.aftersales.domain.known_order import KnownOrder
 from services.aftersales.handlers.cases import (
     ReturnDue,
@@ -116,7 +116,9 @@ def word_came(known: KnownOrder, desk: AftersalesDesk) -> None:
     cases = desk.cases_of(known)
     for case in cases:
         asked = case.no_word and case.state is CaseState.AWAITING_APPROVAL
-        heard = by_sku(unheard_of(case, known, cases)) != by_sku(case.lines)
+        # one case is about one of the two questions, so news of another article leaves it as it is
+        unknown = by_sku(unheard_of(case, known, cases)) | by_sku(either_of_two(case, known, cases))
+        heard = unknown != by_sku(case.lines)
         if asked and (heard or brought_by_courier(case, known, cases)):
             authorize(replace(case, no_word=False), desk, by_rule=True)
 
