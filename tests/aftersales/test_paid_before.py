@@ -7,13 +7,14 @@ from shared.events.aftersales import (
     ApprovalRequested,
     CaseClosed,
     CaseKind,
+    CaseRejected,
     MoneyQuestion,
     PaidGoodsArrived,
     ReturnReason,
 )
 from tests.aftersales.desk import DAY, Shop, goods
 from tests.builders import lines
-from tests.harness import AGENT, SUPERVISOR
+from tests.harness import AGENT, SUPERVISOR, refused_by
 
 
 async def in_two() -> Shop:
@@ -63,6 +64,21 @@ async def test_where_a_sum_was_given_back_a_person_says_whether_it_was_for_the_p
     await shop.bench.ask(decision(case_id=asked.case_id, reason="we looked"), actor=SUPERVISOR)
     assert shop.refunds == ([3000, 3000] if granted else [3000])
     assert not shop.parked
+
+
+@pytest.mark.requirement("A3")
+async def test_what_the_sum_was_for_stays_with_the_shop_and_its_buyer_who_asked_for_nothing_hears_nothing() -> (
+    None
+):
+    shop = await in_two()
+    await sum_refunded(shop, 3000)
+    await shop.returned(CUP=1)
+    await shop.came_back(shop.case(2).case_id, CUP=1)
+    await shop.bench.ask(RejectCase(case_id=shop.case(3).case_id, reason="it was for it"), actor=SUPERVISOR)
+    (rejected,) = shop.bench.said_of(CaseRejected)
+    assert not rejected.asked_by_buyer
+    assert refused_by(await shop.asks(CUP=1)) == "not_returnable"
+    assert (await shop.asks(TEA=1)).refusal is None
 
 
 @pytest.mark.requirement("A3")

@@ -10,6 +10,7 @@ from shared.events.aftersales import (
     CaseClosed,
     CaseKind,
     CaseRejected,
+    MoneyQuestion,
     ReturnAuthorized,
 )
 from shared.events.warehouse import ReturnInspected, ReturnReceived
@@ -110,6 +111,8 @@ class Case:
     """Cash that was to be collected with that, or with what its courier lost without a word."""
     no_word: bool = False
     """True when a person is asked who has the goods, for no courier told."""
+    question: MoneyQuestion | None = None
+    """What the shop itself asked a person about it; None where somebody else asks for something."""
     shipment_id: str | None = None
     """The parcel that the courier brings back, where the case is about one."""
     history: tuple[str, ...] = ()
@@ -123,6 +126,11 @@ class Case:
     def is_a_sum(self) -> bool:
         """True when money is asked for, and not the price of pieces."""
         return self.kind is CaseKind.REFUND_ONLY and not self.lines
+
+    @property
+    def about_what_was_paid(self) -> bool:
+        """True when pieces that the shop has, or lost, may have been paid for as a sum before: refused, they were."""
+        return self.question is MoneyQuestion.SUM_REFUNDED
 
     @property
     def return_reason(self) -> str:

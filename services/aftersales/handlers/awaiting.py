@@ -2,7 +2,12 @@
 
 from services.aftersales.desk import AftersalesDesk
 from services.aftersales.domain.case import Case, CaseState, Custody, Refund, noted
-from services.aftersales.domain.coming_back import brought_by_courier, either_of_two, still_to_bring, unheard_of
+from services.aftersales.domain.coming_back import (
+    brought_by_courier,
+    either_of_two,
+    still_to_bring,
+    unheard_of,
+)
 from services.aftersales.domain.known_order import KnownOrder
 from services.aftersales.handlers.cases import (
     ReturnDue,
@@ -107,7 +112,7 @@ def ask_who_has(case: Case, desk: AftersalesDesk, earlier: Case | None = None) -
     disputed = MoneyQuestion.RECEIPT_DISPUTED if confirmed else MoneyQuestion.END_DISPUTED
     desk.timers.cancel(ReturnDue(case_id=case.case_id))
     case = noted(case, desk.now, desk.actor, "a person is asked who has the goods")
-    desk.cases.put(moved(case, ApprovalRequested))
+    case = moved(case, ApprovalRequested)
     ask_for_approval(case, desk, MoneyQuestion.NO_WORD if case.no_word else disputed, earlier)
 
 
@@ -124,7 +129,7 @@ def word_came(known: KnownOrder, desk: AftersalesDesk) -> None:
 
 
 def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) -> Case:
-    """Refuse what is asked, say why, and close; the pieces can be asked for again in another case."""
+    """Refuse what is asked, say why, and close; the pieces can be asked for again in another case, but those that were paid."""
     awaited = case.state is CaseState.WAITING_BUYER
     # of a request that was taken back before anybody granted it, the buyer never heard
     told = awaited or reason is not RejectReason.WITHDRAWN
@@ -139,7 +144,7 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
             detail=detail,
             cod_due=case.cod_due,
             arrived=case.no_word,
-            asked_by_buyer=told and not case.is_a_sum,
+            asked_by_buyer=told and not (case.is_a_sum or case.about_what_was_paid),
             kind=case.kind,
         )
     )
@@ -151,7 +156,8 @@ def reject(case: Case, reason: RejectReason, detail: str, desk: AftersalesDesk) 
         one.rest_of == case.case_id for one in desk.cases_of(known)
     )
     desk.orders.put(replace(known, whole_comes_back=known.whole_comes_back and others_have))
-    let_go(case, case.lines, desk)
+    if not case.about_what_was_paid:
+        let_go(case, case.lines, desk)
     return close(case, desk)
 
 

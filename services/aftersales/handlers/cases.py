@@ -106,6 +106,7 @@ def ask_for_approval(
     case: Case, desk: AftersalesDesk, question: MoneyQuestion | None = None, earlier: Case | None = None
 ) -> None:
     """Say that the case waits for a person, and for whom (A3)."""
+    desk.cases.put(replace(case, question=question))
     watch(case, desk)
     desk.publish(
         ApprovalRequested(

@@ -229,10 +229,8 @@ def _ask_about_sum(case: Case, pieces: tuple[SkuQuantity, ...], desk: Aftersales
     reason, amount = f"a sum was asked for before, see {sums[-1].case_id}", known.worth(pieces)
     kind = CaseKind.REFUND_ONLY
     asked = open_case(known.unclaim(pieces), kind, reason, pieces, amount, desk, after=case)
-    asked = replace(asked, custody=case.custody)
-    desk.cases.put(asked)
     close(case, desk)
-    ask_for_approval(asked, desk, MoneyQuestion.SUM_REFUNDED, case)
+    ask_for_approval(replace(asked, custody=case.custody), desk, MoneyQuestion.SUM_REFUNDED, case)
     return True
 
 
