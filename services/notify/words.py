@@ -52,6 +52,7 @@ WORDS: dict[str, dict[str, tuple[str, str]]] = {
         "given_back": ("已付款项已全部退还", "all that was paid was given back"),
         "bought_twice": ("同一买家不久前订购了相同商品", "the same buyer ordered the same goods shortly before"),
         "no_courier": ("没有快递能送达该地址", "no courier delivers to this address"),
+        "too_heavy": ("单件商品过重，没有快递承运", "no courier takes so heavy a piece there"),
     },
     "overdue": {
         "address_confirmation": ("收货信息确认", "confirmation of the delivery details"),

@@ -42,6 +42,7 @@ class HoldRule(StrEnum):
     GIVEN_BACK = "given_back"
     BOUGHT_TWICE = "bought_twice"
     NO_COURIER = "no_courier"
+    TOO_HEAVY = "too_heavy"
 
 
 class PaymentAnomaly(StrEnum):
@@ -143,9 +144,13 @@ class HoldPlaced(Event, type="orders.hold_placed.v1", subject="order_id"):
     like_number: Code | None = None
     """With `bought_twice`: the external number of the order that it is like."""
     delivery_method: DeliveryMethod | None = None
-    """With `no_courier`: in which way none goes there."""
+    """With `no_courier` and `too_heavy`: in which way none goes there."""
     cod: bool = False
-    """With `no_courier`: true where it was to collect cash, too."""
+    """With these: true where it was to collect cash, too."""
+    heaviest: Code | None = None
+    """With `too_heavy`: the article of which one piece is."""
+    grams: int | None = None
+    """With `too_heavy`: what a piece of it weighs, as it was registered."""
 
 
 class HoldLifted(Event, type="orders.hold_lifted.v1", subject="order_id"):

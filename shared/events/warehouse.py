@@ -108,6 +108,11 @@ class FulfillmentRefused(Event, type="warehouse.fulfillment_refused.v1", subject
     order_id: Code
     reason: FulfillmentRefusal
     detail: Text
+    heaviest: Code | None = None
+    """The article of which one piece is too heavy for every courier that would bring lighter goods there: its weight may be
+    wrong. Null where none comes there at all, and when the event is older than this field."""
+    grams: int | None = None
+    """With `heaviest`: what a piece of it weighs, as it was registered."""
 
 
 class FulfillmentPickStarted(Event, type="warehouse.fulfillment_pick_started.v1", subject="order_id"):

@@ -4,8 +4,19 @@ from datetime import timedelta
 
 import pytest
 
+from services.orders.handlers.release import LiftHold
+from services.warehouse.handlers.stock import RegisterSku
 from shared.events import inbox
-from shared.events.orders import OrderCanceled, OrderCompleted, OrderReleased
+from shared.events.orders import (
+    AddressConfirmationRequested,
+    Hold,
+    HoldPlaced,
+    HoldRule,
+    OrderCanceled,
+    OrderCompleted,
+    OrderEscalated,
+    OrderReleased,
+)
 from shared.events.warehouse import (
     FulfillmentAllocated,
     FulfillmentBackordered,
@@ -16,9 +27,11 @@ from shared.events.warehouse import (
     StockReplenished,
     TrackingUpdated,
 )
-from tests.builders import PERSONAL, cancel, lines, oid, submitted
-from tests.harness import START, refused_by
+from shared.values import DeliveryMethod
+from tests.builders import PERSONAL, cancel, confirmed, lines, oid, submitted
+from tests.harness import START, SUPERVISOR, refused_by
 from tests.town import CHECKER, PICKER, Town
+from tests.warehouse.floor import ABROAD
 
 
 @pytest.fixture
@@ -150,6 +163,36 @@ async def test_an_address_nobody_reaches_comes_back_to_orders(town: Town) -> Non
     order = town.row("orders", "orders", oid())
     assert order.standing() == ["unreachable_address"]
     assert len(town.said(OrderReleased)) == 1
+
+
+@pytest.mark.requirement("W6", "O6")
+async def test_a_piece_that_is_too_heavy_waits_for_staff_and_its_buyer_is_not_asked_for_another_address(
+    town: Town,
+) -> None:
+    await town.ask("warehouse", RegisterSku(sku="TEA", name="Tea", weight_grams=100_000), SUPERVISOR)
+    await town.stock()
+    order = await town.release(personal=ABROAD)
+    lift = LiftHold(order_id=order, hold=Hold.UNREACHABLE_ADDRESS, reason="let us see")
+    await town.ask("orders", lift)
+    assert [(e.rule, e.heaviest, e.grams) for e in town.said(HoldPlaced)[-2:]] == [
+        (HoldRule.TOO_HEAVY, "TEA", 100_000)
+    ] * 2
+    await town.pass_time(timedelta(hours=1))
+    assert [e.unreachable for e in town.said(AddressConfirmationRequested)] == [False]
+    assert not town.said(OrderEscalated)
+    await town.ask("warehouse", RegisterSku(sku="TEA", name="Tea", weight_grams=100), SUPERVISOR)
+    await town.ask("orders", lift)
+    assert [e.order_id for e in town.said(FulfillmentAllocated)] == [order]
+
+
+@pytest.mark.requirement("W6", "O6")
+async def test_what_is_too_heavy_for_couriers_can_be_fetched_from_us(town: Town) -> None:
+    await town.ask("warehouse", RegisterSku(sku="TEA", name="Tea", weight_grams=100_000), SUPERVISOR)
+    await town.stock()
+    order = await town.release(personal=ABROAD)
+    assert town.row("orders", "orders", order).standing() == ["unreachable_address"]
+    await town.outside(confirmed(personal=PERSONAL, delivery_method=DeliveryMethod.SELF_PICKUP))
+    assert [e.order_id for e in town.said(FulfillmentAllocated)] == [order]
 
 
 @pytest.mark.requirement("W7")

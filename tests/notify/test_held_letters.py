@@ -8,12 +8,14 @@ from services.notify.texts import Texts
 from services.orders.domain.policy import Policy
 from services.orders.handlers import service as orders
 from services.orders.handlers.release import PlaceHold
+from services.warehouse.handlers.stock import RegisterSku
 from shared.events.orders import Hold, HoldPlaced, HoldRule
 from shared.events.warehouse import FulfillmentRefusal, FulfillmentRefused
 from shared.values import DeliveryMethod, Locale, PaymentMethod
 from tests.builders import confirmed, oid, paid, submitted
-from tests.harness import Bench
+from tests.harness import SUPERVISOR, Bench
 from tests.orders.world import refund
+from tests.warehouse.floor import ABROAD, Floor
 
 
 async def said(rule: HoldRule) -> HoldPlaced:
@@ -36,8 +38,21 @@ async def said(rule: HoldRule) -> HoldPlaced:
             detail = "no courier delivers by self_pickup with COD to this address"
             reason = FulfillmentRefusal.UNREACHABLE_ADDRESS
             await bench.hear(FulfillmentRefused(order_id=oid(), reason=reason, detail=detail))
+        case HoldRule.TOO_HEAVY:
+            await bench.outside(submitted(address_confirmed=True))
+            await bench.outside(paid())
+            await bench.hear(await too_heavy())
     (event,) = [e for e in bench.said_of(HoldPlaced) if e.rule is not None]
     assert event.rule is rule
+    return event
+
+
+async def too_heavy() -> FulfillmentRefused:
+    """What the warehouse says of a release of what no courier can bring."""
+    floor = Floor()
+    await floor.bench.ask(RegisterSku(sku="SOFA", name="Sofa", weight_grams=70_001), actor=SUPERVISOR)
+    await floor.release(oid(), ("SOFA", 1), personal=ABROAD)
+    (event,) = floor.bench.said_of(FulfillmentRefused)
     return event
 
 
@@ -57,6 +72,11 @@ WHY = {
         "原因：同一买家不久前订购了相同商品（订单 T-0）。",
         "Why: the same buyer ordered the same goods shortly before (order T-0).",
     ),
+    HoldRule.TOO_HEAVY: (
+        "原因：商品 SOFA 登记的单件重量为 70001 克，没有快递能将其送达该地址（配送方式：快递）。",
+        "Why: of SOFA one piece weighs 70001 g as registered, and no courier takes that to this address in the way "
+        'the buyer chose ("by courier").',
+    ),
     HoldRule.NO_COURIER: (
         "原因：没有快递能送达该地址（配送方式：到店自提，货到付款）。",
         'Why: no courier delivers to this address in the way the buyer chose ("you fetch it from us", with cash on delivery).',
@@ -70,7 +90,24 @@ async def test_why_a_rule_holds_an_order_is_said_in_the_language_of_staff(rule: 
     event = await said(rule)
     for locale, why in zip((Locale.ZH_CN, Locale.EN), WHY[rule], strict=True):
         assert why in letter(event, locale)
-    assert re.findall(r"[A-Za-z]{2,}", letter(event, Locale.ZH_CN)) == []
+    chinese = letter(event, Locale.ZH_CN).replace(event.heaviest or "…", "…")
+    assert re.findall(r"[A-Za-z]{2,}", chinese) == []
+
+
+@pytest.mark.requirement("N2", "W6")
+@pytest.mark.parametrize(
+    ("locale", "address"), [(Locale.ZH_CN, "地址无法送达"), (Locale.EN, "reaches the address")]
+)
+async def test_of_a_weight_staff_read_that_it_may_be_wrong_and_of_no_address_that_is(
+    locale: Locale, address: str
+) -> None:
+    event = await said(HoldRule.TOO_HEAVY)
+    facts = event.model_dump(mode="json") | {"name": "", "number": "T-1"}
+    held = Texts("Tea House", "Asia/Shanghai").render("held", locale, facts)
+    assert address not in held.subject + held.body
+    assert (
+        "请更正后解除冻结" if locale is Locale.ZH_CN else "correct the weight if it is wrong"
+    ) in held.body
 
 
 @pytest.mark.requirement("N2", "O7")

@@ -13,13 +13,17 @@ from shared.events.aftersales import ReturnAuthorized
 from shared.events.base import Event
 from shared.events.orders import CancelRequested, OrderReleased
 from shared.runtime.messages import Outcome
-from shared.values import Actor, ActorKind, DeliveryMethod, Locale, PaymentMethod, SkuQuantity
+from shared.values import Actor, ActorKind, Address, DeliveryMethod, Locale, PaymentMethod, SkuQuantity
 from tests.builders import PERSONAL, lines
 from tests.harness import Bench
 from tests.town import COURIER, COURIERS
 
 PICKER = Actor(kind=ActorKind.OPERATOR, name="li.wei", device="scanner-1")
 CHECKER = Actor(kind=ActorKind.OPERATOR, name="zhao.min", device="scanner-2")
+ABROAD = PERSONAL.model_copy(
+    update={"address": Address(country="US", region="NY", city="New York", street="1 Main St")}
+)
+"""There a courier takes up to 70 kg, and no other does."""
 
 
 class Floor:

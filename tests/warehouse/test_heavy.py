@@ -7,15 +7,8 @@ import pytest
 from services.warehouse.handlers.stock import RegisterSku
 from shared.events import inbox
 from shared.events.warehouse import FulfillmentAllocated, FulfillmentRefused
-from shared.values import Address
-from tests.builders import PERSONAL
 from tests.harness import SUPERVISOR
-from tests.warehouse.floor import Floor
-
-ABROAD = PERSONAL.model_copy(
-    update={"address": Address(country="US", region="NY", city="New York", street="1 Main St")}
-)
-"""There a courier takes up to 70 kg, and no other does."""
+from tests.warehouse.floor import ABROAD, Floor
 
 
 @pytest.fixture
@@ -34,9 +27,9 @@ async def test_an_order_with_a_piece_that_no_courier_can_bring_comes_back_at_its
         await floor.stock(sku, 1000)
     await floor.release("o-1", ("TEA", 900), ("SOFA", 1), personal=ABROAD)
     assert len(floor.bench.said_of(FulfillmentAllocated)) == taken
-    told = [(e.reason, e.detail) for e in floor.bench.said_of(FulfillmentRefused)]
+    told = [(e.reason, e.detail, e.heaviest, e.grams) for e in floor.bench.said_of(FulfillmentRefused)]
     detail = "no courier delivers SOFA, of 70001 g a piece, by courier to this address"
-    assert told == ([] if taken else [("unreachable_address", detail)])
+    assert told == ([] if taken else [("unreachable_address", detail, "SOFA", 70_001)])
     floor.adds_up()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from shared.events.orders import Hold, OrderApproved, OrderCanceled, OrderCompleted, OrderExpired
+from shared.events.orders import Hold, HoldRule, OrderApproved, OrderCanceled, OrderCompleted, OrderExpired
 from shared.events.warehouse import FulfillmentRefused
 from shared.lifecycle import lifecycle
 from shared.replacing import replace
@@ -92,11 +92,18 @@ class HoldEntry:
     placed_at: datetime
     lifted_by: str | None = None
     lifted_at: datetime | None = None
+    rule: HoldRule | None = None
+    """Which rule of ours placed it, where the hold alone does not say it."""
 
     @property
     def stands(self) -> bool:
         """True until it is lifted."""
         return self.lifted_at is None
+
+    @property
+    def awaits_word(self) -> bool:
+        """True while the buyer is asked: not about a weight, which staff can put right and the buyer cannot."""
+        return self.stands and self.hold in ASKED and self.rule is not HoldRule.TOO_HEAVY
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class Payment:
 
 
 ASKED = (Hold.ADDRESS_UNCONFIRMED, Hold.COD_UNCONFIRMED, Hold.UNREACHABLE_ADDRESS)
-"""Holds that the buyer's answer about address and COD lifts (O6)."""
+"""Holds that the buyer's answer about address and COD lifts (O6); see `HoldEntry.awaits_word`."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +255,7 @@ class Order:
     @property
     def awaits_word(self) -> bool:
         """True while the buyer's word about address and COD is awaited (O6)."""
-        return not self.closed and any(self.has(hold) for hold in ASKED)
+        return not self.closed and any(entry.awaits_word for entry in self.holds)
 
     @property
     def money_is_right(self) -> bool:
@@ -271,11 +278,13 @@ class Order:
         """True while this hold stands for another reason: placed for this one too, nobody would read this one."""
         return any(h.hold is hold and h.stands and h.reason != reason for h in self.holds)
 
-    def with_hold(self, hold: Hold, reason: str, actor: Actor, now: datetime) -> "Order":
+    def with_hold(
+        self, hold: Hold, reason: str, actor: Actor, now: datetime, rule: HoldRule | None = None
+    ) -> "Order":
         """The order with one more hold; the same order when it stands already."""
         if self.has(hold):
             return self
-        entry = HoldEntry(hold, reason, str(actor), now)
+        entry = HoldEntry(hold, reason, str(actor), now, rule=rule)
         return replace(self, holds=(*self.holds, entry), held=True)
 
     def without_hold(self, hold: Hold, actor: Actor, now: datetime) -> "Order":

@@ -96,7 +96,8 @@ def moved(event: Event, order: Order, desk: OrdersDesk) -> Order:
 
 
 def refused(event: FulfillmentRefused, order: Order, desk: OrdersDesk) -> Order:
-    """No courier reaches the address: the order comes back and waits for a better one (O6)."""
+    """No courier reaches the address: the order comes back and waits for a better one; or for staff, where it is a piece's
+    weight that none takes there (O6)."""
     after = ORDER.next(order.status, FulfillmentRefused)
     if after is None:
         return order
@@ -109,9 +110,11 @@ def refused(event: FulfillmentRefused, order: Order, desk: OrdersDesk) -> Order:
         Hold.UNREACHABLE_ADDRESS,
         event.detail,
         desk,
-        rule=HoldRule.NO_COURIER,
+        rule=HoldRule.TOO_HEAVY if event.heaviest else HoldRule.NO_COURIER,
         delivery_method=order.delivery_method,
         cod=order.is_cod,
+        heaviest=event.heaviest,
+        grams=event.grams,
     )
     return ask_for_confirmation(_no_present(order, desk), desk)
 

@@ -13,6 +13,7 @@ from shared.events.orders import (
     Hold,
     HoldLifted,
     HoldPlaced,
+    HoldRule,
     OrderApproved,
     OrderReleased,
 )
@@ -61,12 +62,14 @@ NOT_BY_HAND = {
 """Holds that something else lifts, and what."""
 
 
-def stop(order: Order, hold: Hold, reason: str, desk: OrdersDesk, **more: Any) -> Order:
+def stop(
+    order: Order, hold: Hold, reason: str, desk: OrdersDesk, rule: HoldRule | None = None, **more: Any
+) -> Order:
     """Place a hold and say so, with `more` of the event's fields; nothing happens when it stands already."""
     if order.has(hold):
         return order
-    desk.publish(HoldPlaced(order_id=order.order_id, hold=hold, reason=reason, **more))
-    return order.with_hold(hold, reason, desk.actor, desk.now)
+    desk.publish(HoldPlaced(order_id=order.order_id, hold=hold, reason=reason, rule=rule, **more))
+    return order.with_hold(hold, reason, desk.actor, desk.now, rule)
 
 
 def free(order: Order, hold: Hold, reason: str, desk: OrdersDesk) -> Order:

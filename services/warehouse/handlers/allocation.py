@@ -59,13 +59,12 @@ def allocate(event: OrderReleased, desk: WarehouseDesk) -> None:
     if known is not None:  # only what was refused is released again, and of that there is no work
         raise NotAllowed(FULFILLMENT.name, known.state, OrderReleased)
     if (why := _nobody_brings(event, desk)) is not None:
-        reason = FulfillmentRefusal.UNREACHABLE_ADDRESS
-        desk.publish(FulfillmentRefused(order_id=event.order_id, reason=reason, detail=why))
+        desk.publish(why)
         return
     serve(opened(event, desk.now), desk)
 
 
-def _nobody_brings(event: OrderReleased, desk: WarehouseDesk) -> str | None:
+def _nobody_brings(event: OrderReleased, desk: WarehouseDesk) -> FulfillmentRefused | None:
     """Why no courier takes the order, be it for its heaviest piece, as far as weights are known; None when one does (W6)."""
     address, method = event.personal.address if event.personal else None, event.delivery_method
     cod = event.payment_method is PaymentMethod.COD
@@ -80,8 +79,15 @@ def _nobody_brings(event: OrderReleased, desk: WarehouseDesk) -> str | None:
 
     if takes(heaviest.weight_grams if heaviest else 0):
         return None
-    what = f"{heaviest.sku}, of {heaviest.weight_grams} g a piece, " if heaviest and takes(0) else ""
-    return f"no courier delivers {what}by {method}{' with COD' if cod else ''} to this address"
+    heavy = heaviest if takes(0) else None
+    what = f"{heavy.sku}, of {heavy.weight_grams} g a piece, " if heavy else ""
+    return FulfillmentRefused(
+        order_id=event.order_id,
+        reason=FulfillmentRefusal.UNREACHABLE_ADDRESS,
+        detail=f"no courier delivers {what}by {method}{' with COD' if cod else ''} to this address",
+        heaviest=heavy.sku if heavy else None,
+        grams=heavy.weight_grams if heavy else None,
+    )
 
 
 def serve(work: Fulfillment, desk: WarehouseDesk, *, offered: Collection[str] = ()) -> bool:
