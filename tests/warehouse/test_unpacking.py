@@ -92,6 +92,22 @@ async def test_one_of_two_parcels_unpacked_before_the_other_is_packed_voids_it_a
     assert floor.parcel_row(first).state == "canceled"
 
 
+@pytest.mark.requirement("W5", "W12")
+async def test_a_parcel_packed_offline_before_the_unpacking_and_told_of_later_is_void_too(
+    floor: Floor,
+) -> None:
+    await floor.parcel(lines=ONE)
+    offline = floor.now
+    await floor.bench.pass_time(MINUTE)
+    await unpack(floor)
+    await floor.count(TEA=2)
+    pack = {"order_id": "o-1", "weight_grams": 500}
+    told = await floor.told(inbox.PackScanned, **pack, lines=ONE, scanned_at=offline)
+    assert told.startswith("old_scan: this scan is from before the order was unpacked")
+    assert await floor.code(inbox.PackScanned, **pack) == "ok", "both pieces, in one parcel"
+    assert floor.work().state == "packed"
+
+
 @pytest.mark.requirement("W7")
 async def test_a_parcel_that_was_unpacked_does_not_leave(floor: Floor) -> None:
     void = await floor.parcel()

@@ -132,6 +132,8 @@ class Fulfillment:
     round_began: datetime | None = None
     """When picking began, or began again after a failed check: scans from before it are of no use. Never later than our own
     time, and as early as a device of the picker says that it started."""
+    unpacked_at: datetime | None = None
+    """When its parcels were last unpacked: a packing scan from before that tells of one that is void."""
 
     def by_all_who_picked(self) -> set[str]:
         """Everybody who took pieces for the order, or is taking them: none of them may check it (W4)."""

@@ -40,6 +40,11 @@ def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
     judge_time(event.scanned_at, desk)
     work = desk.work(event.order_id)
     step(work, PackScanned)
+    if work.unpacked_at is not None and event.scanned_at < work.unpacked_at:
+        detail = (
+            "this scan is from before the order was unpacked; pack what was checked since, and scan it anew"
+        )
+        raise Refused("old_scan", detail, field="scanned_at")
     lines = _contents(event, work, desk)
     courier = _courier(work, event.weight_grams, desk)
     if courier is None:

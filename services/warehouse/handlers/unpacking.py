@@ -54,8 +54,7 @@ def unpack(command: Unpack, desk: WarehouseDesk) -> dict[str, object]:
     said = FulfillmentCheckStopped(
         order_id=work.order_id, checker=work.checker or "", reason=command.reason, unpacked=work.shipments
     )
-    desk.fulfillments.put(
-        replace(work, state=state, checker=None, check_began=None, counted=(), packed=(), shipments=())
-    )
+    again = replace(work, checker=None, check_began=None, counted=(), packed=(), shipments=())
+    desk.fulfillments.put(replace(again, state=state, unpacked_at=desk.now))
     desk.publish(said)
     return {"state": state, "unpacked": list(said.unpacked)}
