@@ -62,14 +62,16 @@ def test_what_the_buyer_fetched_is_asked_of_them_and_not_of_a_courier() -> None:
 
 
 @pytest.mark.requirement("N2", "W7")
-def test_the_order_of_a_parcel_that_was_unpacked_and_left_is_not_called_canceled() -> None:
-    for locale, canceled, goes_on in (
-        (ZH, "已取消", "订单仍在处理"),
-        (EN, "Order T-1 is canceled", "The order goes on"),
+def test_of_a_parcel_that_was_unpacked_and_left_the_order_is_not_called_canceled_nor_the_next_still_to_come() -> (
+    None
+):
+    for locale, canceled, another in (
+        (ZH, "已取消", "买家会另外收到（或已收到）"),
+        (EN, "Order T-1 is canceled", "the buyer gets, or got, another parcel"),
     ):
         for unpacked in (True, False):
             body = letter("canceled_left", locale, unpacked=unpacked).body
-            assert (canceled in body, goes_on in body) == (not unpacked, unpacked)
+            assert (canceled in body, another in body) == (not unpacked, unpacked)
 
 
 @pytest.mark.requirement("N2", "O11")
