@@ -34,9 +34,11 @@ class Buyers:
                 parts = [total, total]
             elif way < 0.22:
                 parts = []
+            last_moment = dice.random() < 0.05
             for n, amount in enumerate(parts):
                 # now and then before the order itself
-                self.story.after(start + dice.uniform(-1, 4) * HOURS, self._payment(n, amount, "CNY"))
+                when = 3 * DAYS + dice.uniform(-4, 1) * HOURS if last_moment else dice.uniform(-1, 4) * HOURS
+                self.story.after(start + when, self._payment(n, amount, "CNY"))
             if dice.random() < 0.02:
                 self.story.after(start + 2 * HOURS, self._payment(9, total, "EUR"))
         elif dice.random() < 0.05:  # although the courier is to collect it

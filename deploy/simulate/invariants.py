@@ -119,12 +119,14 @@ def accepted_kept(world: World) -> Found:
 
 
 def heard_first(world: World) -> Found:
-    """X1: before a timer acts, whatever came of its order before it fell due has taken effect"""
+    """X1: before a deadline acts, whatever came of its order before it fell due has taken effect"""
     for node in world.nodes:
-        held_up = stopped(world, node.name)
+        held_up, at_once = stopped(world, node.name), node.service.at_once
         acted: dict[str, datetime] = {}
         for applied in node.store.ledgers.get("applied", []):
             subject = applied.stream.rpartition("/")[2]
+            if applied.timer and applied.type in at_once:
+                continue
             if applied.timer:
                 due = datetime.fromisoformat(applied.message.removeprefix(f"{applied.stream} "))
                 acted[subject] = max(due, acted.get(subject, due))
@@ -135,7 +137,7 @@ def heard_first(world: World) -> Found:
             if applied.type.rsplit(".", 2)[0] not in world.lost_topics:  # it came a second time
                 yield (
                     applied.message,
-                    f"came at {came}; a timer that fell due at {acted[subject]} acted before",
+                    f"came at {came}; a deadline of {acted[subject]} acted before",
                 )
 
 

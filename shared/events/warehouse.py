@@ -261,7 +261,7 @@ class CanceledShipmentLeft(Event, type="warehouse.canceled_shipment_left.v1", su
     to_pay: Money | None = None
     """For COD: what its courier, or our counter, was to collect. None when the event is older than this field."""
     unpacked: bool = False
-    """True where its order goes on, and is, or was, sent once more: the parcel had only been unpacked, and left all the same."""
+    """True where its order goes on, and is or was sent once more: the parcel had only been unpacked, and left all the same."""
 
 
 class TrackingUpdated(Event, type="warehouse.tracking_updated.v1", subject="order_id"):

@@ -1,6 +1,7 @@
 """The way back from the packing table, as long as nothing of the order left (W4, W5)."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -101,7 +102,7 @@ async def test_a_parcel_packed_offline_before_the_unpacking_and_told_of_later_is
     await floor.bench.pass_time(MINUTE)
     await unpack(floor)
     await floor.count(TEA=2)
-    pack = {"order_id": "o-1", "weight_grams": 500}
+    pack: dict[str, Any] = {"order_id": "o-1", "weight_grams": 500}
     told = await floor.told(inbox.PackScanned, **pack, lines=ONE, scanned_at=offline)
     assert told.startswith("old_scan: this scan is from before the order was unpacked")
     assert await floor.code(inbox.PackScanned, **pack) == "ok", "both pieces, in one parcel"
