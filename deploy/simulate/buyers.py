@@ -37,7 +37,9 @@ class Buyers:
             last_moment = dice.random() < 0.05
             for n, amount in enumerate(parts):
                 # now and then before the order itself
-                when = 3 * DAYS + dice.uniform(-4, 1) * HOURS if last_moment else dice.uniform(-1, 4) * HOURS
+                when = (
+                    3 * DAYS + dice.uniform(-1, 0.5) * HOURS if last_moment else dice.uniform(-1, 4) * HOURS
+                )
                 self.story.after(start + when, self._payment(n, amount, "CNY"))
             if dice.random() < 0.02:
                 self.story.after(start + 2 * HOURS, self._payment(9, total, "EUR"))

@@ -7,6 +7,7 @@ from shared.events.aftersales import (
     ApprovalRequested,
     CaseClosed,
     CaseKind,
+    CaseOverdue,
     CaseRejected,
     MoneyQuestion,
     RejectReason,
@@ -154,6 +155,18 @@ async def test_what_comes_under_that_number_when_the_rest_was_given_up_too_is_fo
     (asked,) = shop.bench.said_of(ApprovalRequested)
     assert (asked.reason, asked.amount.amount) == (MoneyQuestion.CAME_BACK_LATE, 3000)
     assert shop.parked == []
+
+
+@pytest.mark.requirement("A2")
+async def test_the_box_of_the_rest_is_told_of_while_it_waits_also_where_its_pieces_came_in_another() -> None:
+    shop = await lost_on_its_way_back(30)
+    await shop.received(shop.case(2).case_id)
+    await shop.came_back(shop.case(1).case_id, Condition.AS_NEW, CUP=1)
+    waits = shop.bench.said_of(ApprovalRequested)[-1].case_id
+    await shop.bench.pass_time(4 * DAY)
+    assert {told.case_id for told in shop.bench.said_of(CaseOverdue)} == {shop.case(2).case_id, waits}
+    await shop.inspected(shop.case(2).case_id, Condition.AS_NEW, CUP=1)
+    assert len(shop.bench.said_of(ApprovalRequested)) == 1, "and of these pieces a person is asked once"
 
 
 @pytest.mark.requirement("A6")

@@ -112,7 +112,10 @@ def _came_for_the_rest(
     beyond = by_sku(came_back_as_agreed(all_of_both, event.lines)) - by_sku(own)
     pieces = as_pieces(by_sku(rest.lines) & beyond)
     if pieces and rest.given_up:
-        desk.cases.put(replace(rest, custody=Custody.INSPECTED))
+        if rest.custody is Custody.RECEIVED:  # its own box is still to be opened, and told of if nobody does
+            desk.cases.put(replace(rest, lines=as_pieces(by_sku(rest.lines) - by_sku(pieces))))
+        else:
+            desk.cases.put(replace(rest, custody=Custody.INSPECTED))
         _came_too_late(rest, pieces, desk)
     elif pieces and rest.state is CaseState.WAITING_BUYER:
         # no box came under its own number: a first one may bring what it awaits further
