@@ -22,7 +22,7 @@ TELLING = frozenset({
     "payment_recorded", "payment_anomaly_found", "order_canceled", "order_expired", "order_completed", "cod_collected",
     "shipment_shipped", "shipment_delivered", "shipment_returned", "shipment_end_disputed", "fulfillment_cancel_refused",
     "return_inspected", "case_opened", "case_approved", "case_rejected", "case_closed", "approval_requested",
-    "refund_requested", "paid_goods_arrived",
+    "refund_requested", "paid_goods_arrived", "payment_unclaimed",
 })  # fmt: skip
 OUR_FAULT = (ReturnReason.DAMAGED, ReturnReason.NOT_AS_DESCRIBED, ReturnReason.WRONG_ITEM)
 
@@ -72,10 +72,11 @@ class Account:
             one["case_id"] for one in said["approval_requested"] if one["reason"] == MoneyQuestion.NO_WORD
         }
         out = story.turned - story.awaited  # turned round, as was told
-        self.given_up = [
-            (by_sku(cases[case].lines) - out, at) for case, at in by_person.items() if case in unheard
-        ]
+        lost = [(by_sku(cases[case].lines), at) for case, at in by_person.items() if case in unheard]
+        self.given_up_at_most = lost
         """What a person agreed to pay for because nobody had told where it ended, and when."""
+        self.given_up = [(pieces - out, at) for pieces, at in lost]
+        """The same but for what may be one and the same piece as another that turned round."""
 
     def not_turned_since(self, case: Case) -> Counter[str]:
         """What a case is about, but what was missing and came back in a parcel after that."""
@@ -87,7 +88,13 @@ class Account:
 
     def captured(self) -> Iterator[str]:
         """What of the payments neither counts nor is called too much, and what was given back of too much."""
-        taken = sum(money.amount for money in self.story.captured.values() if money.currency == "CNY")
+        # staff were told: its order came weeks later
+        unclaimed = {one["payment_id"] for one in self.said["payment_unclaimed"]}
+        taken = sum(
+            money.amount
+            for name, money in self.story.captured.items()
+            if money.currency == "CNY" and name not in unclaimed
+        )
         paid = sum(one["amount"]["amount"] for one in self.said["payment_recorded"])
         found = self.said["payment_anomaly_found"]
         excess = sum(one["excess"] for one in found)
@@ -135,9 +142,12 @@ class Account:
         """What does not add up."""
         paid = sum(one["amount"]["amount"] for one in self.said["payment_recorded"])
         lost, back = self.never_had(), self.gave_back()
-        owed = min(_worth(self.lines, self.total, lost - self.paid_before + back), paid)
+        owed = min(_worth(self.lines, self.total, lost + back - self.paid_before), paid)
         most = min(
-            _worth(self.lines, self.total, self.never_had(as_told=not self.asked_who_has) + back), paid
+            _worth(
+                self.lines, self.total, self.never_had(as_told=not self.asked_who_has, at_most=True) + back
+            ),
+            paid,
         )
         refunded, given = self.refunds()
         if not min(owed, paid - given) - ROUNDED <= refunded <= most + ROUNDED:
@@ -154,7 +164,7 @@ class Account:
         cash += sum(one["amount"] for one in self.said["cod_collected"])
         due, worth = self.in_cash(lost, back)
         as_told = not self.asked_who_has
-        gone = self.never_had(as_told=as_told)
+        gone = self.never_had(as_told=as_told, at_most=True)
         # what was paid as lost stays out of the books when it arrives: what comes back may be all that is left in them
         most = max(self.in_cash(part, back, as_told=as_told)[1] for part in (gone - again, gone))
         refunded, given = self.refunds()
@@ -177,7 +187,7 @@ class Account:
         due = 0 if lost == by_sku(self.lines) else self.total - sum(one["cod_due"] for one in waived)
         return due, _worth(_without(self.lines, lost), due, back) if due else 0
 
-    def never_had(self, *, as_told: bool = False) -> Counter[str]:
+    def never_had(self, *, as_told: bool = False, at_most: bool = False) -> Counter[str]:
         """What did not reach the buyer: it turned round, as its courier told it or in truth, was kept back, or nothing left at
         all."""
         ended = self.said["order_canceled"] or self.said["order_expired"]
@@ -185,7 +195,7 @@ class Account:
             return by_sku(self.lines)
         turned = [(_pieces(one), one["said_at"]) for one in self.turned_round(as_told=as_told)]
         found = sum((pieces for pieces, _ in turned), Counter[str]())
-        for lost, at in self.given_up:
+        for lost, at in self.given_up_at_most if at_most else self.given_up:
             for pieces, told_at in turned:
                 if told_at > at:  # it was no other than these
                     lost = lost - pieces

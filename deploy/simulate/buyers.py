@@ -131,6 +131,7 @@ class Buyers:
 
     def _on_case_rejected(self, data: Any) -> None:
         if data["reason"] == RejectReason.DELIVERED_AFTER_ALL:
+            self.story.stands = True
             self._on_shipment_delivered(data)
 
     def _return(self) -> None:

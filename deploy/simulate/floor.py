@@ -244,8 +244,9 @@ class Floor:
         """What the buyer may send: under the number that they were told last."""
         case = self.story.edges.row("aftersales", "cases", data["case_id"])
         settled = case.state == "closed" and not case.given_up
-        told = data["rest_of"] and self.story.after_all  # that they may ask for a return of what they have
-        return Counter() if settled or told or data["kind"] in BY_COURIER else self.story.has
+        told = self.story.stands or (data["rest_of"] and self.story.after_all)
+        unasked = data["kind"] in BY_COURIER or (told and data["kind"] == CaseKind.LATE_CANCEL)
+        return Counter() if settled or unasked else self.story.has
 
     def _as_sent(self, pieces: Counter[str], exchanged: float = 0.1) -> Counter[tuple[str, Condition]]:
         """In what condition they come."""

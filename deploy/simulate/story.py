@@ -63,6 +63,8 @@ class Story:
         """The same by parcel, also once it is here."""
         self.awaited: Counter[str] = Counter()
         """What of it comes under cases of couriers."""
+        self.stands = False
+        """The buyer was told that the order stands, and that they may ask for a return of what they have."""
         self.after_all: set[str] = set()
         """Parcels that a courier delivers although it says that it brings them back."""
         self.sent_back: dict[str, Counter[tuple[str, Condition]]] = {}
