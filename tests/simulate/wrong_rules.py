@@ -12,14 +12,11 @@ from services.aftersales.handlers import asked, coming_back, disputes, facts
 from services.notify import handlers as letters
 from services.notify import routing
 from services.notify.tables import Message
-from services.orders.domain.order import Order
 from services.orders.handlers import closing
-from services.orders.handlers import facts as orders
 from services.warehouse.desk import WarehouseDesk
 from services.warehouse.domain.fulfillment import Fulfillment
 from services.warehouse.handlers import allocation, picking, tracking, unpacking
 from services.warehouse.handlers import stock as incoming
-from shared.events.aftersales import RejectReason
 from shared.events.warehouse import FulfillmentCanceled, FulfillmentRefused, ShipmentShipped
 from shared.runtime.desk import Desk
 from tests.simulate.plant import Plant
@@ -73,11 +70,6 @@ def _unpacked_in_name_only(command: Any, desk: Any) -> Any:
 
 def _what_left_is_all(event: Any, desk: Any) -> None:
     facts.late_cancel(event.model_copy(update={"kept_back": ()}), desk)
-
-
-def _rejected_for_what_came(event: Any, order: Order, desk: Any) -> Order:
-    nothing_came = event.reason is not RejectReason.NOT_AS_AGREED
-    return orders.case_rejected(event, order, desk) if nothing_came else order
 
 
 def _refunds_without_limit(self: KnownOrder, amount: int) -> int:
@@ -175,8 +167,6 @@ WRONG_RULES: dict[str, Plant] = {
         (coming_back, "unheard_of", lambda case, known, cases: ()),)),
     "lost-beside-brought": Plant("a parcel declared lost beside one that turned round is paid with nothing", (
         (disputes, "settle_brought_back", _lost_as_if_brought),)),
-    "something-else-ends-order": Plant("an order ends as canceled when something else was sent back", _handlers(
-        "orders", CaseRejected=orders.told(_rejected_for_what_came))),
     "late-cash-kept": Plant("cash that is told of after its goods came back is kept", (
         (KnownOrder, "owed_after", lambda self, before: 0),), within=10_000),
     "excess-of-price": Plant("what is given back of an overpayment is taken from the price", (
