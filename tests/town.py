@@ -160,15 +160,20 @@ class Town:
         assert outcome.refusal is None, outcome.refusal
         return number
 
-    async def ship_in_two(self, order: str) -> list[str]:
-        """From allocated to handed over, a piece of TEA in each of two parcels; the tracking numbers."""
+    async def pack_apart(self, order: str, *skus: str) -> list[str]:
+        """From allocated to packed, a piece of each in a parcel of its own; the tracking numbers."""
         await self.pick(order)
         await self.check(order)
-        one = [{"sku": "TEA", "quantity": 1}]
-        packed = [
-            await self.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one) for _ in range(2)
-        ]
-        numbers = [outcome.answer["tracking_number"] for outcome in packed]
+        numbers = []
+        for sku in skus:
+            one = [{"sku": sku, "quantity": 1}]
+            packed = await self.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one)
+            numbers.append(packed.answer["tracking_number"])
+        return numbers
+
+    async def ship_apart(self, order: str, *skus: str) -> list[str]:
+        """The same, from allocated to handed over."""
+        numbers = await self.pack_apart(order, *skus)
         for number in numbers:
             outcome = await self.scan(inbox.HandOverScanned, tracking_number=number)
             assert outcome.refusal is None, outcome.refusal

@@ -55,9 +55,7 @@ class Described:
     def says(self) -> dict[type[Event], Path]:
         """The events of its topic that it publishes, each with the file to read."""
         prefix = f"{self.name}."
-        own = [
-            e for name, e in sorted(EVENT_TYPES.items()) if name.startswith(prefix) and not is_inbox(name)
-        ]
+        own = [e for name, e in EVENTS.items() if name.startswith(prefix) and not is_inbox(name)]
         return {e: self.uses[e.__name__][0] for e in own if e.__name__ in self.uses}
 
     def hears(self) -> dict[type[Event], tuple[str, Path]]:

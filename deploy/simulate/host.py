@@ -203,8 +203,11 @@ class Host:
         now, goal = self.town.clock.now(), self.node.group.ends()
         while not self.node.group.reached(goal):
             await step("hears first")
+        await self._run_timers(until=now)
+
+    async def _run_timers(self, **which: Any) -> None:
         try:
-            await self.turns.run_timers(self.town.rng.randint(1, 50), now)
+            await self.turns.run_timers(self.town.rng.randint(1, 50), **which)
         except Unavailable:
             await self.database_back()
 
@@ -214,10 +217,7 @@ class Host:
 
     async def at_once(self) -> None:
         """What waits for nothing."""
-        try:
-            await self.turns.run_timers(self.town.rng.randint(1, 50), names=self.node.service.at_once)
-        except Unavailable:
-            await self.database_back()
+        await self._run_timers(names=self.node.service.at_once)
 
     async def http(self) -> None:
         """Requests that wait, in one turn; each gets its own answer."""

@@ -128,11 +128,10 @@ def heard_first(world: World) -> Found:
             kind, _, subject = applied.stream.partition("/")
             if kind == "external_number":  # an order as its shop calls it
                 subject = order_id(*subject.split(" ", 1))
-            if applied.timer and applied.type in at_once:
-                continue
             if applied.timer:
-                due = datetime.fromisoformat(applied.message.removeprefix(f"{applied.stream} "))
-                acted[subject] = max(due, acted.get(subject, due))
+                if applied.type not in at_once:
+                    due = datetime.fromisoformat(applied.message.removeprefix(f"{applied.stream} "))
+                    acted[subject] = max(due, acted.get(subject, due))
                 continue
             came = world.receipts.over_kafka.get(applied.message)
             if came is None or subject not in acted or came >= acted[subject] or applied.stream in held_up:

@@ -113,12 +113,8 @@ class Places:
         for partition, at in zip(assigned, positions, strict=True):
             place = partition.topic, partition.partition
             applied = self.applied.get(place, at)
-            owed = place in self._owed
-            if (
-                self.given.get(place, 0) <= applied
-                and (applied < at or owed)
-                and partition.topic not in self.gone
-            ):
+            unsaid = applied < at or place in self._owed
+            if self.given.get(place, 0) <= applied and unsaid and partition.topic not in self.gone:
                 passed[place] = at
         await self._note(consumer, passed)
 

@@ -39,6 +39,8 @@ SAMPLE_SECONDS = 5
 """How often the gauges (lag, outbox, parked, overdue timers) are read."""
 
 HEARD_SECONDS = 60
+"""How long whoever hears first waits while nothing is heard."""
+
 LATE_SECONDS = 30
 """Timers wait for the next look, and hear first: where there are many, some are always due. None is due for so long."""
 

@@ -206,7 +206,7 @@ async def test_when_one_of_two_parcels_arrives_and_one_is_lost_the_order_complet
     town: Town, first: int, cod: bool
 ) -> None:
     order = await town.release(**({"payment_method": PaymentMethod.COD} if cod else {}))
-    numbers = await town.ship_in_two(order)
+    numbers = await town.ship_apart(order, "TEA", "TEA")
     due = [town.row("warehouse", "shipments", number).cod_due for number in numbers]
     assert due == ([5000, 5000] if cod else [0, 0])
     reports = [("delivered", {"cod_collected": due[0]}), ("return_to_sender", {})]
@@ -224,7 +224,7 @@ async def test_when_one_of_two_parcels_arrives_and_one_is_lost_the_order_complet
 @pytest.mark.requirement("A1")
 async def test_an_order_of_two_parcels_that_both_come_back_is_canceled_with_the_last(town: Town) -> None:
     order = await town.release()
-    numbers = await town.ship_in_two(order)
+    numbers = await town.ship_apart(order, "TEA", "TEA")
     for number in numbers:
         await town.track(number, "return_to_sender")
     for opened, status in zip(town.said(CaseOpened), ("approved", "canceled"), strict=True):

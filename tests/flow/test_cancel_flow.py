@@ -198,7 +198,7 @@ async def test_a_cancel_or_return_that_waits_for_a_case_is_told_which(town: Town
 @pytest.mark.requirement("A2")
 async def test_what_arrived_can_be_returned_while_another_parcel_is_under_way(town: Town) -> None:
     order = await town.release()
-    first, second = await town.ship_in_two(order)
+    first, second = await town.ship_apart(order, "TEA", "TEA")
     await town.track(first, "delivered")
     both = inbox.ReturnAsked(source=SOURCE, external_number="T-1", lines=TEA, reason=ReturnReason.DAMAGED)
     refusal = (await town.outside(both)).refusal
@@ -218,21 +218,6 @@ async def test_what_arrived_can_be_returned_while_another_parcel_is_under_way(to
     assert town.parked() == []
 
 
-async def a_piece_each(town: Town, order: str, *skus: str) -> list[str]:
-    """The parcels of the order left, with one of these in each; their numbers."""
-    await town.pick(order)
-    await town.check(order)
-    numbers = []
-    for sku in skus:
-        one = [{"sku": sku, "quantity": 1}]
-        packed = await town.scan(inbox.PackScanned, order_id=order, weight_grams=1, lines=one)
-        numbers.append(packed.answer["tracking_number"])
-    for number in numbers:
-        left = await town.scan(inbox.HandOverScanned, tracking_number=number)
-        assert left.refusal is None, left.refusal
-    return numbers
-
-
 @pytest.mark.requirement("O3")
 @pytest.mark.parametrize("short", [0, 2])
 async def test_when_a_parcel_was_lost_a_courier_who_took_what_was_due_for_the_other_is_not_asked(
@@ -242,7 +227,7 @@ async def test_when_a_parcel_was_lost_a_courier_who_took_what_was_due_for_the_ot
     await town.stock("CUP")
     goods = lines(("TEA", 1, 5000), ("CUP", 1, 3000))
     order = await town.release(lines=goods, delivery_fee=900, payment_method=PaymentMethod.COD)
-    tea, cup = await a_piece_each(town, order, "TEA", "CUP")
+    tea, cup = await town.ship_apart(order, "TEA", "CUP")
     dues = [town.row("warehouse", "shipments", parcel).cod_due for parcel in (tea, cup)]
     assert dues == [5562, 3338]
     await town.track(tea, "delivered", cod_collected=5562 - short)
@@ -262,7 +247,7 @@ async def test_cash_is_judged_when_all_that_is_asked_about_is_known(town: Town, 
     await town.stock("CUP")
     goods = lines(("TEA", 2, 5000), ("CUP", 1, 3000))
     order = await town.release(lines=goods, payment_method=PaymentMethod.COD)
-    first, second, _ = await a_piece_each(town, order, "TEA", "TEA", "CUP")
+    first, second, _ = await town.ship_apart(order, "TEA", "TEA", "CUP")
     await town.outside(cancel())
     await town.track(first, "delivered", cod_collected=5000)
     await town.track(second, "return_to_sender")

@@ -146,7 +146,7 @@ async def test_a_cancel_of_what_had_not_left_leaves_the_disputed_parcel_to_a_per
 @pytest.mark.requirement("W8")
 async def test_either_of_two_parcels_may_come_to_the_dock_first(town: Town) -> None:
     order = await town.release()
-    first, second = await town.ship_in_two(order)
+    first, second = await town.ship_apart(order, "TEA", "TEA")
     await town.outside(cancel())
     for number, status in ((first, "return_to_sender"), (first, "delivered"), (second, "return_to_sender")):
         await town.track(number, status)

@@ -30,14 +30,7 @@ async def packed(*skus: str, **parts: Any) -> tuple[Town, str, list[str]]:
     for sku in skus:
         await town.stock(sku)
     order = await town.release(lines=lines(*((sku, 1, GOODS[sku]) for sku in skus)), **parts)
-    await town.pick(order)
-    await town.check(order)
-    numbers = []
-    for sku in skus:
-        one = [{"sku": sku, "quantity": 1}]
-        packed = await town.scan(inbox.PackScanned, order_id=order, weight_grams=500, lines=one)
-        numbers.append(packed.answer["tracking_number"])
-    return town, order, numbers
+    return town, order, await town.pack_apart(order, *skus)
 
 
 async def leave(town: Town, *numbers: str) -> None:

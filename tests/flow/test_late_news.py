@@ -76,7 +76,7 @@ async def test_an_order_of_which_one_parcel_arrived_and_the_other_was_lost_compl
     town = Town()
     await town.stock()
     order = await town.release(payment_method=method)
-    first, _ = await town.ship_in_two(order)
+    first, _ = await town.ship_apart(order, "TEA", "TEA")
     await town.track(first, "delivered", cod_collected=5000 if cod else 0)
     await town.outside(cancel())
     await town.pass_time(15 * DAY)

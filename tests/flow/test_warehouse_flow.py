@@ -271,7 +271,7 @@ async def test_the_last_parcel_makes_an_order_whole_only_where_the_others_arrive
     town: Town, first: str
 ) -> None:
     await town.stock()
-    one, other = await town.ship_in_two(await town.release())
+    one, other = await town.ship_apart(await town.release(), "TEA", "TEA")
     await town.track(one, first)
     await town.track(other, "delivered")
     assert town.said(ShipmentDelivered)[-1].whole == (first == "delivered")

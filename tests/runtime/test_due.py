@@ -33,6 +33,18 @@ async def overdue(writer: Runtime) -> None:
     await writer.pool.execute("INSERT INTO timers VALUES ($1, $2, $3, $4)", *row)
 
 
+def holds_back(writer: Runtime, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Nothing that it reads is applied before this is set."""
+    held, apply = asyncio.Event(), writer.intake._apply
+
+    async def late(messages: list[Incoming]) -> None:
+        await held.wait()
+        await apply(messages)
+
+    monkeypatch.setattr(writer.intake, "_apply", late)
+    return held
+
+
 async def test_what_was_said_while_a_service_was_down_comes_before_timers_that_fell_due_meanwhile(
     probe: Probe,
 ):
@@ -63,14 +75,7 @@ async def test_after_an_outage_what_was_said_meanwhile_comes_first_too(
     writer = await probe.writer()
     await writer.start()
     await until(ready(writer))
-    held = asyncio.Event()
-    apply = writer.intake._apply
-
-    async def late(messages: list[Incoming]) -> None:
-        await held.wait()
-        await apply(messages)
-
-    monkeypatch.setattr(writer.intake, "_apply", late)  # its own tries come later than those of timers
+    held = holds_back(writer, monkeypatch)  # its own tries come later than those of timers
     with away(probe.server):
         await until(says(writer, "timers", "cannot be reached"))
         await probe.send("orders.inbox", *((outside(f"id-{n}"), receipt_of("a")) for n in range(MANY)))
@@ -123,14 +128,7 @@ async def test_while_a_service_is_behind_what_was_said_in_time_comes_first_too(
     writer = await probe.writer()
     await writer.start()
     await until(ready(writer))
-    held = asyncio.Event()
-    apply = writer.intake._apply
-
-    async def late(messages: list[Incoming]) -> None:
-        await held.wait()
-        await apply(messages)
-
-    monkeypatch.setattr(writer.intake, "_apply", late)
+    held = holds_back(writer, monkeypatch)
     await probe.send("orders.inbox", (outside("id-1"), receipt_of("a")))
     await overdue(writer)
     await asyncio.sleep(1)  # timers have looked, if they did not wait

@@ -200,11 +200,10 @@ def _left_before_the_cancel(
 ) -> dict[str, object]:
     """A scan made offline before the cancel, that comes after it, says that the parcel is gone (W12). After one made later
     it is still here, and is to stay."""
-    what = "this parcel was unpacked" if work.voided(shipment.shipment_id) else "the order was canceled"
+    what, then = "the order was canceled", "keep the parcel here and unpack it"
+    if work.voided(shipment.shipment_id):
+        what, then = "this parcel was unpacked", "its label is void"
     if shipment.canceled_at is None or event.scanned_at >= shipment.canceled_at:
-        then = (
-            "its label is void" if work.voided(shipment.shipment_id) else "keep the parcel here and unpack it"
-        )
         raise Refused("canceled", f"{what}: {then}")
     shipment = left_although_canceled(replace(shipment, shipped_at=event.scanned_at), desk)
     if work.fetched_by_buyer and (cash := _still_due(shipment)):
