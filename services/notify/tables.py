@@ -103,7 +103,7 @@ contacts = Table(
     "contacts",
     metadata,
     Column("order_id", Text, primary_key=True),
-    Column("buyer_id", Text, nullable=False, index=True),
+    Column("buyer_id", Text, nullable=False),
     Column("doc", JSONB, nullable=False),
     Column("version", BigInteger, nullable=False),
 )

@@ -146,7 +146,7 @@ shipments = Table(
     "shipments",
     metadata,
     Column("shipment_id", Text, primary_key=True),
-    Column("order_id", Text, nullable=False, index=True),
+    Column("order_id", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("courier", Text, nullable=False),
     Column("tracking_number", Text, nullable=False, unique=True),
@@ -228,7 +228,7 @@ dock = Table(
     metadata,
     Column("case_id", Text, primary_key=True),
     Column("order_id", Text, nullable=False),
-    Column("state", Text, nullable=False, index=True),
+    Column("state", Text, nullable=False),
     _doc(),
     _version(),
 )
