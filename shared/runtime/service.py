@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from shared.events.base import Event, EventParked, MessageRefused, is_inbox
+from shared.events.base import Event, EventParked, MessageRefused, is_inbox, topic_of
 from shared.runtime.desk import Desk, Want
 from shared.runtime.messages import Message, Timer
 
@@ -61,7 +62,7 @@ class Service(Generic[D]):
         object.__setattr__(self, "by_type", by_type)
         object.__setattr__(self, "hears", {m.wire_type: m for m in by_type if issubclass(m, Event)})
 
-    @property
+    @cached_property
     def at_once(self) -> list[str]:
         """The names of its timers that wait for nothing."""
         return [m.timer_name for m in self.by_type if issubclass(m, Timer) and m.at_once]
@@ -74,5 +75,5 @@ class Service(Generic[D]):
     @property
     def topics(self) -> list[str]:
         """The topics that the service reads: its inboxes and the topics of the publishers that it hears."""
-        publishers = {name.split(".", 1)[0] for name in self.hears if not is_inbox(name)}
+        publishers = {topic_of(name) for name in self.hears if not is_inbox(name)}
         return sorted({*publishers, *self.inboxes})
