@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
-from shared.events.base import EVENT_TYPES, Event
+from shared.events.base import EVENT_TYPES, Event, topic_of
 from shared.runtime.clock import DrivenClock
 from shared.runtime.commands import asked
 from shared.runtime.desk import Desk
@@ -43,7 +43,7 @@ class Bench(Generic[D]):
 
     def incoming(self, event: Event) -> Incoming:
         """The next event of its stream, as Kafka would bring it."""
-        publisher = event.wire_type.split(".", 1)[0]
+        publisher = topic_of(event.wire_type)
         lane = f"{publisher}|{event.stream}"
         self._sequences[lane] += 1
         envelope = Envelope(
@@ -69,7 +69,7 @@ class Bench(Generic[D]):
         self, event: Event, *, id: str | None = None, source: str = "shop", actor: Actor = SHOP
     ) -> Incoming:
         """An inbox event as Kafka would bring it."""
-        inbox = event.wire_type.rsplit(".", 2)[0]
+        inbox = topic_of(event.wire_type)
         body = event.model_dump_json().encode()
         envelope = Envelope(
             id or str(uuid4()), source, event.wire_type, event.stream, self.clock.now(), actor

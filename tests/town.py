@@ -1,17 +1,16 @@
 """All services together in memory: what one publishes, the others hear, as Kafka would bring it."""
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from services.aftersales.handlers import service as aftersales
 from services.notify.handlers import service as notify
 from services.orders.handlers import service as orders
-from services.warehouse.domain.courier import load_couriers
+from services.warehouse.couriers_file import DEFAULT_COURIERS, load_couriers
 from services.warehouse.handlers import service as warehouse
 from shared.events import inbox
 from shared.events.aftersales import RefundRequested
-from shared.events.base import EVENT_TYPES, Event
+from shared.events.base import EVENT_TYPES, Event, topic_of
 from shared.events.warehouse import TrackingStatus
 from shared.runtime.envelope import decode_ours, headers
 from shared.runtime.messages import Command, Outcome, Raw
@@ -19,7 +18,7 @@ from shared.values import Actor, ActorKind
 from tests.builders import confirmed, oid, paid, submitted
 from tests.harness import AGENT, SHOP, START, Bench
 
-COURIERS = load_couriers(Path(__file__).parent.parent / "services" / "warehouse" / "couriers.toml")
+COURIERS = load_couriers(DEFAULT_COURIERS)
 PICKER = Actor(kind=ActorKind.OPERATOR, name="li.wei", device="scanner-1")
 CHECKER = Actor(kind=ActorKind.OPERATOR, name="zhao.min", device="scanner-2")
 COURIER = Actor(kind=ActorKind.SYSTEM, name="sf")
@@ -95,7 +94,7 @@ class Town:
 
     async def outside(self, event: Event, actor: Actor = SHOP, id: str | None = None) -> Outcome:
         """An outside event at the service that owns its inbox."""
-        topic = event.wire_type.rsplit(".", 2)[0]
+        topic = topic_of(event.wire_type)
         bench = next(b for b in self.benches.values() if topic in b.service.inboxes)
         outcome = await bench.outside(event, actor=actor, id=id)
         await self.settle()

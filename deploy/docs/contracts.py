@@ -8,7 +8,7 @@ import orjson
 from deploy.docs.examples import examples
 from deploy.docs.schemas import published
 from deploy.docs.system import EVENTS, Described, app_of
-from shared.events.base import Event, is_inbox
+from shared.events.base import Event, is_inbox, topic_of
 
 _TEXT = {"type": "string"}
 _INBOX_HEADERS = {
@@ -58,7 +58,7 @@ def asyncapi(described: Described) -> dict[str, Any]:
     for action, events in (("send", described.says()), ("receive", described.hears())):
         for event in events:
             name = event.wire_type
-            topic = name.rsplit(".", 2)[0]
+            topic = topic_of(name)
             messages[name] = _message(event, schemas)
             channel = channels.setdefault(
                 topic, {"address": topic, "bindings": {"kafka": {"topic": topic}}, "messages": {}}

@@ -16,8 +16,7 @@ import shared.events
 from deploy import settings as commands
 from deploy.provision import SERVICES
 from services.notify.routing import Routing, Webhook
-from services.warehouse.app import DEFAULT_COURIERS
-from services.warehouse.domain.courier import load_couriers
+from services.warehouse.couriers_file import DEFAULT_COURIERS, load_couriers
 from shared.events.base import EVENT_TYPES, Event, is_inbox
 from shared.lifecycle import Lifecycle
 from shared.runtime.http import create_app

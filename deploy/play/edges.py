@@ -15,7 +15,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from shared.events.base import Event
+from shared.events.base import Event, topic_of
 from shared.runtime.member import begin
 from shared.values import Actor, ActorKind, Role
 
@@ -119,7 +119,7 @@ class Edges:
             "ce_type": event.wire_type,
             "authorization": f"Bearer {self.token(actor)}",
         }
-        return event.wire_type.rsplit(".", 2)[0], {
+        return topic_of(event.wire_type), {
             "key": event.stream.encode(),
             "value": event.model_dump_json().encode(),
             "headers": [(name, value.encode()) for name, value in headers.items()],
@@ -128,7 +128,7 @@ class Edges:
     async def post(self, event: Event, actor: Actor, *, id: str | None = None, source: str = "shop") -> Any:
         """Hand in an event over HTTP; its answer. Raises Refusal."""
         self.sent += 1
-        url = self.target.urls[OWNER[event.wire_type.rsplit(".", 2)[0]]]
+        url = self.target.urls[OWNER[topic_of(event.wire_type)]]
         headers = {
             "content-type": "application/json",
             "ce-specversion": "1.0",

@@ -28,6 +28,7 @@ from deploy.simulate.told import (
 )
 from deploy.simulate.trade import ends, money, parcels, stock
 from deploy.simulate.world import MOST_ROUNDS, World
+from shared.events.base import topic_of
 from shared.events.identity import order_id
 
 
@@ -136,7 +137,7 @@ def heard_first(world: World) -> Found:
             came = world.receipts.over_kafka.get(applied.message)
             if came is None or subject not in acted or came >= acted[subject] or applied.stream in held_up:
                 continue
-            if applied.type.rsplit(".", 2)[0] not in world.lost_topics:  # it came a second time
+            if topic_of(applied.type) not in world.lost_topics:  # it came a second time
                 yield (
                     applied.message,
                     f"came at {came}; a deadline of {acted[subject]} acted before",

@@ -7,6 +7,7 @@ from deploy.simulate.logs import Found, said
 from deploy.simulate.world import World
 from services.aftersales.domain.case import Refund
 from shared.events.aftersales import CaseKind
+from shared.events.base import topic_of
 from shared.goods import by_sku
 from shared.values import DeliveryMethod
 
@@ -176,7 +177,7 @@ def money(world: World) -> Found:
 
 def _first(world: World, type_name: str) -> dict[str, datetime]:
     """When this was first said of each order."""
-    log = world.node(type_name.split(".", 1)[0]).store.event_log
+    log = world.node(topic_of(type_name)).store.event_log
     return {e.stream.removeprefix("order/"): e.time for e in reversed(log) if e.type == type_name}
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,9 +19,9 @@ from deploy.simulate.store import SimStore
 from services.aftersales.handlers import service as aftersales
 from services.notify.handlers import service as notify
 from services.orders.handlers import service as orders
-from services.warehouse import handlers as warehouse_handlers
-from services.warehouse.domain.courier import load_couriers
-from shared.events.base import Event
+from services.warehouse.couriers_file import DEFAULT_COURIERS, load_couriers
+from services.warehouse.handlers import service as warehouse
+from shared.events.base import Event, topic_of
 from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.bookkeeping import LaneState
 from shared.runtime.chain import Entry
@@ -34,7 +33,7 @@ from shared.runtime.parking import with_parking
 from shared.values import Actor
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-COURIERS = load_couriers(Path(warehouse_handlers.__file__).parent.parent / "couriers.toml")
+COURIERS = load_couriers(DEFAULT_COURIERS)
 REPLICAS = 2
 LEAP = timedelta(hours=4)
 """The clock goes on by up to so much beyond what comes next."""
@@ -80,8 +79,7 @@ class World:
         self.read: dict[str, list[Any]] = {}
         """What services said, once somebody has read it; see `logs.py`."""
         self.nodes = [
-            self._node(service)
-            for service in (orders(), warehouse_handlers.service(COURIERS), aftersales(), notify())
+            self._node(service) for service in (orders(), warehouse(COURIERS), aftersales(), notify())
         ]
         self.hosts = [host for node in self.nodes for host in node.hosts]
         self.people = {one.story.order_id: one for n in orders_ for one in [People(self, seed, n)]}
@@ -233,7 +231,7 @@ class World:
 
     def send(self, event: Event, actor: Actor, message_id: str) -> None:
         """See `Edges`."""
-        inbox = event.wire_type.rsplit(".", 2)[0]
+        inbox = topic_of(event.wire_type)
         node = next(n for n in self.nodes if inbox in n.service.inboxes)
         headers, body = _on_the_wire(event, actor, message_id)
         if self.trace is not None:

@@ -6,14 +6,12 @@ from pathlib import Path
 from pydantic import Field
 
 from services.warehouse import api
+from services.warehouse.couriers_file import DEFAULT_COURIERS, CouriersFileError, load_couriers
 from services.warehouse.desk import WarehouseDesk
-from services.warehouse.domain.courier import CouriersFileError, load_couriers
 from services.warehouse.handlers import service
 from shared.runtime.app import serve
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings
-
-DEFAULT_COURIERS = Path(__file__).parent / "couriers.toml"
 
 
 class WarehouseSettings(Settings):

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from services.warehouse.domain.barcode import itself, keys
 from services.warehouse.domain.courier import Couriers
 from services.warehouse.domain.fulfillment import Fulfillment
-from services.warehouse.domain.stock import Level, Move, MoveKind, apply, shelves_for
+from services.warehouse.domain.stock import EFFECT, Level, Move, MoveKind, apply, shelves_for
 from services.warehouse.tables import (
     BACKORDERS,
     BARCODES,
@@ -19,6 +19,7 @@ from services.warehouse.tables import (
     NUMBER_RANGES,
     SHIPMENTS,
     SKUS,
+    backorder_key,
 )
 from shared.events.base import stream_name
 from shared.events.inbox import ScannedLine
@@ -110,7 +111,7 @@ class WarehouseDesk(Desk):
         reason: str = "",
     ) -> Move:
         """A move by whoever is acting now; what it does to on hand and allocated follows from its kind."""
-        on_hand, allocated = _EFFECT[kind]
+        on_hand, allocated = EFFECT[kind]
         return Move(
             sku, kind, on_hand * quantity, allocated * quantity, self.now, location, quantity, order_id,
             str(self.actor), reason,
@@ -142,20 +143,6 @@ class WarehouseDesk(Desk):
         return work
 
 
-_EFFECT = {
-    MoveKind.RECEIVED: (1, 0),
-    MoveKind.ALLOCATED: (0, 1),
-    MoveKind.RELEASED: (0, -1),
-    MoveKind.PICKED: (0, 0),
-    MoveKind.PUT_BACK: (0, 0),
-    MoveKind.SHIPPED: (-1, -1),
-    MoveKind.RETURNED: (1, 0),
-    MoveKind.SCRAPPED: (-1, 0),
-    MoveKind.GONE: (-1, 0),
-    MoveKind.ADJUSTED: (1, 0),
-}
-
-
 def named_in(lines: tuple[ScannedLine, ...], desk: WarehouseDesk) -> Want:
     """What tells which SKUs these lines name."""
     return desk.barcodes.want(*(key for line in lines for key in keys(line.sku)))
@@ -178,7 +165,7 @@ def order_and_stock(message: Any, desk: WarehouseDesk) -> Wants:
     yield (
         desk.levels.want(*sorted(skus)),
         desk.shipments.want(*shipments),
-        desk.backorders.want(*(f"{message.order_id}/{sku}" for sku in sorted(skus))),
+        desk.backorders.want(*(backorder_key(message.order_id, sku) for sku in sorted(skus))),
         desk.skus.want(*(sorted(skus) if isinstance(message, OrderReleased) else ())),
         _news_of(message.order_id, desk),
     )
@@ -199,7 +186,7 @@ def order_and_scanned(message: Any, desk: WarehouseDesk) -> Wants:
     yield (
         desk.levels.want(*sorted({*wanted, *possible_skus(message.barcode, desk)})),
         desk.shipments.want(*(work.shipments if work else ())),
-        desk.backorders.want(*(f"{message.order_id}/{sku}" for sku in wanted)),
+        desk.backorders.want(*(backorder_key(message.order_id, sku) for sku in wanted)),
     )
 
 

@@ -132,6 +132,11 @@ class Backorder:
     since: datetime
 
 
+def backorder_key(order_id: str, sku: str) -> str:
+    """Where it stands that an order waits for a SKU."""
+    return f"{order_id}/{sku}"
+
+
 backorders = Table(
     "backorders",
     metadata,

@@ -53,6 +53,11 @@ def is_inbox(wire_type: str) -> bool:
     return ".inbox." in wire_type
 
 
+def topic_of(wire_type: str) -> str:
+    """The topic that carries an event, by its wire name: its publisher's, or an inbox."""
+    return wire_type.rsplit(".", 2)[0]
+
+
 def stream_name(event: type[Event], subject: str) -> str:
     """The stream that holds the events of this class about `subject`: `order/5b0c…`, `sku/A-1`."""
     return f"{event.stream_kind}/{subject}"

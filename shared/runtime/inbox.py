@@ -9,7 +9,7 @@ from functools import cache
 
 from pydantic import ValidationError
 
-from shared.events.base import EVENT_TYPES, Event
+from shared.events.base import EVENT_TYPES, Event, topic_of
 from shared.events.inbox import OF_SYSTEMS, SCANS
 from shared.runtime.messages import Door, Envelope, Incoming, Raw, Refused
 from shared.runtime.tracing import known_trace
@@ -25,7 +25,7 @@ LARGEST = 512 * 1024
 @cache
 def inbox_types(inbox: str) -> tuple[str, ...]:
     """The event types that an inbox takes."""
-    return tuple(sorted(name for name in EVENT_TYPES if name.rsplit(".", 2)[0] == inbox))
+    return tuple(sorted(name for name in EVENT_TYPES if topic_of(name) == inbox))
 
 
 def outside(
@@ -66,7 +66,7 @@ def outside(
         raise Refused("malformed", "specversion must be 1.0", field="specversion", status=422)
     type_name = attributes["type"]
     inboxes = (inbox,) if inbox else inboxes
-    named = inbox or next((i for i in inboxes if type_name.rsplit(".", 2)[0] == i), None)
+    named = inbox or next((i for i in inboxes if topic_of(type_name) == i), None)
     topic = named or inboxes[0]
     if named in OF_SYSTEMS and actor.kind in (ActorKind.OPERATOR, ActorKind.DEVICE):
         detail = f"{topic} takes events of systems (shops, payment providers, couriers); this is a token of {actor}"
@@ -117,7 +117,7 @@ def _fit(value: str) -> bool:
 
 def _event(type_name: str, inboxes: tuple[str, ...], body: bytes) -> tuple[Event | None, Refused | None]:
     event_class = EVENT_TYPES.get(type_name)
-    if event_class is None or type_name.rsplit(".", 2)[0] not in inboxes:
+    if event_class is None or topic_of(type_name) not in inboxes:
         detail = "; ".join(f"{inbox} takes {', '.join(inbox_types(inbox))}" for inbox in inboxes)
         return None, Refused("unknown_type", detail, field="type", status=422)
     if len(body) > LARGEST:

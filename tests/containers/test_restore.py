@@ -16,7 +16,7 @@ from deploy.play.edges import OWNER
 from deploy.play.targets import embedded
 from deploy.provision import SERVICES, database_of
 from deploy.topics import OWNERS, create_topics
-from services.warehouse.app import DEFAULT_COURIERS
+from services.warehouse.couriers_file import DEFAULT_COURIERS
 from shared.values import Actor, ActorKind, Role
 from tests.containers.parts import ContainerKafka, ContainerPostgres, on_containers
 

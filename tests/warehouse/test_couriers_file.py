@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.warehouse.domain.courier import CouriersFileError, load_couriers
+from services.warehouse.couriers_file import CouriersFileError, load_couriers
 
 SF = """
 [[courier]]

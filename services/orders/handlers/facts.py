@@ -22,7 +22,7 @@ from shared.events.aftersales import (
     RefundRequested,
     RejectReason,
 )
-from shared.events.base import Event
+from shared.events.base import Event, topic_of
 from shared.events.orders import CancelRefused, Hold, HoldRule
 from shared.events.warehouse import (
     CodCollected,
@@ -76,7 +76,7 @@ def told(
     def handler(event: Any, desk: OrdersDesk) -> None:
         actor = f"{desk.envelope.actor}"
         what = event.model_dump(mode="json", exclude={"personal", "order_id"})
-        service = event.wire_type.split(".", 1)[0]
+        service = topic_of(event.wire_type)
         desk.heard.add(Heard(event.order_id, service, event.wire_type, desk.envelope.time, actor, what))
         order = desk.orders.get(event.order_id)
         if order is not None and decide is not None:

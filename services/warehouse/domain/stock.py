@@ -29,6 +29,21 @@ class MoveKind(StrEnum):
     """The books had too few there, or too many."""
 
 
+EFFECT = {
+    MoveKind.RECEIVED: (1, 0),
+    MoveKind.ALLOCATED: (0, 1),
+    MoveKind.RELEASED: (0, -1),
+    MoveKind.PICKED: (0, 0),
+    MoveKind.PUT_BACK: (0, 0),
+    MoveKind.SHIPPED: (-1, -1),
+    MoveKind.RETURNED: (1, 0),
+    MoveKind.SCRAPPED: (-1, 0),
+    MoveKind.GONE: (-1, 0),
+    MoveKind.ADJUSTED: (1, 0),
+}
+"""What a piece that moved so does to on hand and to allocated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """One entry of the ledger: what it does to on hand and to allocated, where, for whom, by whom."""

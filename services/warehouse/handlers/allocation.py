@@ -22,7 +22,7 @@ from services.warehouse.domain.stock import (
     reserve,
 )
 from services.warehouse.handlers.leaving import all_ended
-from services.warehouse.tables import Backorder
+from services.warehouse.tables import Backorder, backorder_key
 from shared.events.orders import CancelRequested, OrderCanceled, OrderReleased
 from shared.events.warehouse import (
     FulfillmentAllocated,
@@ -122,7 +122,9 @@ def wait(
     since = work.released_at if first else max(place_in(level, work.released_at) for level in levels)
     for level in levels:
         desk.levels.put(joined(level, since))
-        desk.backorders.put(Backorder(f"{work.order_id}/{level.sku}", level.sku, work.order_id, since))
+        desk.backorders.put(
+            Backorder(backorder_key(work.order_id, level.sku), level.sku, work.order_id, since)
+        )
     desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=short, expected_at=None))
     for piece in short:  # a shop sells what never came in
         desk.say_whether_any_is_left(piece.sku)
@@ -132,7 +134,11 @@ def wait_elsewhere(work: Fulfillment, desk: WarehouseDesk) -> None:
     """An order that cannot be served with what it was offered waits for what it lacks now, and for nothing else: in a queue for
     goods that are there it would only stand in the way. It keeps the place that it had."""
     wanted = work.wanted()
-    rows = {sku: row for sku in wanted if (row := desk.backorders.get(f"{work.order_id}/{sku}")) is not None}
+    rows = {
+        sku: row
+        for sku in wanted
+        if (row := desk.backorders.get(backorder_key(work.order_id, sku))) is not None
+    }
     short = missing(wanted, {sku: desk.level(sku).available for sku in wanted})
     lacks = {piece.sku for piece in short}
     if not lacks:
@@ -141,7 +147,7 @@ def wait_elsewhere(work: Fulfillment, desk: WarehouseDesk) -> None:
     since = min(row.since for row in rows.values())
     for sku in sorted(lacks - rows.keys()):
         desk.levels.put(joined(desk.level(sku), since))
-        desk.backorders.put(Backorder(f"{work.order_id}/{sku}", sku, work.order_id, since))
+        desk.backorders.put(Backorder(backorder_key(work.order_id, sku), sku, work.order_id, since))
     stop_waiting(work, desk, *(rows.keys() - lacks))
     if {piece.sku for piece in short} - rows.keys():
         desk.publish(FulfillmentBackordered(order_id=work.order_id, missing=short, expected_at=None))
@@ -166,7 +172,7 @@ def waiting_for(timer: Reallocate, desk: WarehouseDesk) -> Wants:
     works = [w for i in ids if (w := desk.fulfillments.get(i)) is not None]
     yield (
         desk.levels.want(*sorted({sku for w in works for sku in w.wanted()})),
-        desk.backorders.want(*(f"{w.order_id}/{sku}" for w in works for sku in w.wanted())),
+        desk.backorders.want(*(backorder_key(w.order_id, sku) for w in works for sku in w.wanted())),
     )
 
 
@@ -210,9 +216,9 @@ def _turn_of(waiting: Backorder, work: Fulfillment, desk: WarehouseDesk) -> set[
 
 def stop_waiting(work: Fulfillment, desk: WarehouseDesk, *skus: str) -> set[str]:
     """Take an order out of the queues of these SKUs; those that it stood in."""
-    left = {sku for sku in skus if desk.backorders.get(f"{work.order_id}/{sku}") is not None}
+    left = {sku for sku in skus if desk.backorders.get(backorder_key(work.order_id, sku)) is not None}
     for sku in left:
-        desk.backorders.remove(f"{work.order_id}/{sku}")
+        desk.backorders.remove(backorder_key(work.order_id, sku))
         level = desk.level(sku)
         desk.levels.put(replace(level, waiting=level.waiting - 1))
     return left
