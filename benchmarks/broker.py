@@ -7,9 +7,10 @@ from collections.abc import Collection
 import psutil
 import typer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError
 
 from benchmarks import machine
+from deploy.topics import raise_refused
 
 MARK = "handover-benchmarks"
 """The topic that says: this broker is for benchmarks. They make it where none of the topics is that they empty."""
@@ -63,10 +64,7 @@ async def claim(kafka: str, names: Collection[str]) -> None:
                 f"be kept, make the topic and start again: kafka-topics.sh --bootstrap-server {kafka} --create --topic {MARK}",
                 param_hint="--kafka",
             )
-        answer = await admin.create_topics([NewTopic(MARK, 1, 1)])
-        for name, code, *message in answer.topic_errors:  # refusals are in the answer: the client raises none
-            if code:
-                raise for_code(code)(f"topic {name}: {message[0] if message else ''}")
+        raise_refused(await admin.create_topics([NewTopic(MARK, 1, 1)]))
     finally:
         await admin.close()
 

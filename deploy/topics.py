@@ -1,6 +1,7 @@
 """The topics: names, partitions and retention, in this one place."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
@@ -98,11 +99,17 @@ async def _create_missing(admin: AIOKafkaAdminClient, wanted: list[Topic], repli
     except AttributeError as none:
         # what the client meets when it looks for a controller that the cluster does not have
         raise NotControllerError("the cluster has no controller: too few of its nodes are up") from none
-    for name, code, *message in answer.topic_errors:  # refusals are in the answer: the client raises none
-        error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:  # somebody else was quicker: just as well
-            raise error(f"topic {name}: {message[0] if message else ''}")
+    raise_refused(answer)
     return [topic.name for topic in missing]
+
+
+def raise_refused(answer: Any) -> None:
+    """Raise what the broker says in its answer against making a topic, for the client raises nothing of it. That somebody else
+    was quicker is just as well."""
+    for name, code, *message in answer.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise error(f"topic {name}: {message[0] if message else ''}")
 
 
 def _new(topic: Topic, replication: int) -> NewTopic:

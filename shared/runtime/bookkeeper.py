@@ -14,11 +14,14 @@ from shared.runtime.envelope import Malformed
 from shared.runtime.messages import Door, Incoming, Outcome, Raw, Refused, Status
 from shared.runtime.service import Service
 from shared.runtime.store import Unfit
+from shared.values import Actor
 
 log = structlog.get_logger(__name__)
 
 _KAFKA, _FLOWING = Door.KAFKA, LaneState.FLOWING
 _DONE, _PASSED = Status.DONE, Status.PASSED
+_LANE = {ParkedState.FAILED: LaneState.FAILED, ParkedState.GAP: LaneState.GAP}
+"""What a message that is set aside makes of its lane; one that queues behind another leaves it as it is."""
 _NO_RECORD = Raw("", 0, 0, None, (), b"")
 
 
@@ -87,50 +90,30 @@ class Bookkeeper:
         """Set it aside. One that failed stops its lane, and ops and staff hear of it; one that waits for another does not."""
         envelope, raw, reason = incoming.envelope, incoming.raw or _NO_RECORD, storable(reason)
         before = self.books.parked.get(incoming.parked_key) if incoming.parked_key else None
-        key = parked_key(incoming)
-        there = None if before else self.books.parked.known.get(key)
+        there = None if before else self.books.parked.known.get(parked_key(incoming))
         if there is not None and there.queue:
             if incoming.door is Door.HTTP:  # its sender waits for what becomes of it
                 return Outcome(Status.QUEUED)
             if incoming.door is not Door.TIMER:
                 return Outcome(Status.DUPLICATE)
             before = replace(there, body=b64encode(raw.body).decode())  # it was set again meanwhile
-        where = (
-            storable("".join(traceback.format_exception(error, limit=-12)))
-            if error and not isinstance(error, Refused)
-            else ""
-        )
         cursor = self.cursor(incoming.lane)
         if before is None and envelope.sequence is None:
             cursor = replace(cursor, sequence=cursor.sequence + 1)
         # what could not be read may bear any name
         actor = envelope.actor if incoming.from_outside and incoming.message is not None else None
-        self.books.parked.put(
-            replace(before, state=state, reason=reason, traceback=where, tries=before.tries + 1,
-                    actor=before.actor or actor)
-            if before
-            else Parked(
-                parked_key=key, lane=incoming.lane, queue=incoming.lane, state=state, parked_at=self.now,
-                place=envelope.sequence if envelope.sequence is not None else cursor.sequence,
-                type=envelope.type, stream=envelope.stream, sequence=envelope.sequence, message_id=envelope.id,
-                source=envelope.source, door=incoming.door, topic=raw.topic, partition=raw.partition,
-                offset=raw.offset, key=b64encode(raw.key or b"").decode(),
-                headers=tuple((storable(k), b64encode(v or b"").decode()) for k, v in raw.headers
-                              if actor is None or k.lower() != "authorization"),  # a token is good for weeks
-                body=b64encode(raw.body).decode(), reason=reason, traceback=where, tries=1,
-                note=there.note if there else "", actor=actor, digest=incoming.digest.hex(),
-            )
-        )  # fmt: skip
-        if state is ParkedState.QUEUED:
-            self.books.cursors.put(cursor)
-            return Outcome(Status.QUEUED)
-        lane_state = LaneState.FAILED if state is ParkedState.FAILED else LaneState.GAP
-        self.books.cursors.put(replace(cursor, state=lane_state))
-        if state is ParkedState.GAP:
+        if before:
+            parked = replace(before, tries=before.tries + 1, actor=before.actor or actor)
+        else:
+            place = cursor.sequence if envelope.sequence is None else envelope.sequence
+            parked = _parked(incoming, state, self.now, place, actor, there.note if there else "")
+        self.books.parked.put(replace(parked, state=state, reason=reason, traceback=_traceback(error)))
+        self.books.cursors.put(replace(cursor, state=_LANE.get(state, cursor.state)))
+        if state is not ParkedState.FAILED:
             return Outcome(Status.QUEUED)
         if before is None or before.state is not ParkedState.FAILED:
             self.desk.publish(
-                self.service.parked(service=self.service.name, parked_id=key,
+                self.service.parked(service=self.service.name, parked_id=parked.parked_key,
                                     parked_type=envelope.type, parked_stream=envelope.stream, reason=reason)
             )  # fmt: skip
             log.error(
@@ -179,6 +162,23 @@ def parked_key(incoming: Incoming) -> str:
     return incoming.parked_key or f"{incoming.lane} {incoming.envelope.source} {incoming.envelope.id}"
 
 
+def _parked(
+    incoming: Incoming, state: ParkedState, now: datetime, place: int, actor: Actor | None, note: str
+) -> Parked:
+    """The message as it is set aside for the first time."""
+    envelope, raw = incoming.envelope, incoming.raw or _NO_RECORD
+    return Parked(
+        parked_key=parked_key(incoming), lane=incoming.lane, queue=incoming.lane, state=state, parked_at=now, place=place,
+        type=envelope.type, stream=envelope.stream, sequence=envelope.sequence, message_id=envelope.id,
+        source=envelope.source, door=incoming.door, topic=raw.topic, partition=raw.partition, offset=raw.offset,
+        key=b64encode(raw.key or b"").decode(),
+        headers=tuple((storable(k), b64encode(v or b"").decode()) for k, v in raw.headers
+                      if actor is None or k.lower() != "authorization"),  # a token is good for weeks
+        body=b64encode(raw.body).decode(), reason="", traceback="", tries=1, note=note, actor=actor,
+        digest=incoming.digest.hex(),
+    )  # fmt: skip
+
+
 def storable(value: str) -> str:
     """Text that PostgreSQL can hold: no NUL, no lone surrogate."""
     return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
@@ -193,6 +193,13 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Malformed):  # says which part, never what it holds
         return f"malformed: {error}"
     return f"{type(error).__name__} in {_where(error)}"
+
+
+def _traceback(error: Exception | None) -> str:
+    """Where a bug was met; empty for what a rule refused, or what merely waits."""
+    if error is None or isinstance(error, Refused):
+        return ""
+    return storable("".join(traceback.format_exception(error, limit=-12)))
 
 
 def _where(error: Exception) -> str:

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from services.orders.desk import OrdersDesk
 from services.orders.domain.order import Order
-from services.orders.handlers.release import ConfirmationDue, free, settle
+from services.orders.handlers.release import ConfirmationDue, advance, lift
 from shared.events.inbox import AddressAnswered
 from shared.events.orders import AddressConfirmed, Hold, OrderEscalated, Overdue
 from shared.replacing import replace
@@ -73,14 +73,14 @@ def _confirm(order: Order, said: AddressAnswered | ConfirmAddress, desk: OrdersD
             personal=order.personal,
         )
     )
-    order = free(order, Hold.ADDRESS_UNCONFIRMED, "confirmed", desk)
+    order = lift(order, Hold.ADDRESS_UNCONFIRMED, "confirmed", desk)
     if said.cod_accepted:
-        order = free(order, Hold.COD_UNCONFIRMED, "the buyer agreed", desk)
+        order = lift(order, Hold.COD_UNCONFIRMED, "the buyer agreed", desk)
     if corrected:
-        order = free(order, Hold.UNREACHABLE_ADDRESS, "the address was corrected", desk)
+        order = lift(order, Hold.UNREACHABLE_ADDRESS, "the address was corrected", desk)
     if not order.awaits_word:
         desk.timers.cancel(ConfirmationDue(order_id=order.order_id))
-    order = settle(order, desk)
+    order = advance(order, desk)
     return {"holds": order.standing(), "status": order.status}
 
 

@@ -5,7 +5,7 @@ from services.orders.domain.order import ORDER, Fulfillment, Order, OrderStatus,
 from services.orders.domain.payment import status_of
 from services.orders.handlers import cash
 from services.orders.handlers.promises import DeliverByDue, ShipByDue, UnpaidDue
-from services.orders.handlers.release import ConfirmationDue, free, stop
+from services.orders.handlers.release import ConfirmationDue, lift, put_on_hold
 from shared.events.inbox import CancelAsked, ReceiptConfirmed
 from shared.events.orders import (
     CancelRequested,
@@ -69,7 +69,7 @@ def _cancel(order: Order, reason: str, desk: OrdersDesk) -> dict[str, str]:
     if any(h.hold is Hold.CANCEL_PENDING for h in order.holds):
         detail = "a parcel had left when this was asked before; what arrives of it can be sent back"
         raise Refused("cancel_refused_before", detail)
-    order = stop(order, Hold.CANCEL_PENDING, reason, desk)
+    order = put_on_hold(order, Hold.CANCEL_PENDING, reason, desk)
     desk.orders.put(replace(order, closed_reason=reason))
     desk.publish(CancelRequested(order_id=order.order_id, reason=reason))
     return {"status": "cancel_pending"}
@@ -151,7 +151,7 @@ def _close(order: Order, status: OrderStatus, reason: str, desk: OrdersDesk) -> 
     """Nothing falls due any more and no hold stands, but for money that is still to be settled (O3)."""
     for hold in order.standing():
         if hold is not Hold.PAYMENT_ANOMALY:
-            order = free(order, hold, f"the order is {status.value}", desk)
+            order = lift(order, hold, f"the order is {status.value}", desk)
     for timer in (UnpaidDue, CompletionDue, ShipByDue, DeliverByDue, ConfirmationDue):
         desk.timers.cancel(timer(order_id=order.order_id))
     order = replace(order, status=status, released=False, closed_reason=reason)

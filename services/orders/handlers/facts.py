@@ -10,7 +10,7 @@ from services.orders.domain.payment import refund
 from services.orders.handlers import cash
 from services.orders.handlers.closing import CompletionDue, end_canceled
 from services.orders.handlers.promises import watch_delivery
-from services.orders.handlers.release import ask_for_confirmation, free, stop
+from services.orders.handlers.release import ask_for_confirmation, lift, put_on_hold
 from services.orders.tables import Heard
 from shared.events.aftersales import (
     ApprovalRequested,
@@ -105,7 +105,7 @@ def refused(event: FulfillmentRefused, order: Order, desk: OrdersDesk) -> Order:
     order = replace(order, status=after, released=False, fulfillment=Fulfillment.NONE)
     if pending:
         return end_canceled(order, order.closed_reason, order.owed_back, desk)
-    order = stop(
+    order = put_on_hold(
         order,
         Hold.UNREACHABLE_ADDRESS,
         event.detail,
@@ -122,7 +122,7 @@ def refused(event: FulfillmentRefused, order: Order, desk: OrdersDesk) -> Order:
 def canceled(event: FulfillmentCanceled, order: Order, desk: OrdersDesk) -> Order:
     """The warehouse has put everything back: the cancel is done (O10)."""
     order = replace(order, fulfillment=Fulfillment.CANCELED)
-    order = free(order, Hold.CANCEL_PENDING, "the warehouse put everything back", desk)
+    order = lift(order, Hold.CANCEL_PENDING, "the warehouse put everything back", desk)
     return end_canceled(order, order.closed_reason, order.owed_back, desk)
 
 
@@ -144,7 +144,7 @@ def cancel_refused(event: FulfillmentCancelRefused, order: Order, desk: OrdersDe
             kept_back=event.kept_back,
         )
     )
-    order = free(order, Hold.CANCEL_PENDING, event.reason, desk)
+    order = lift(order, Hold.CANCEL_PENDING, event.reason, desk)
     order = cash.less_due(order, event.cod_due, desk)
     if not event.kept_back:
         return order
@@ -258,8 +258,8 @@ def _no_present(order: Order, desk: OrdersDesk) -> Order:
     warehouse has begun goes on meanwhile, and staff are told while it can still be stopped."""
     if order.given_back and not order.has_left and not order.closed and not order.has(Hold.CANCEL_PENDING):
         if order.holds_otherwise(Hold.AWAITING_AUDIT, GIVEN_BACK):
-            order = free(order, Hold.AWAITING_AUDIT, f"stands anew: {GIVEN_BACK}", desk)
-        return stop(order, Hold.AWAITING_AUDIT, GIVEN_BACK, desk, rule=HoldRule.GIVEN_BACK)
+            order = lift(order, Hold.AWAITING_AUDIT, f"stands anew: {GIVEN_BACK}", desk)
+        return put_on_hold(order, Hold.AWAITING_AUDIT, GIVEN_BACK, desk, rule=HoldRule.GIVEN_BACK)
     return order
 
 

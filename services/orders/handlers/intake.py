@@ -7,7 +7,7 @@ from services.orders.desk import OrdersDesk, goods_key
 from services.orders.domain.order import Fulfillment, Order, OrderStatus, PaymentStatus
 from services.orders.handlers.payments import apply_early
 from services.orders.handlers.promises import UnpaidDue, say_paid, watch
-from services.orders.handlers.release import settle, stop
+from services.orders.handlers.release import advance, put_on_hold
 from services.orders.tables import RecentBuy
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import OrderSubmitted
@@ -52,7 +52,7 @@ def submit(event: OrderSubmitted, desk: OrdersDesk) -> dict[str, str]:
         order = order if order.is_cod else say_paid(order, desk)
     desk.orders.put(order)
     order = apply_early(order, desk)
-    order = settle(order, desk)
+    order = advance(order, desk)
     return {"order_id": order_id, "status": order.status}
 
 
@@ -91,13 +91,13 @@ def _new(event: OrderSubmitted, order_id: str, content: str, desk: OrdersDesk) -
 
 def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
     if not event.address_confirmed:
-        order = stop(order, Hold.ADDRESS_UNCONFIRMED, "the buyer has not confirmed the address", desk)
+        order = put_on_hold(order, Hold.ADDRESS_UNCONFIRMED, "the buyer has not confirmed the address", desk)
     if order.is_cod:
-        order = stop(order, Hold.COD_UNCONFIRMED, "the buyer has not agreed to pay on delivery", desk)
+        order = put_on_hold(order, Hold.COD_UNCONFIRMED, "the buyer has not agreed to pay on delivery", desk)
     above = desk.policy.audit_above.get(order.currency)
     if above is not None and order.total > above:
         why = "the total is above what is released without audit"
-        order = stop(order, Hold.AWAITING_AUDIT, why, desk, rule=HoldRule.ABOVE_LIMIT)
+        order = put_on_hold(order, Hold.AWAITING_AUDIT, why, desk, rule=HoldRule.ABOVE_LIMIT)
     key = goods_key(event)
     before = desk.recent_buys.get(key)
     if before is None or order.placed_at >= before.placed_at:  # one from before may come late
@@ -115,7 +115,7 @@ def _hold_back(order: Order, event: OrderSubmitted, desk: OrdersDesk) -> Order:
     reason = f"same buyer and goods as order {number} shortly before"
     order = replace(order, like=earlier.like or earlier.order_id)
     rule = HoldRule.BOUGHT_TWICE
-    return stop(order, Hold.DUPLICATE_SUSPECTED, reason, desk, rule=rule, like_number=number)
+    return put_on_hold(order, Hold.DUPLICATE_SUSPECTED, reason, desk, rule=rule, like_number=number)
 
 
 def _placed(order: Order, event: OrderSubmitted) -> OrderPlaced:

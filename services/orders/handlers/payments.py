@@ -6,7 +6,7 @@ from services.orders.desk import OrdersDesk, early_key
 from services.orders.domain.order import Order
 from services.orders.domain.payment import Anomalous, Booked, Known, book
 from services.orders.handlers.promises import UnpaidDue, say_paid, watch
-from services.orders.handlers.release import settle, stop
+from services.orders.handlers.release import advance, put_on_hold
 from services.orders.tables import EarlyPayment
 from shared.events.identity import order_id as id_of
 from shared.events.inbox import PaymentCaptured
@@ -56,7 +56,7 @@ def capture(event: PaymentCaptured, desk: OrdersDesk) -> dict[str, str]:
         due = EarlyPaymentDue(payment_key=key, order_id=order_id, wait_minutes=1)
         desk.timers.set(due, desk.now + timedelta(minutes=1))
         return {"order_id": order_id, "payment": "kept until the order comes"}
-    order = settle(_book(order, event.payment_id, event.amount, event.captured_at, desk), desk)
+    order = advance(_book(order, event.payment_id, event.amount, event.captured_at, desk), desk)
     return {"order_id": order_id, "payment": order.payment_status}
 
 
@@ -77,7 +77,7 @@ def look_again(timer: EarlyPaymentDue, desk: OrdersDesk) -> None:
     if early is None:
         return
     if order is not None:
-        settle(_book_early(order, early, desk), desk)
+        advance(_book_early(order, early, desk), desk)
         desk.early_payments.remove(early.payment_key)
         return
     wait = timedelta(minutes=timer.wait_minutes * 2)
@@ -129,7 +129,7 @@ def odd(
             held=not (order.released or order.closed),
         )
     )
-    return stop(order, Hold.PAYMENT_ANOMALY, why, desk)
+    return put_on_hold(order, Hold.PAYMENT_ANOMALY, why, desk)
 
 
 def _book_early(order: Order, early: EarlyPayment, desk: OrdersDesk) -> Order:

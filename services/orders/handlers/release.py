@@ -62,7 +62,7 @@ NOT_BY_HAND = {
 """Holds that something else lifts, and what."""
 
 
-def stop(
+def put_on_hold(
     order: Order, hold: Hold, reason: str, desk: OrdersDesk, rule: HoldRule | None = None, **more: Any
 ) -> Order:
     """Place a hold and say so, with `more` of the event's fields; nothing happens when it stands already."""
@@ -72,7 +72,7 @@ def stop(
     return order.with_hold(hold, reason, desk.actor, desk.now, rule)
 
 
-def free(order: Order, hold: Hold, reason: str, desk: OrdersDesk) -> Order:
+def lift(order: Order, hold: Hold, reason: str, desk: OrdersDesk) -> Order:
     """Lift a hold and say so; nothing happens when it does not stand."""
     if not order.has(hold):
         return order
@@ -80,8 +80,8 @@ def free(order: Order, hold: Hold, reason: str, desk: OrdersDesk) -> Order:
     return order.without_hold(hold, desk.actor, desk.now)
 
 
-def settle(order: Order, desk: OrdersDesk) -> Order:
-    """Keep the order, and take the next step that its state allows: ask for confirmation, or release."""
+def advance(order: Order, desk: OrdersDesk) -> Order:
+    """Keep the order, and take it to the next step that its state allows: ask for confirmation, or release."""
     if order.money_is_right and not order.closed and not order.confirmation_asked:
         order = ask_for_confirmation(order, desk)
     if order.ready():
@@ -145,7 +145,7 @@ def place_hold(command: PlaceHold, desk: OrdersDesk) -> dict[str, object]:
         raise Refused(
             "hold_stands", f"the hold {command.hold} stands already; its reason is shown with the order"
         )
-    order = stop(order, command.hold, command.reason, desk)
+    order = put_on_hold(order, command.hold, command.reason, desk)
     desk.orders.put(order)
     return {"holds": order.standing()}
 
@@ -166,14 +166,14 @@ def lift_hold(command: LiftHold, desk: OrdersDesk) -> dict[str, object]:
     if command.seen not in (None, order.stands_since(command.hold)):
         detail = f"{command.hold} was lifted and placed anew since it was read; read the order again"
         raise Refused("hold_changed", detail, field="seen")
-    order = free(order, command.hold, command.reason, desk)
+    order = lift(order, command.hold, command.reason, desk)
     if command.hold is Hold.PAYMENT_ANOMALY:
-        order = _settle_money(order, desk)
-    order = settle(order, desk)
+        order = _count_money_anew(order, desk)
+    order = advance(order, desk)
     return {"holds": order.standing(), "status": order.status}
 
 
-def _settle_money(order: Order, desk: OrdersDesk) -> Order:
+def _count_money_anew(order: Order, desk: OrdersDesk) -> Order:
     """What was odd is paid back or accepted; what counts decides how the order goes on, with time left to pay the rest."""
     order = replace(order, payment_status=status_of(order))
     if order.closed or order.is_cod:
