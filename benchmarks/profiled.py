@@ -9,19 +9,24 @@ import signal
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyinstrument import Profiler
-from pyinstrument.frame import Frame
+if TYPE_CHECKING:
+    from pyinstrument.frame import Frame
 
 STEPS = {
+    ("gathering.py", ""): "consume",
     ("records.py", ""): "consume",
+    ("places.py", ""): "consume",
     ("site-packages/aiokafka/consumer", ""): "consume",
     ("site-packages/aiokafka/conn.py", ""): "consume",
     ("site-packages/faststream", ""): "consume",
+    ("intake.py", "_next"): "consume",
     ("intake.py", "_parse"): "consume",
     ("intake.py", "_take"): "consume",
-    ("decoding.py", "raw_of"): "decode",
-    ("decoding.py", "decode"): "decode",
+    ("intake.py", "_acknowledge"): "consume",
+    ("intake.py", "_decoded"): "decode",
+    ("decoding.py", ""): "decode",
     ("envelope.py", "decode_ours"): "decode",
     ("pydantic/main.py", "model_validate_json"): "validate",
     ("attempt.py", "_load"): "load",
@@ -34,6 +39,7 @@ STEPS = {
     ("postgres.py", "load"): "load",
     ("postgres.py", "_load"): "load",
     ("relay.py", ""): "relay",
+    ("outbox.py", ""): "relay",
     ("site-packages/aiokafka/producer", ""): "relay",
     ("attempt.py", ""): "the turn itself",
     ("turn.py", ""): "the turn itself",
@@ -42,10 +48,11 @@ STEPS = {
     ("postgres.py", ""): "the turn itself",
     ("telemetry.py", ""): "the turn itself",
 }
-"""File and function → step; of the frames of a sample the innermost that is named here counts. An empty function is any."""
+"""File and function → step; of the frames of a sample the innermost that is named here counts. An empty function is any. Files
+without a slash are of shared/runtime; those of it that are not named serve whatever step calls them."""
 
 
-def step_of(frame: Frame) -> str | None:
+def step_of(frame: "Frame") -> str | None:
     """The step that a frame stands for by itself."""
     path, function = frame.file_path or "", frame.function
     for (file, name), step in STEPS.items():
@@ -55,7 +62,7 @@ def step_of(frame: Frame) -> str | None:
     return None
 
 
-def steps(root: Frame) -> dict[str, float]:
+def steps(root: "Frame") -> dict[str, float]:
     """Seconds by step."""
     found: defaultdict[str, float] = defaultdict(float)
     todo: list[tuple[Frame, str | None]] = [(root, None)]
@@ -70,6 +77,8 @@ def steps(root: Frame) -> dict[str, float]:
 
 def main() -> None:
     """Run, then write."""
+    from pyinstrument import Profiler
+
     out, module = Path(sys.argv[1]), sys.argv[3]
     # the server raises the signal again once it has shut down: that must not end us before we have written
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())

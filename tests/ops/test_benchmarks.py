@@ -1,7 +1,9 @@
 """What `make bench` is told is checked before anything starts, and a broker that somebody uses is left alone (X6)."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -9,7 +11,8 @@ import typer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from typer.testing import CliRunner
 
-from benchmarks import __main__, broker
+import shared.runtime
+from benchmarks import __main__, broker, profiled
 from benchmarks.parts import growth
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.child import free_port
@@ -140,3 +143,27 @@ async def test_a_broker_that_does_not_answer_is_named():
     with pytest.raises(typer.BadParameter) as refused:
         await broker.answers("127.0.0.1:1", patience=0)
     assert refused.value.message.startswith("no Kafka answers at 127.0.0.1:1: ")
+
+
+RUNTIME = Path(shared.runtime.__file__).parent
+
+
+@pytest.mark.parametrize(("file", "function"), [step for step in profiled.STEPS if "/" not in step[0]])
+def test_a_step_of_the_profile_is_of_code_that_there_is(file: str, function: str):
+    text = (RUNTIME / file).read_text(encoding="utf-8")
+    assert not function or re.search(rf"def {function}\(", text)
+
+
+def test_reading_records_is_no_part_of_the_turn_itself():
+    def step(file: str, function: str) -> str | None:
+        return profiled.step_of(SimpleNamespace(file_path=str(RUNTIME / file), function=function))  # type: ignore[arg-type]
+
+    assert (
+        step("gathering.py", "_look")
+        == step("intake.py", "_next")
+        == step("places.py", "commit")
+        == "consume"
+    )
+    assert step("outbox.py", "unsent") == "relay"
+    assert step("turn.py", "run") == "the turn itself"
+    assert step("rows.py", "load") is None  # of whoever calls it
