@@ -87,7 +87,8 @@ def main(
             }
             results.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"about": about, "found": found}, indent=1, ensure_ascii=False)
-            (results / f"{name}.json").write_text(text + "\n")
+            kept_as = growth.kept_as(found) if name == "growth" else name
+            (results / f"{kept_as}.json").write_text(text + "\n")
             print(f"{name}: {about['took_seconds']} s", flush=True)
     if results.resolve() in (page.RESULTS.resolve(), page.SECOND.resolve()):
         page.write()

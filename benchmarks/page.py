@@ -16,9 +16,6 @@ RESULTS = Path(__file__).parent / "results"
 SECOND = RESULTS / "second"
 """What another machine found: told beside each aim, to show what depends on the machine and what does not."""
 
-LEAST_HISTORY = 1_000_000
-"""Orders behind those that are measured, of which the aim of growth speaks."""
-
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 SERVICES = ("orders", "warehouse", "aftersales", "notify")
 
@@ -28,8 +25,8 @@ Results = dict[str, Found]
 
 
 def read(folder: Path = RESULTS) -> Results:
-    """What was found, by part, with `about`."""
-    return {f.stem: json.loads(f.read_text()) for f in sorted(folder.glob("*.json"))}
+    """What was found, by part, with `about`; of those that the page shows."""
+    return {f.stem: json.loads(f.read_text()) for f in sorted(folder.glob("*.json")) if f.stem in SECTIONS}
 
 
 def render(page: str, results: Results, second: Results) -> str:
@@ -87,17 +84,14 @@ def _what(results: Results, aim: "Aim") -> str:
 
 
 def _measured(results: Results, aim: "Aim") -> tuple[str, str]:
-    """A figure and whether it meets its aim. Of a history that is too short it says nothing."""
+    """A figure and whether it meets its aim."""
     if aim.part not in results:
         return "–", "–"
     found: Any = results[aim.part]["found"]
-    history = found.get("history_orders", LEAST_HISTORY)
     for key in aim.at.split("."):
         found = found[key]
     value = found["median"] if isinstance(found, dict) else found
     shown = figure(found) if isinstance(found, dict) else number(found)
-    if history < LEAST_HISTORY:
-        return f"{shown} with {history:,}", "–"
     return shown, "yes" if aim.met(value) else "**no**"
 
 

@@ -73,6 +73,20 @@ def test_one_service_can_have_more_history_than_the_others(monkeypatch: pytest.M
     assert growth.asked() == {"orders": 1000, "warehouse": 1000, "aftersales": 5000, "notify": 1000}
 
 
+@pytest.mark.parametrize(
+    ("orders", "name"),
+    [
+        (100_000, "growth-short"),
+        (999_999, "growth-short"),
+        (1_000_000, "growth"),
+        (9_999_999, "growth"),
+        (10_000_000, "growth-10m"),
+    ],
+)
+def test_what_a_history_of_one_size_showed_takes_the_place_of_no_other(orders: int, name: str):
+    assert growth.kept_as({"history_orders": orders}) == name
+
+
 def test_without_docker_a_broker_is_asked_for():
     said = bench("scan", docker="tcp://127.0.0.1:1")
     assert "Docker does not start one" in said
