@@ -56,8 +56,7 @@ def main(
     results: Annotated[
         Path,
         typer.Option(
-            file_okay=False,
-            help="Where the JSON files go; those of a second machine to benchmarks/results/second.",
+            file_okay=False, help="Where the JSON files go; those of another folder change no page."
         ),
     ] = page.RESULTS,
 ) -> None:
@@ -90,7 +89,7 @@ def main(
             kept_as = growth.kept_as(found) if name == "growth" else name
             (results / f"{kept_as}.json").write_text(text + "\n")
             print(f"{name}: {about['took_seconds']} s", flush=True)
-    if results.resolve() in (page.RESULTS.resolve(), page.SECOND.resolve()):
+    if results.resolve() == page.RESULTS.resolve():
         page.write()
 
 

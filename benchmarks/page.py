@@ -13,8 +13,6 @@ from typing import Any
 from benchmarks.plan import plan
 
 RESULTS = Path(__file__).parent / "results"
-SECOND = RESULTS / "second"
-"""What another machine found: told beside each aim, to show what depends on the machine and what does not."""
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 SERVICES = ("orders", "warehouse", "aftersales", "notify")
@@ -29,11 +27,11 @@ def read(folder: Path = RESULTS) -> Results:
     return {f.stem: json.loads(f.read_text()) for f in sorted(folder.glob("*.json")) if f.stem in SECTIONS}
 
 
-def render(page: str, results: Results, second: Results) -> str:
+def render(page: str, results: Results) -> str:
     """The page with the figures of these results; a part that was not measured keeps what stands there."""
     texts = {name: make(results[name]["found"]) for name, make in SECTIONS.items() if name in results}
     if results:
-        texts |= {"summary": summary(results, second), "about": about(results, second), "plan": plan(results)}
+        texts |= {"summary": summary(results), "about": about(results), "plan": plan(results)}
     if "throughput" in results:
         texts["orm_batch"] = orm_batch(results["throughput"]["found"])
     for name, text in texts.items():
@@ -64,13 +62,10 @@ def table(head: str, *rows: list[str]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def summary(results: Results, second: Results) -> str:
-    """Every aim, what was measured on either machine, whether it is met."""
-    rows = (
-        [_what(results, a), a.against, f"{a.sign} {a.limit:g}", *_measured(results, a), *_measured(second, a)]
-        for a in AIMS
-    )
-    return table("what | against | aim | measured | met | second machine | met", *rows)
+def summary(results: Results) -> str:
+    """Every aim, what was measured, whether it is met."""
+    rows = ([_what(results, a), a.against, f"{a.sign} {a.limit:g}", *_measured(results, a)] for a in AIMS)
+    return table("what | against | aim | measured | met", *rows)
 
 
 def _what(results: Results, aim: "Aim") -> str:
@@ -132,15 +127,8 @@ AIMS = (
 )  # fmt: skip
 
 
-def about(results: Results, second: Results) -> str:
-    """Machines, versions, when."""
-    first = _about(results)
-    if not second:
-        return first
-    return f"{first}\n\nThe second machine, whose figures stand in the table of aims:\n\n{_about(second)}"
-
-
-def _about(results: Results) -> str:
+def about(results: Results) -> str:
+    """The machine, versions, when."""
     abouts = {part: result["about"] for part, result in results.items()}
     parts: dict[str, list[str]] = {}
     for part, a in abouts.items():
@@ -304,7 +292,7 @@ SECTIONS: dict[str, Callable[[Any], str]] = {
 
 def write() -> None:
     """Bring the page up to date."""
-    PAGE.write_text(render(PAGE.read_text(encoding="utf-8"), read(), read(SECOND)), encoding="utf-8")
+    PAGE.write_text(render(PAGE.read_text(encoding="utf-8"), read()), encoding="utf-8")
 
 
 if __name__ == "__main__":

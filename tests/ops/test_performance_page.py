@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import page
-from benchmarks.page import PAGE, SECOND, Results, read, render
+from benchmarks.page import PAGE, Results, read, render
 from benchmarks.parts import growth
 
 
@@ -18,9 +18,7 @@ def results() -> Results:
 
 def test_the_page_shows_the_results_that_are_kept():
     page = PAGE.read_text(encoding="utf-8")
-    assert render(page, read(), read(SECOND)) == page, (
-        "run `python -m benchmarks.page` and commit what it writes"
-    )
+    assert render(page, read()) == page, "run `python -m benchmarks.page` and commit what it writes"
 
 
 def test_a_single_sample_has_no_spread():
@@ -39,7 +37,7 @@ def test_a_single_sample_has_no_spread():
 def test_growth_is_told_with_the_history_that_there_was(results: Results, beyond: dict[str, int], what: str):
     found = results["growth"]["found"]
     found |= {"history_orders": 1_000_000, "history_beyond": beyond}
-    assert any(what in row for row in page.summary(results, {}).splitlines())
+    assert any(what in row for row in page.summary(results).splitlines())
 
 
 def test_a_history_is_shown_as_long_as_it_was(results: Results):
