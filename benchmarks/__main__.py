@@ -69,13 +69,14 @@ def main(
         growth.asked()
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
     used = {topic for c in contestants().values() for topic in (c.topic_in, c.topic_out)}
+    commit = machine.commit()  # of the code that runs from here on, whatever is committed meanwhile
     with place(kafka, used | {topic.name for topic in topics()}) as where:
         for name in parts or PARTS:
             print(f"{name} …", flush=True)
             before, began = machine.load(), time.monotonic()
             found = PARTS[name](where, rounds)
             about = {
-                "commit": machine.commit(),
+                "commit": commit,
                 "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
                 "took_seconds": round(time.monotonic() - began),
                 "rounds": rounds,

@@ -1,8 +1,11 @@
 """A broker that runs: its address, whether it answers and may be emptied, and its process."""
 
 import asyncio
+import os
+import re
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 import psutil
 import typer
@@ -75,3 +78,18 @@ def process(kafka: str) -> int | None:
     ours = {"localhost", *(a.address for of in psutil.net_if_addrs().values() for a in of)}
     pid = machine.listening_on(int(port)) if host.strip("[]") in ours else None
     return None if pid is None or psutil.Process(pid).name() in _FORWARDERS else pid
+
+
+def version(pid: int | None) -> str | None:
+    """Kafka's version, by the jars that its process was started with: the protocol does not say it. None where they do not."""
+    if pid is None:
+        return None
+    try:
+        arguments = psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return None
+    for entry in (Path(e) for argument in arguments for e in argument.split(os.pathsep)):
+        for jar in entry.parent.glob("kafka_*.jar") if entry.name == "*" else (entry,):
+            if told := re.fullmatch(r"kafka_[\d.]+-(\d[\w.-]*)\.jar", jar.name):
+                return told[1]
+    return None

@@ -24,15 +24,24 @@ def describe() -> dict[str, object]:
     }
 
 
+_MEASURED = (":/", ":(exclude,top)benchmarks/results", ":(exclude,top)docs")
+"""What a figure hangs on: not on what measuring itself writes."""
+
+
 def commit() -> str | None:
     """What is measured: the commit, `-dirty` where files differ from it; None where there is no git."""
     try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        name = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *_MEASURED)
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{name}-dirty" if changed else name
+
+
+def _git(*arguments: str) -> str:
+    told = subprocess.run(
+        ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
     return told.stdout.strip()
 
 

@@ -128,7 +128,7 @@ AIMS = (
 
 
 def about(results: Results) -> str:
-    """The machine, versions, when."""
+    """The machine and its versions; then, of each part, what was measured, when, and from which seeds."""
     abouts = {part: result["about"] for part, result in results.items()}
     parts: dict[str, list[str]] = {}
     for part, a in abouts.items():
@@ -140,15 +140,25 @@ def about(results: Results) -> str:
         parts.setdefault(machine, []).append(part)
     newest = max(abouts.values(), key=lambda a: a["measured_at"])
     libraries = ", ".join(f"{n} {v}" for n, v in newest["machine"]["libraries"].items())
-    load = ", ".join(f"{part} {a['load_before']}" for part, a in abouts.items())
+    rows = (
+        [part, a.get("commit") or "not kept", a["measured_at"][:10], str(a["rounds"]), seeds(results[part]["found"]),
+         str(a["load_before"])]
+        for part, a in abouts.items()
+    )  # fmt: skip
     return "\n".join(
         [
             *(f"- {machine} ({', '.join(of)})." for machine, of in parts.items()),
             f"- {libraries}.",
-            f"- Measured {', '.join(sorted({a['measured_at'][:10] for a in abouts.values()}))}; load average before each part: "
-            f"{load} (above 0 is partly the part before it).",
+            "- Load, below, is the mean of the minute before a part, and above 0 in part for the part before it.",
+            "",
+            table("part | commit | measured | rounds | seeds | load", *rows),
         ]
     )
+
+
+def seeds(found: Found) -> str:
+    """What was drawn from which seed. Older results do not have them."""
+    return ", ".join(f"{what} {seed}" for what, seed in found.get("seeds", {}).items()) or "not kept"
 
 
 def throughput(f: Found) -> str:
@@ -191,7 +201,7 @@ def orders(f: Found) -> str:
     rows = [[name, figure(ms)] for name, ms in f["cpu_ms_an_order"].items()]
     return (
         f"{figure(f['rate'])} orders/s, {number(f['events_an_order'])} events an order, rounds of {f['orders_a_round']} orders "
-        f"in waves of {f['orders_a_wave']} (seed {f['seed']}).\n\n"
+        f"in waves of {f['orders_a_wave']}.\n\n"
         + table("process | CPU ms an order", *rows, ["**all**", figure(f["cpu_ms_an_order_all"])])
     )
 

@@ -144,7 +144,8 @@ def place(kafka: str | None, names: Collection[str]) -> Iterator[Place]:
             else:
                 asyncio.run(broker.answers(kafka, patience=10))
                 asyncio.run(broker.claim(kafka, names))
-                pid, name = broker.process(kafka), "a running broker"
+                pid = broker.process(kafka)
+                name = f"{broker.version(pid) or 'of a version that is not known'}, a running broker"
             postgres.start()
             if pid is None:
                 name += ", whose CPU is not known and in no figure"

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.place import Place
 from benchmarks.rounds import figure
-from benchmarks.shop import Shop
+from benchmarks.shop import SEED, Shop
 from benchmarks.system import system
 from deploy.embedded.stack import Stack
 from deploy.provision import SERVICES
@@ -32,7 +32,7 @@ def measure(place: Place, rounds: int) -> dict[str, Any]:
         for name, by_service in (("seconds_to_ready", start), ("idle_mb", idle), ("loaded_mb", loaded))
     }
     most = {name: max(by.values(), key=lambda f: f["median"]) for name, by in found.items()}
-    return {"orders": ORDERS, **found, "most": most}
+    return {"seeds": {"orders": SEED}, "orders": ORDERS, **found, "most": most}
 
 
 def _started(stack: Stack, service: str) -> float:

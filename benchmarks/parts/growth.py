@@ -18,7 +18,7 @@ from benchmarks.history import Left, fill, play_one
 from benchmarks.parts.orders import summary
 from benchmarks.place import Place, in_bulk
 from benchmarks.rounds import figure, significant
-from benchmarks.shop import Played, Shop
+from benchmarks.shop import SEED, Played, Shop
 from benchmarks.system import system
 from deploy.embedded.stack import Stack
 from deploy.play.checks import check_all
@@ -59,6 +59,7 @@ def measure(place: Place, rounds: int) -> dict[str, Any]:
     against_empty = figure([with_it / without for without, with_it in zip(*costs, strict=True)])
     print(f"  CPU of an order against empty tables: {against_empty['median']}", flush=True)
     return {
+        "seeds": {"orders": SEED},
         "history_orders": min(history.values()),
         "history_beyond": {s: n for s, n in history.items() if n > min(history.values())},
         "history_rows": rows,

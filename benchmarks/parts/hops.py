@@ -10,7 +10,7 @@ import asyncpg
 
 from benchmarks.place import Place
 from benchmarks.rounds import percentile
-from benchmarks.shop import Shop, bought, scanned
+from benchmarks.shop import SEED, Shop, bought, scanned
 from benchmarks.system import system
 
 FROM_TO = ("orders", "warehouse")
@@ -44,6 +44,7 @@ async def _measure(shop: Shop) -> dict[str, Any]:
         await shop.settled()
         busy = await _hops(shop, since)
     return {
+        "seeds": {"orders": SEED},
         "quiet": {"orders_a_second": QUIET_A_SECOND, **_points(still)},
         "loaded": {"orders_at_once": LOADED, **_points(busy)},
     }

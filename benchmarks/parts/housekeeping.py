@@ -14,9 +14,11 @@ from typing import Any
 
 import asyncpg
 
+from benchmarks.contestants import SEED as SEED_OF_EVENTS
 from benchmarks.contestants import Contestant, Race, contestants, race
 from benchmarks.place import Place
 from benchmarks.rounds import figure, ratio
+from benchmarks.shop import SEED as SEED_OF_ORDERS
 from benchmarks.shop import Played, Shop, bought
 from benchmarks.system import system
 from deploy.play.day import PICKERS
@@ -43,7 +45,13 @@ def measure(place: Place, rounds: int) -> dict[str, Any]:
         hot = asyncio.run(_hot(Shop(place, stack), rounds))
     with system(place) as stack:
         long = asyncio.run(_long(Shop(place, stack), rounds))
-    return {**piled, "hot_sku": hot, "long_order": {"lines": LINES, "ms_to_reserved": figure(long)}}
+    seeds = {"events": SEED_OF_EVENTS, "orders": SEED_OF_ORDERS}
+    return {
+        "seeds": seeds,
+        **piled,
+        "hot_sku": hot,
+        "long_order": {"lines": LINES, "ms_to_reserved": figure(long)},
+    }
 
 
 async def _piled(place: Place, rounds: int) -> dict[str, Any]:

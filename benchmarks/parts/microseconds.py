@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from benchmarks.contestants import contestants, race
+from benchmarks.contestants import SEED, contestants, race
 from benchmarks.place import Place
 from benchmarks.rounds import figure
 
@@ -31,6 +31,7 @@ async def _measure(place: Place, rounds: int) -> dict[str, Any]:
         print(f"  round {number + 1}: {spent[-1]:,.0f} µs an event", flush=True)
     whole = figure(spent)
     return {
+        "seeds": {"events": SEED},
         "process_us": whole,
         "share": {step: figure(values) for step, values in shares.items()},
         "us": {step: figure([v * whole["median"] for v in values]) for step, values in shares.items()},

@@ -28,7 +28,7 @@ async def _measure(shop: Shop, rounds: int) -> dict[str, Any]:
         for number, scripts in enumerate(rounds_of):
             played.append(await shop.play(scripts))
             print(f"  round {number + 1}: {played[-1].rate:,.0f} orders/s", flush=True)
-    return {"seed": SEED, "orders_a_round": ORDERS, "orders_a_wave": WAVE, **summary(played)}
+    return {"seeds": {"orders": SEED}, "orders_a_round": ORDERS, "orders_a_wave": WAVE, **summary(played)}
 
 
 def summary(played: list[Played]) -> dict[str, Any]:

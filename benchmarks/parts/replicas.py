@@ -7,7 +7,7 @@ Rows that several want are in `housekeeping`.
 import asyncio
 from typing import Any
 
-from benchmarks.contestants import Race, contestants, race
+from benchmarks.contestants import SEED, Race, contestants, race
 from benchmarks.place import Place
 from benchmarks.rounds import figure, ratio
 
@@ -30,6 +30,7 @@ async def _measure(place: Place, rounds: int) -> dict[str, Any]:
             print(f"  round {number + 1}: {count} replicas {raced[count][-1].rate:,.0f} events/s", flush=True)
     cpu = {n: [sum(r.cpu.values()) for r in races] for n, races in raced.items()}
     return {
+        "seeds": {"events": SEED},
         "events_a_round": service.events,
         "rate": {str(n): figure([r.rate for r in races]) for n, races in raced.items()},
         "cpu_us": {str(n): figure(values) for n, values in cpu.items()},

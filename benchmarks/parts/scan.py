@@ -13,7 +13,7 @@ from benchmarks.http_load import paced, request, until_open
 from benchmarks.peers.endpoint import SCHEMA
 from benchmarks.place import Place
 from benchmarks.rounds import figure, percentile, ratio
-from benchmarks.shop import Shop, bought
+from benchmarks.shop import SEED, Shop, bought
 from benchmarks.system import system
 from deploy.embedded.child import free_port
 from deploy.play.day import PICKERS
@@ -64,6 +64,7 @@ async def _measure(shop: Shop, floor: "subprocess.Popen[bytes]", port: int, roun
         for p in (50, 99)
     }
     return {
+        "seeds": {"orders": SEED},
         "scans_a_second": RATE,
         "orders_a_second_behind": ORDERS_A_SECOND,
         "ms": {f"p{p}": {name: figure(v) for name, v in by.items()} for p, by in points.items()},

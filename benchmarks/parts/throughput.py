@@ -27,7 +27,7 @@ async def _measure(place: Place, rounds: int) -> dict[str, Any]:
             print(f"  round {number + 1}: {name} {raced[name][-1].rate:,.0f} events/s", flush=True)
     rates = {name: [r.rate for r in races] for name, races in raced.items()}
     return {
-        "seed": SEED,
+        "seeds": {"events": SEED},
         "streams": STREAMS,
         "delivered_twice": f"1 of {TWICE}",
         "isolation": "READ COMMITTED",

@@ -1,5 +1,6 @@
 """What `make bench` is told is checked before anything starts, and a broker that somebody uses is left alone (X6)."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,6 +152,24 @@ def test_cpu_is_asked_of_a_broker_on_this_machine_only(kafka: str, monkeypatch: 
     assert broker.process(f"kafka.example.org:{port}") is None
     monkeypatch.setattr(psutil.Process, "name", lambda _: "docker-proxy")
     assert broker.process(kafka) is None
+
+
+@pytest.mark.parametrize(
+    ("class_path", "version"),
+    [
+        ("/opt/kafka/libs/zstd-jni-1.5.jar:/opt/kafka/libs/kafka_2.13-4.1.1.jar", "4.1.1"),
+        ("{folder}/*", "3.9.0"),
+        ("/opt/else/*:/opt/kafka-4.1.1", None),
+    ],
+)
+def test_kafkas_version_is_that_of_the_jars_it_runs(
+    class_path: str, version: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "kafka_2.12-3.9.0.jar").touch()
+    line = ["java", "-cp", class_path.format(folder=tmp_path), "kafka.Kafka"]
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: line)
+    assert broker.version(os.getpid()) == version
+    assert broker.version(None) is None
 
 
 async def test_a_broker_that_does_not_answer_is_named():

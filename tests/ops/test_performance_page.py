@@ -71,3 +71,26 @@ def test_a_result_says_under_what_it_was_taken(results: Results):
     assert "one warehouse process)" in page.housekeeping(housekeeping)
     housekeeping["hot_sku"]["warehouse_processes"] = 2
     assert "2 warehouse processes)" in page.housekeeping(housekeeping)
+
+
+NAMED_SINCE = "2026-11-30T19:00"
+"""Results measured from here on are kept only with the commit that they are of, and as it is in the repository."""
+
+
+def test_a_result_says_of_which_commit_it_is(results: Results):
+    commits = {
+        name: r["about"].get("commit")
+        for name, r in results.items()
+        if r["about"]["measured_at"] >= NAMED_SINCE
+    }
+    assert {name for name, commit in commits.items() if not commit or commit.endswith("-dirty")} == set()
+
+
+def test_the_page_names_commit_and_seeds_of_each_part_or_says_that_they_were_not_kept(results: Results):
+    orders, scan = results["orders"], results["scan"]
+    orders["about"]["commit"], orders["found"]["seeds"] = "abc1234", {"events": 11, "orders": 7}
+    scan["about"].pop("commit", None)
+    scan["found"].pop("seeds", None)
+    rows = page.about(results).splitlines()
+    assert any(row.startswith("| orders | abc1234 |") and "| events 11, orders 7 |" in row for row in rows)
+    assert any(row.startswith("| scan | not kept |") and "| not kept |" in row[20:] for row in rows)
