@@ -178,6 +178,15 @@ def contestants() -> dict[str, Contestant]:
                 {"BENCH_BATCH": "500"},  # as Handover's
             ),
             Contestant("dbos", "benchmarks.peers.dbos_workflow", "dbos.in", "dbos.out", (DBOS_SCHEMA,), 600),
+            Contestant(
+                "dbos_50",
+                "benchmarks.peers.dbos_workflow",
+                "dbos50.in",
+                "dbos50.out",
+                (DBOS_SCHEMA,),
+                600,
+                settings={"BENCH_CONCURRENCY": "50"},
+            ),
         )
     }
 

@@ -2,7 +2,8 @@
 
 The first step is a transaction of its datasource, which runs exactly once; the second sends the event. Order within a partition
 is not asked for (`ordering="none"`, its default and its fastest), its queue is polled ten times as often as by default, and its
-transactions are READ COMMITTED, as those of all contestants are, where its default is SERIALIZABLE.
+transactions are READ COMMITTED, as those of all contestants are, where its default is SERIALIZABLE. By default as many
+workflows run at once as messages wait; with BENCH_CONCURRENCY so many at most (`worker_concurrency` of a queue of our own).
 """
 
 import os
@@ -27,14 +28,18 @@ _LOG = text(
 )
 _SEEN = text("SELECT 1 FROM event_log WHERE cause = :cause")
 
+QUEUE = "payments"
+POLL_SECONDS = 0.1
+"""Between looks into the queue; 1 by default."""
 
-def run(database: str, kafka: str) -> None:
+
+def run(database: str, kafka: str, topic_in: str, topic_out: str, concurrency: int | None) -> None:
     """Run until told to stop."""
     DBOS(
         config={
             "name": "bench",
             "system_database_url": database,
-            "kafka_queue_polling_interval_sec": 0.1,
+            "kafka_queue_polling_interval_sec": POLL_SECONDS,
             "log_level": "WARNING",
         }
     )
@@ -77,13 +82,13 @@ def run(database: str, kafka: str) -> None:
             else:
                 acknowledged.set_result(None)
 
-        producer.produce("dbos.out", data.encode(), key=stream.encode(), on_delivery=done)
-        while not acknowledged.done():
-            producer.poll(0.005)
+        producer.produce(topic_out, data.encode(), key=stream.encode(), on_delivery=done)
         acknowledged.result()
 
     @DBOS.kafka_consumer(
-        {"bootstrap.servers": kafka, "group.id": "dbos", "auto.offset.reset": "earliest"}, ["dbos.in"]
+        {"bootstrap.servers": kafka, "group.id": topic_in, "auto.offset.reset": "earliest"},
+        [topic_in],
+        queue_name=None if concurrency is None else QUEUE,
     )
     @DBOS.workflow()
     def take(message: KafkaMessage) -> None:
@@ -94,10 +99,26 @@ def run(database: str, kafka: str) -> None:
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    threading.Thread(target=_acknowledge, args=(producer,), daemon=True).start()
     DBOS.launch()
+    if concurrency is not None:
+        DBOS.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=POLL_SECONDS)
     stop.wait()
     DBOS.destroy()
 
 
+def _acknowledge(producer: Producer) -> None:
+    """Hear for all workflows what the broker has taken: that is done while somebody polls, and one does it for all."""
+    while True:
+        producer.poll(0.1)
+
+
 if __name__ == "__main__":
-    run(os.environ["BENCH_DATABASE"], os.environ["BENCH_KAFKA"])
+    most = os.environ.get("BENCH_CONCURRENCY")
+    run(
+        os.environ["BENCH_DATABASE"],
+        os.environ["BENCH_KAFKA"],
+        os.environ["BENCH_IN"],
+        os.environ["BENCH_OUT"],
+        int(most) if most else None,
+    )

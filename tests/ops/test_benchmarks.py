@@ -189,7 +189,7 @@ def test_a_step_of_the_profile_is_of_code_that_there_is(file: str, function: str
 
 def test_reading_records_is_no_part_of_the_turn_itself():
     def step(file: str, function: str) -> str | None:
-        return profiled.step_of(SimpleNamespace(file_path=str(RUNTIME / file), function=function))  # type: ignore[arg-type]
+        return profiled.step_of(SimpleNamespace(file_path=str(RUNTIME / file), function=function))
 
     assert (
         step("gathering.py", "_look")

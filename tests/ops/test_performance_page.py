@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import page
+from benchmarks import page, tables
+from benchmarks.aims import summary
 from benchmarks.page import PAGE, Results, read, render
 from benchmarks.parts import growth
 
@@ -23,8 +24,8 @@ def test_the_page_shows_the_results_that_are_kept():
 
 def test_a_single_sample_has_no_spread():
     once = {"median": 142.0, "low": 142.0, "high": 142.0, "all": [142.0]}
-    assert page.figure(once, " MB") == "142 MB"
-    assert page.figure(once | {"low": 140.0, "all": [140.0, 142.0, 142.0]}) == "142 (140–142)"
+    assert tables.figure(once, " MB") == "142 MB"
+    assert tables.figure(once | {"low": 140.0, "all": [140.0, 142.0, 142.0]}) == "142 (140–142)"
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_a_single_sample_has_no_spread():
 def test_growth_is_told_with_the_history_that_there_was(results: Results, beyond: dict[str, int], what: str):
     found = results["growth"]["found"]
     found |= {"history_orders": 1_000_000, "history_beyond": beyond}
-    assert any(what in row for row in page.summary(results).splitlines())
+    assert any(what in row for row in summary(results).splitlines())
 
 
 def test_a_history_is_shown_as_long_as_it_was(results: Results):
@@ -50,27 +51,43 @@ def test_a_history_too_short_for_a_verdict_is_on_no_page(tmp_path: Path):
     assert read(tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    ("without_limit", "fifty", "told"),
+    [(167.0, 120.0, "| 120 | yes |"), (70.0, 120.0, "| 70 | **no** |"), (167.0, None, "| 167 | yes |")],
+)
+def test_of_two_ways_the_better_is_what_we_are_held_against(
+    results: Results, without_limit: float, fifty: float | None, told: str
+):
+    ratios = results["throughput"]["found"]["ratio"]
+    ratios["dbos"] = {"median": without_limit, "all": [without_limit]}
+    ratios.pop("dbos_50", None)
+    if fifty is not None:
+        ratios["dbos_50"] = {"median": fifty, "all": [fifty]}
+    (row,) = (row for row in summary(results).splitlines() if "DBOS" in row)
+    assert row.endswith(told)
+
+
 def test_a_contestant_that_was_not_measured_yet_is_said_to_be(results: Results):
     found = results["throughput"]["found"]
     for by in (found["rate"], found["ratio"], found["cpu_us"]):
         by.pop("orm_batch", None)
-    assert page.orm_batch(found) == "`orm_batch` was not measured yet."
-    assert "orm_batch" not in page.throughput(found)
+    assert tables.orm_batch(found) == "`orm_batch` was not measured yet."
+    assert "orm_batch" not in tables.throughput(found)
     found["ratio"]["orm_batch"] = {"median": 4.2, "low": 4.1, "high": 4.3, "all": [4.1, 4.2, 4.3]}
-    assert page.orm_batch(found) == "Handover is 4.2 (4.1–4.3) times as fast as `orm_batch`."
+    assert tables.orm_batch(found) == "Handover is 4.2 (4.1–4.3) times as fast as `orm_batch`."
 
 
 def test_a_result_says_under_what_it_was_taken(results: Results):
     throughput, housekeeping = results["throughput"]["found"], results["housekeeping"]["found"]
     throughput.pop("isolation", None)
-    assert "DBOS' transactions were SERIALIZABLE" in page.throughput(throughput)
-    assert "All transactions were READ COMMITTED." in page.throughput(
+    assert "DBOS' transactions were SERIALIZABLE" in tables.throughput(throughput)
+    assert "All transactions were READ COMMITTED." in tables.throughput(
         throughput | {"isolation": "READ COMMITTED"}
     )
     housekeeping["hot_sku"].pop("warehouse_processes", None)
-    assert "one warehouse process)" in page.housekeeping(housekeeping)
+    assert "one warehouse process)" in tables.housekeeping(housekeeping)
     housekeeping["hot_sku"]["warehouse_processes"] = 2
-    assert "2 warehouse processes)" in page.housekeeping(housekeeping)
+    assert "2 warehouse processes)" in tables.housekeeping(housekeeping)
 
 
 NAMED_SINCE = "2026-11-30T19:00"
