@@ -76,13 +76,13 @@ async def take(event: PaymentTaken, event_id: Annotated[str, Header("ce_id")]) -
     """One message, one session, one transaction."""
     async with Session() as session, session.begin():
         logged = await session.scalar(select(LoggedEvent).where(LoggedEvent.cause == event_id))
-        if logged is None:
+        if logged is not None:
+            said = _logged(logged)
+        else:
             row = await session.get_one(AccountRow, event.order_id, with_for_update=True)
-            logged = _book(session, row, event, event_id)
+            said = _book(session, row, event, event_id)
     return KafkaResponse(
-        PaymentBooked.model_validate_json(logged.data),
-        key=logged.stream.encode(),
-        headers={"ce_type": logged.type, "ce_causationid": event_id},
+        said, key=said.stream.encode(), headers={"ce_type": said.wire_type, "ce_causationid": event_id}
     )
 
 
@@ -92,38 +92,42 @@ async def take_batch(events: list[PaymentTaken], message: KafkaMessage) -> None:
     ids = [headers["ce_id"] for headers in message.batch_headers]
     async with Session() as session, session.begin():
         found = await session.scalars(select(LoggedEvent).where(LoggedEvent.cause.in_(ids)))
-        logged = {one.cause: one for one in found}
-        orders = {
-            event.order_id for event, event_id in zip(events, ids, strict=True) if event_id not in logged
-        }
+        said = {logged.cause: _logged(logged) for logged in found}
+        orders = {event.order_id for event, event_id in zip(events, ids, strict=True) if event_id not in said}
         accounts = select(AccountRow).where(AccountRow.order_id.in_(orders)).order_by(AccountRow.order_id)
         rows = {row.order_id: row for row in await session.scalars(accounts.with_for_update())}
         for event, event_id in zip(events, ids, strict=True):
-            if event_id not in logged:
-                logged[event_id] = _book(session, rows[event.order_id], event, event_id)
-    said = [logged[event_id] for event_id in ids]
+            if event_id not in said:
+                said[event_id] = _book(session, rows[event.order_id], event, event_id)
     sent = [
         await publisher.publish(
-            PaymentBooked.model_validate_json(one.data),
-            key=one.stream.encode(),
-            headers={"ce_type": one.type, "ce_causationid": one.cause},
+            said[event_id],
+            key=said[event_id].stream.encode(),
+            headers={"ce_type": said[event_id].wire_type, "ce_causationid": event_id},
             no_confirm=True,
         )
-        for one in said
+        for event_id in ids
     ]
     await asyncio.gather(*sent)
 
 
-def _book(session: AsyncSession, row: AccountRow, event: PaymentTaken, event_id: str) -> LoggedEvent:
+def _book(session: AsyncSession, row: AccountRow, event: PaymentTaken, event_id: str) -> PaymentBooked:
     """Apply the rule to the row, and add what is logged to the session."""
     account, said = book(Account(row.order_id, row.balance, row.payments, **row.doc), event)
     row.balance, row.payments = account.balance, account.payments
     row.doc = {"last_payment": account.last_payment, "currency": account.currency}
-    logged = LoggedEvent(
-        cause=event_id, stream=said.stream, type=said.wire_type, time=datetime.now(UTC), data=said.model_dump_json()
+    session.add(
+        LoggedEvent(
+            cause=event_id, stream=said.stream, type=said.wire_type, time=datetime.now(UTC),
+            data=said.model_dump_json(),
+        )
     )  # fmt: skip
-    session.add(logged)
-    return logged
+    return said
+
+
+def _logged(logged: LoggedEvent) -> PaymentBooked:
+    """What was said of a message that was seen before."""
+    return PaymentBooked.model_validate_json(logged.data)
 
 
 publisher = broker.publisher(os.environ["BENCH_OUT"])
