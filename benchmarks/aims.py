@@ -7,7 +7,7 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
-from benchmarks.tables import Found, figure, number, table
+from benchmarks.tables import Found, figure, table
 
 
 def summary(results: Mapping[str, Found]) -> str:
@@ -31,8 +31,7 @@ def _measured(results: Mapping[str, Found], aim: "Aim") -> tuple[str, str]:
     if aim.part not in results:
         return "–", "–"
     found = max(_all(results[aim.part]["found"], aim), key=lambda f: aim.distance(_median(f)))
-    shown = figure(found) if isinstance(found, dict) else number(found)
-    return shown, "yes" if aim.distance(_median(found)) <= 0 else "**no**"
+    return figure(found), "yes" if aim.distance(_median(found)) <= 0 else "**no**"
 
 
 def _all(found: Found, aim: "Aim") -> Iterator[Any]:

@@ -8,8 +8,10 @@ SERVICES = ("orders", "warehouse", "aftersales", "notify")
 Found = dict[str, Any]
 
 
-def figure(f: Found, unit: str = "") -> str:
-    """A median and its spread, which a single sample has not."""
+def figure(f: Found | float, unit: str = "") -> str:
+    """A median and its spread, which a single sample has not; older results have plain numbers at places."""
+    if not isinstance(f, dict):
+        return f"{number(f)}{unit}"
     median = f"{number(f['median'])}{unit}"
     return median if len(f["all"]) == 1 else f"{median} ({number(f['low'])}–{number(f['high'])})"
 
@@ -83,7 +85,7 @@ def scan(f: Found) -> str:
 def hops(f: Found) -> str:
     """Commit to commit, quiet and loaded. Older results have all ways together as well, of which there is one."""
     rows = (
-        [f"{when}, {way}", number(ms["p50"]), number(ms["p99"]), str(ms["hops"])]
+        [f"{when}, {way}", figure(ms["p50"]), figure(ms["p99"]), f"{ms['hops']:,}"]
         for when in ("quiet", "loaded")
         for way, ms in f[when]["ms"].items()
         if way != "all"
@@ -94,7 +96,7 @@ def hops(f: Found) -> str:
 def footprint(f: Found) -> str:
     """Memory and start-up by service."""
     rows = (
-        [s, figure(f["idle_mb"][s]), number(f["loaded_mb"][s]["median"]), figure(f["seconds_to_ready"][s])]
+        [s, figure(f["idle_mb"][s]), figure(f["loaded_mb"][s]), figure(f["seconds_to_ready"][s])]
         for s in SERVICES
     )
     return table("service | idle MB | most under load MB | start to ready s", *rows)

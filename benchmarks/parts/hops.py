@@ -9,49 +9,66 @@ from typing import Any
 import asyncpg
 
 from benchmarks.place import Place
-from benchmarks.rounds import percentile
+from benchmarks.rounds import figure, percentile
 from benchmarks.shop import SEED, Shop, bought, scanned
 from benchmarks.system import system
 
 FROM_TO = ("orders", "warehouse")
 WAY = " → ".join(FROM_TO)
 QUIET, LOADED = 100, 800
-"""Orders of each."""
+"""Orders of each, in one round."""
 QUIET_A_SECOND = 5
 
 
 def measure(place: Place, rounds: int) -> dict[str, Any]:
     """See `benchmarks.parts`."""
     with system(place) as stack:
-        return asyncio.run(_measure(Shop(place, stack)))
+        return asyncio.run(_measure(Shop(place, stack), rounds))
 
 
-async def _measure(shop: Shop) -> dict[str, Any]:
+async def _measure(shop: Shop, rounds: int) -> dict[str, Any]:
+    quiet, loaded = list[list[float]](), list[list[float]]()
     async with shop:
-        warm, quiet, loaded = shop.scripts(30), shop.scripts(QUIET), shop.scripts(LOADED)
-        await shop.stock([*warm, *quiet, *loaded])
+        warm = shop.scripts(30)
+        await shop.stock(warm)
         await shop.play(warm)
-        since = await _marks(shop)
-        for script in quiet:
-            await shop.send(bought(script))
-            await asyncio.sleep(1 / QUIET_A_SECOND)
-        await shop.settled()
-        still = await _hops(shop, since)
-        since = await _marks(shop)
-        await shop.send([m for s in loaded for m in bought(s)])
-        await shop.settled()
-        await shop.send([m for s in loaded for m in scanned(s)])
-        await shop.settled()
-        busy = await _hops(shop, since)
+        for number in range(rounds):
+            quiet.append(await _quiet(shop))
+            loaded.append(await _loaded(shop))
+            middles = [percentile(ms[-1], 50) for ms in (quiet, loaded)]
+            print(f"  round {number + 1}: p50 {middles[0]} ms quiet, {middles[1]} loaded", flush=True)
     return {
         "seeds": {"orders": SEED},
-        "quiet": {"orders_a_second": QUIET_A_SECOND, **_points(still)},
-        "loaded": {"orders_at_once": LOADED, **_points(busy)},
+        "quiet": {"orders_a_second": QUIET_A_SECOND, **_points(quiet)},
+        "loaded": {"orders_at_once": LOADED, **_points(loaded)},
     }
 
 
-def _points(ms: list[float]) -> dict[str, Any]:
-    return {"ms": {WAY: {"hops": len(ms), "p50": percentile(ms, 50), "p99": percentile(ms, 99)}}}
+async def _quiet(shop: Shop) -> list[float]:
+    scripts = shop.scripts(QUIET)
+    await shop.stock(scripts)
+    since = await _marks(shop)
+    for script in scripts:
+        await shop.send(bought(script))
+        await asyncio.sleep(1 / QUIET_A_SECOND)
+    await shop.settled()
+    return await _hops(shop, since)
+
+
+async def _loaded(shop: Shop) -> list[float]:
+    scripts = shop.scripts(LOADED)
+    await shop.stock(scripts)
+    since = await _marks(shop)
+    await shop.send([m for s in scripts for m in bought(s)])
+    await shop.settled()
+    await shop.send([m for s in scripts for m in scanned(s)])
+    await shop.settled()
+    return await _hops(shop, since)
+
+
+def _points(rounds: list[list[float]]) -> dict[str, Any]:
+    points = {f"p{p}": figure([percentile(ms, p) for ms in rounds]) for p in (50, 99)}
+    return {"ms": {WAY: {"hops": sum(len(ms) for ms in rounds), **points}}}
 
 
 async def _marks(shop: Shop) -> dict[str, int]:
