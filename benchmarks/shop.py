@@ -17,18 +17,18 @@ import asyncpg
 from aiokafka.partitioner import DefaultPartitioner
 
 from benchmarks import machine
+from benchmarks.outsiders import Message, bought, received, scanned
 from benchmarks.place import Place
 from benchmarks.system import service_of, target
 from deploy.embedded.stack import Stack
-from deploy.play.day import COURIER_OF, PAYMENTS, PICKERS, SHOP
+from deploy.play.day import COURIER_OF, PICKERS, SHOP
 from deploy.play.edges import Edges, Target
 from deploy.play.pace import Pace
-from deploy.play.script import SOURCE, Script, Story, write
+from deploy.play.script import Script, Story, write
 from deploy.provision import SERVICES
 from shared.events import inbox
-from shared.events.base import Event
 from shared.events.warehouse import TrackingStatus
-from shared.values import Actor, Money
+from shared.values import Actor
 
 SEED = 7
 WAVE = 500
@@ -37,7 +37,6 @@ WAVES_AT_ONCE = 5
 LOOK_SECONDS = 0.4
 """How often we look whether a wave is through its stage: a look costs the cores of those that are measured."""
 
-Message = tuple[Event, Actor]
 Batch = tuple[str, int, Any]
 """Topic, partition, and records as a producer sends them at once."""
 
@@ -146,7 +145,7 @@ class Shop:
              await self._batches([(received(s), SHOP) for s in wave]))
             for wave in waves
         ]  # fmt: skip
-        spent, said, disk = self._cpu(), await self._said(), await self._disk()
+        spent, said, disk = self.cpu(), await self._said(), await self._disk()
         room = asyncio.Semaphore(WAVES_AT_ONCE)
 
         async def in_turn(*wave: Any) -> None:
@@ -157,7 +156,7 @@ class Shop:
         await asyncio.gather(*(in_turn(*wave) for wave in made))
         await self.settled()
         seconds = await self.last_said() - began
-        cpu = {name: value - spent[name] for name, value in self._cpu().items()}
+        cpu = {name: value - spent[name] for name, value in self.cpu().items()}
         done = await self._count([s.order_id for s in scripts], "orders", "orders", "status = 'completed'")
         assert done == len(scripts), f"{done} of {len(scripts)} orders were completed"
         events = {name: n - said[name] for name, n in (await self._said()).items()}
@@ -265,40 +264,7 @@ class Shop:
         """Ask a service's database."""
         return list(await self._pools[service].fetch(sql, *args))
 
-    def _cpu(self) -> dict[str, float]:
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds so far of each service and both servers."""
         services = {name: machine.cpu_seconds(p.pid) for name, p in self.stack.processes.items()}
         return {**services, **self.place.cpu()}
-
-
-def bought(script: Script) -> list[Message]:
-    """The order, its payment, the buyer's confirmation."""
-    payment = inbox.PaymentCaptured(
-        source=SOURCE, external_number=script.number, payment_id=f"{script.number}-a",
-        amount=Money(amount=script.order.total, currency="CNY"), captured_at=datetime.now(UTC),
-    )  # fmt: skip
-    answer = inbox.AddressAnswered(source=SOURCE, external_number=script.number)
-    return [(script.order, SHOP), (payment, PAYMENTS), (answer, SHOP)]
-
-
-def scanned(script: Script) -> list[Message]:
-    """Picked by one person, checked by another, packed."""
-    now, order_id = datetime.now(UTC), script.order_id
-    picker, checker = PICKERS[0], PICKERS[1]
-    messages: list[Message] = [(inbox.PickStartScanned(order_id=order_id, scanned_at=now), picker)]
-    for line in script.order.lines:
-        pick = inbox.PickScanned(order_id=order_id, barcode=line.sku, quantity=line.quantity, scanned_at=now)
-        messages.append((pick, picker))
-    messages.append((inbox.CheckStartScanned(order_id=order_id, scanned_at=now), checker))
-    for line in script.order.lines:
-        count = inbox.CheckScanned(
-            order_id=order_id, barcode=line.sku, quantity=line.quantity, scanned_at=now
-        )
-        messages.append((count, checker))
-    messages.append((inbox.CheckFinishScanned(order_id=order_id, scanned_at=now), checker))
-    messages.append((inbox.PackScanned(order_id=order_id, weight_grams=850, scanned_at=now), picker))
-    return messages
-
-
-def received(script: Script) -> Event:
-    """The buyer has it."""
-    return inbox.ReceiptConfirmed(source=SOURCE, external_number=script.number)

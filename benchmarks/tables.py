@@ -73,13 +73,35 @@ def orders(f: Found) -> str:
     )
 
 
+SCANS = {
+    "handover": "stock received by a barcode that nobody registered",
+    "of_orders": "orders picked, checked and packed, by registered barcodes",
+    "floor": "floor",
+}
+"""The kinds of scans, in the order of the page."""
+
+
 def scan(f: Found) -> str:
-    """Percentiles beside the floor's."""
+    """Percentiles beside the floor's, then what a scan costs in CPU. Older results have one kind, and no CPU."""
+    ratios = {"handover": f["ratio"], "of_orders": f.get("ratio_of_orders")}
     rows = (
-        [p, figure(by["handover"], " ms"), figure(by["floor"], " ms"), figure(f["ratio"][p])]
+        [f"{SCANS[kind]}, {p}", figure(by[kind], " ms"), figure(by["floor"], " ms"), figure(ratio[p])]
+        for kind, ratio in ratios.items()
+        if ratio is not None
         for p, by in f["ms"].items()
     )
-    return table("percentile | Handover | floor | ratio", *rows)
+    latency = table("scan, percentile | Handover | floor | ratio", *rows)
+    if "cpu_ms" not in f:
+        return latency
+    cpu = table(
+        " | ".join(["CPU ms a scan", *SCANS.values()]),
+        *([p, *(figure(f["cpu_ms"][kind][p]) for kind in SCANS)] for p in f["cpu_ms"]["floor"]),
+        ["**all**", *(figure(f["cpu_ms_all"][kind]) for kind in SCANS)],
+    )
+    return (
+        f"{latency}\n\nWhat a scan costs, without the {f['orders_a_second_behind']} orders a second that flow behind, and with "
+        f"what its event costs those that hear it:\n\n{cpu}"
+    )
 
 
 def hops(f: Found) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import asyncpg
 
+from benchmarks.outsiders import bought, scanned
 from benchmarks.place import Place
 from benchmarks.rounds import figure, percentile
-from benchmarks.shop import SEED, Shop, bought, scanned
+from benchmarks.shop import SEED, Shop
 from benchmarks.system import system
 
 FROM_TO = ("orders", "warehouse")

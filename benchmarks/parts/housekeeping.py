@@ -16,10 +16,11 @@ import asyncpg
 
 from benchmarks.contestants import SEED as SEED_OF_EVENTS
 from benchmarks.contestants import Contestant, Race, contestants, race
+from benchmarks.outsiders import bought, renamed
 from benchmarks.place import Place
 from benchmarks.rounds import figure, ratio
 from benchmarks.shop import SEED as SEED_OF_ORDERS
-from benchmarks.shop import Played, Shop, bought
+from benchmarks.shop import Played, Shop
 from benchmarks.system import system
 from deploy.play.day import PICKERS
 from deploy.play.script import Script
@@ -170,11 +171,10 @@ async def _hot(shop: Shop, rounds: int) -> dict[str, Any]:
 
 def _scripts(shop: Shop, sku: Callable[[int, int], str]) -> list[Script]:
     """A round's orders with other SKUs, named by the order's number and the line's."""
-    scripts = []
-    for number, script in enumerate(shop.scripts(ORDERS)):
-        lines = tuple(line.model_copy(update={"sku": sku(number, line.line)}) for line in script.order.lines)
-        scripts.append(replace(script, order=script.order.model_copy(update={"lines": lines})))
-    return scripts
+    return [
+        renamed(script, lambda line, number=number: sku(number, line))  # type: ignore[misc]
+        for number, script in enumerate(shop.scripts(ORDERS))
+    ]
 
 
 async def _long(shop: Shop, rounds: int) -> list[float]:

@@ -1,30 +1,50 @@
-"""A scan answered over HTTP, 200 a second, with orders flowing behind it; beside a bare endpoint that does one insert."""
+"""A scan answered over HTTP, 200 a second, with orders flowing behind it; beside a bare endpoint that does one insert.
+
+Two kinds of scans. Stock received by a barcode that nobody registered, which is its own SKU: four round trips to the database,
+the fewest there are. And all that is scanned for orders from the first pick to the parcel, by barcodes that were registered:
+a look more where goods are scanned, and one more where an order has news. What a scan costs in CPU is what all processes spent
+while scans came, less what they spend on the orders behind alone: with what its event costs those that hear it.
+"""
 
 import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.http_load import paced, request, until_open
+from benchmarks.outsiders import bought, renamed, scanned
 from benchmarks.peers.endpoint import SCHEMA
 from benchmarks.place import Place
 from benchmarks.rounds import figure, percentile, ratio
-from benchmarks.shop import SEED, Shop, bought
+from benchmarks.shop import SEED, Shop
 from benchmarks.system import system
 from deploy.embedded.child import free_port
-from deploy.play.day import PICKERS
+from deploy.play.day import PICKERS, SUPERVISOR
 from deploy.play.script import Script
-from shared.events.inbox import StockScanned
+from shared.events.base import Event
+from shared.events.inbox import CheckScanned, PickScanned, StockScanned
+from shared.values import Actor
 
 RATE = 200
 SECONDS = 6
-"""Of one round of one contestant."""
+"""Of one round of one kind."""
+AFTER = 1.5
+"""Seconds in which is heard what was scanned last: a service that only passes it has a second for that."""
 SKUS = 200
+ORDERS = 165
+"""Whose scans are one round: 7.2 of each, handing over left out."""
 ORDERS_A_SECOND = 10
+
+HANDOVER, OF_ORDERS, FLOOR = "handover", "of_orders", "floor"
+Spent = dict[str, float]
+"""CPU seconds by process."""
+Make = Callable[[int], list[bytes]]
+"""Makes the requests of so many seconds."""
 
 
 def measure(place: Place, rounds: int) -> dict[str, Any]:
@@ -43,51 +63,135 @@ def measure(place: Place, rounds: int) -> dict[str, Any]:
 
 async def _measure(shop: Shop, floor: "subprocess.Popen[bytes]", port: int, rounds: int) -> dict[str, Any]:
     await until_open(port, lambda: floor.poll() is None)
-    urls = {"handover": shop.target.urls["warehouse"], "floor": f"http://127.0.0.1:{port}"}
-    took: dict[str, list[list[float]]] = {name: [] for name in urls}
+    warehouse, bare = shop.target.urls["warehouse"], f"http://127.0.0.1:{port}"
+    took: dict[str, list[list[float]]] = {HANDOVER: [], OF_ORDERS: [], FLOOR: []}
+    spent: dict[str, list[Spent]] = {name: [] for name in took}
+
+    def cpu() -> Spent:
+        return {**shop.cpu(), "endpoint": machine.cpu_seconds(floor.pid)}
+
     async with shop:
-        flow = shop.scripts(int(ORDERS_A_SECOND * SECONDS * 2.5 * (rounds + 1)))
-        await shop.stock(flow)
+        await _register(shop)
+        waiting = [_spread(shop.scripts(ORDERS)) for _ in range(rounds + 1)]
+        flow = shop.scripts(int(ORDERS_A_SECOND * (SECONDS + AFTER + 1) * 4 * (rounds + 2)))
+        await shop.stock([*flow, *(script for scripts in waiting for script in scripts)])
+        await shop.send([message for scripts in waiting for script in scripts for message in bought(script)])
+        await shop.settled()
+        kinds: dict[str, tuple[str, Make]] = {
+            HANDOVER: (warehouse, lambda seconds: _received(shop, RATE * seconds)),
+            OF_ORDERS: (warehouse, lambda _: _of_orders(shop, waiting.pop())),
+            FLOOR: (bare, lambda seconds: _received(shop, RATE * seconds)),
+        }
         behind = asyncio.create_task(_flow(shop, flow))
-        for url in urls.values():
-            await paced(url, _scans(shop, RATE), RATE)
+        for url, make in kinds.values():
+            await paced(url, make(1), RATE)
         for number in range(rounds):
-            for name, url in urls.items():
-                took[name].append(await paced(url, _scans(shop, RATE * SECONDS), RATE))
+            alone, seconds = await _spent_while(asyncio.sleep(SECONDS), cpu)
+            for name, (url, make) in kinds.items():
+                requests = make(SECONDS)
+                sending = asyncio.create_task(paced(url, requests, RATE))
+                both, passed = await _spent_while(sending, cpu)
+                took[name].append(sending.result())
+                scans = {p: both[p] - alone[p] / seconds * passed for p in both}
+                spent[name].append({p: value * 1000 / len(requests) for p, value in scans.items()})
                 middle = percentile(took[name][-1], 50) * 1000
                 print(f"  round {number + 1}: {name} p50 {middle:.1f} ms", flush=True)
         behind.cancel()
         with suppress(asyncio.CancelledError):
             await behind
-    points = {
-        p: {name: [percentile(r, p) * 1000 for r in rounds_] for name, rounds_ in took.items()}
-        for p in (50, 99)
-    }
+    points = {p: {name: [percentile(r, p) * 1000 for r in of] for name, of in took.items()} for p in (50, 99)}
     return {
         "seeds": {"orders": SEED},
         "scans_a_second": RATE,
         "orders_a_second_behind": ORDERS_A_SECOND,
         "ms": {f"p{p}": {name: figure(v) for name, v in by.items()} for p, by in points.items()},
-        "ratio": {f"p{p}": ratio(by["handover"], by["floor"]) for p, by in points.items()},
+        "ratio": {f"p{p}": ratio(by[HANDOVER], by[FLOOR]) for p, by in points.items()},
+        "ratio_of_orders": {f"p{p}": ratio(by[OF_ORDERS], by[FLOOR]) for p, by in points.items()},
+        "cpu_ms": {name: {p: figure([s[p] for s in of]) for p in of[0]} for name, of in spent.items()},
+        "cpu_ms_all": {name: figure([sum(s.values()) for s in of]) for name, of in spent.items()},
     }
 
 
-def _scans(shop: Shop, count: int) -> list[bytes]:
-    token = shop.edges.token(PICKERS[0])
-    requests = []
-    for number in range(count):
-        event = StockScanned(
-            barcode=f"SCAN-{number % SKUS:03d}", quantity=1, location="B-01", scanned_at=datetime.now(UTC)
+async def _spent_while(done: Any, cpu: Callable[[], Spent]) -> tuple[Spent, float]:
+    """CPU seconds by process from now until a while after it is done, and how long that was."""
+    clock = asyncio.get_running_loop().time
+    began, before = clock(), cpu()
+    await done
+    await asyncio.sleep(AFTER)
+    return {name: value - before[name] for name, value in cpu().items()}, clock() - began
+
+
+def _spread(scripts: Sequence[Script]) -> list[Script]:
+    """Over as many SKUs as stock is received of."""
+    return [
+        renamed(script, lambda line, number=number: _sku(number * 3 + line))  # type: ignore[misc]
+        for number, script in enumerate(scripts)
+    ]
+
+
+def _sku(number: int) -> str:
+    return f"PICK-{number % SKUS:03d}"
+
+
+async def _register(shop: Shop) -> None:
+    """Give each SKU that is picked a barcode."""
+    for sku in map(_sku, range(SKUS)):
+        answer = await shop.edges.http.put(
+            f"{shop.target.urls['warehouse']}/v1/skus/{sku}",
+            json={"name": sku, "barcodes": [_ean(sku)]},
+            headers={
+                "authorization": f"Bearer {shop.edges.token(SUPERVISOR)}",
+                "idempotency-key": shop.new_id(),
+            },
         )
-        headers = {
-            "content-type": "application/json", "authorization": f"Bearer {token}", "ce-specversion": "1.0",
-            "ce-id": shop.new_id(), "ce-source": "scanner-1", "ce-type": event.wire_type,
-        }  # fmt: skip
-        requests.append(request("/v1/events", headers, event.model_dump_json().encode()))
-    return requests
+        answer.raise_for_status()
+
+
+def _ean(sku: str) -> str:
+    """A SKU's EAN-13."""
+    digits = f"690{int(sku.rpartition('-')[2]):09d}"
+    return f"{digits}{-sum(int(d) * (3 if place % 2 else 1) for place, d in enumerate(digits)) % 10}"
+
+
+def _received(shop: Shop, count: int) -> list[bytes]:
+    return [
+        _scan(
+            shop,
+            StockScanned(
+                barcode=f"SCAN-{n % SKUS:03d}", quantity=1, location="B-01", scanned_at=datetime.now(UTC)
+            ),
+            PICKERS[0],
+        )
+        for n in range(count)
+    ]
+
+
+def _of_orders(shop: Shop, scripts: Sequence[Script]) -> list[bytes]:
+    """What is scanned for some orders, each order's scans spread over the whole of the time: the next of an order comes long
+    after the answer to the one before."""
+    placed = []
+    for number, script in enumerate(scripts):
+        messages = scanned(script)
+        for place, (event, actor) in enumerate(messages):
+            if isinstance(event, PickScanned | CheckScanned):
+                event = event.model_copy(update={"barcode": _ean(event.barcode)})
+            placed.append(((place + number / len(scripts)) / len(messages), (event, actor)))
+    return [_scan(shop, *message) for _, message in sorted(placed, key=lambda p: p[0])]
+
+
+def _scan(shop: Shop, event: Event, actor: Actor) -> bytes:
+    headers = {
+        "content-type": "application/json", "authorization": f"Bearer {shop.edges.token(actor)}", "ce-specversion": "1.0",
+        "ce-id": shop.new_id(), "ce-source": "scanner-1", "ce-type": event.wire_type,
+    }  # fmt: skip
+    return request("/v1/events", headers, event.model_dump_json().encode())
 
 
 async def _flow(shop: Shop, scripts: Sequence[Script]) -> None:
-    for script in scripts:
+    """Orders at their times, whoever else is busy."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    for number, script in enumerate(scripts):
+        await asyncio.sleep(max(began + number / ORDERS_A_SECOND - clock(), 0))
         await shop.send(bought(script))
-        await asyncio.sleep(1 / ORDERS_A_SECOND)
+    raise AssertionError("no more orders flow behind")

@@ -90,6 +90,22 @@ def test_a_result_says_under_what_it_was_taken(results: Results):
     assert "2 warehouse processes)" in tables.housekeeping(housekeeping)
 
 
+def test_a_scan_is_told_by_its_kind_and_what_it_costs_by_process(results: Results):
+    found = results["scan"]["found"]
+    for name in ("ratio_of_orders", "cpu_ms", "cpu_ms_all"):
+        found.pop(name, None)
+    assert "registered barcodes" not in tables.scan(found)
+    of_orders = {"median": 7.25, "low": 7.0, "high": 8.0, "all": [7.0, 7.25, 8.0]}
+    for by in found["ms"].values():
+        by["of_orders"] = of_orders
+    found["ratio_of_orders"] = dict.fromkeys(found["ms"], of_orders)
+    found["cpu_ms"] = {kind: {"warehouse": of_orders, "endpoint": of_orders} for kind in tables.SCANS}
+    found["cpu_ms_all"] = dict.fromkeys(tables.SCANS, of_orders)
+    page = tables.scan(found)
+    assert "| orders picked, checked and packed, by registered barcodes, p99 | 7.25 ms (7–8) |" in page
+    assert "| warehouse | 7.25 (7–8) | 7.25 (7–8) | 7.25 (7–8) |" in page
+
+
 NAMED_SINCE = "2026-11-30T19:00"
 """Results measured from here on are kept only with the commit that they are of, and as it is in the repository."""
 
