@@ -1,12 +1,16 @@
-"""Whole orders through all four services, placed to received: orders a second, and what one costs in CPU by process."""
+"""Whole orders through all four services, placed to received: orders a second, and what one costs in CPU by process and in
+bytes that are kept."""
 
 import asyncio
 from typing import Any
 
+from benchmarks.kept import kept_bytes
+from benchmarks.outsiders import scanned
 from benchmarks.place import Place
 from benchmarks.rounds import figure, significant
 from benchmarks.shop import SEED, WAVE, Played, Shop
 from benchmarks.system import system
+from deploy.topics import topics
 
 ORDERS = 6000
 """Of one round: so many that what is steady outweighs its beginning and its end."""
@@ -24,11 +28,23 @@ async def _measure(shop: Shop, rounds: int) -> dict[str, Any]:
         warm = shop.scripts(50)
         await shop.stock([*warm, *(s for r in rounds_of for s in r)])
         await shop.play(warm)
-        played = []
+        kept, played = await kept_bytes(shop.place.kafka), []
         for number, scripts in enumerate(rounds_of):
             played.append(await shop.play(scripts))
             print(f"  round {number + 1}: {played[-1].rate:,.0f} orders/s", flush=True)
-    return {"seeds": {"orders": SEED}, "orders_a_round": ORDERS, "orders_a_wave": WAVE, **summary(played)}
+        kept = await kept_bytes(shop.place.kafka) - kept
+    scripts = rounds_of[0]
+    return {
+        "seeds": {"orders": SEED},
+        "orders_a_round": ORDERS,
+        "orders_a_wave": WAVE,
+        "lines_an_order": significant(sum(len(s.order.lines) for s in scripts) / ORDERS),
+        "scans_an_order": significant(sum(len(scanned(s)) + 1 for s in scripts) / ORDERS),  # and the parcel's
+        "kafka_kb_an_order": {
+            topic.name: significant(kept[topic.name] / ORDERS / rounds / 1000) for topic in topics()
+        },
+        **summary(played),
+    }
 
 
 def summary(played: list[Played]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from benchmarks import page, tables
 from benchmarks.aims import summary
 from benchmarks.page import PAGE, Results, read, render
 from benchmarks.parts import growth
+from benchmarks.plan import plan
+from deploy.topics import topics
 
 
 @pytest.fixture
@@ -104,6 +106,24 @@ def test_a_scan_is_told_by_its_kind_and_what_it_costs_by_process(results: Result
     page = tables.scan(found)
     assert "| orders picked, checked and packed, by registered barcodes, p99 | 7.25 ms (7–8) |" in page
     assert "| warehouse | 7.25 (7–8) | 7.25 (7–8) | 7.25 (7–8) |" in page
+
+
+def test_the_plan_has_scans_and_disks_where_they_were_measured(results: Results):
+    orders, scan = results["orders"]["found"], results["scan"]["found"]
+    for name in ("lines_an_order", "scans_an_order", "kafka_kb_an_order"):
+        orders.pop(name, None)
+    assert "gate" not in plan(results)
+    assert "Kafka's disk" not in plan(results)
+    orders |= {"lines_an_order": 1.6, "scans_an_order": 8.2}
+    orders["kafka_kb_an_order"] = {topic.name: 2.0 for topic in topics()}
+    scan["cpu_ms_all"] = {"of_orders": {"median": 6.0}}
+    results["growth-10m"]["found"] |= {"database_gb": 400.0, "history_orders": 10_000_000}
+    rows = {row.split(" | ")[0].strip("| "): row for row in plan(results).splitlines()}
+    assert rows["scans/s at the gate"].endswith("| 285 | 2,847 | 28,472 |")
+    assert rows["days until 1,000 GB of databases are full"].endswith("| 25 | 2.5 | 0.25 |")
+    # 2 kB an order in each: four topics for 14 days, five for 7, and a day more
+    assert rows["Kafka's disk, one copy, GB"].endswith("| 200 | 2,000 | 20,000 |")
+    assert "An order has 1.6 lines. Not in the sums: cases of after-sales" in plan(results)
 
 
 NAMED_SINCE = "2026-11-30T19:00"
