@@ -140,9 +140,9 @@ class Shop:
         a shop. Raises AssertionError when an order did not get there."""
         waves = [scripts[n : n + WAVE] for n in range(0, len(scripts), WAVE)]
         made = [
-            (wave, await self._batches([m for s in wave for m in bought(s)]),
-             await self._batches([m for s in wave for m in scanned(s)]),
-             await self._batches([(received(s), SHOP) for s in wave]))
+            (wave, await self.batches([m for s in wave for m in bought(s)]),
+             await self.batches([m for s in wave for m in scanned(s)]),
+             await self.batches([(received(s), SHOP) for s in wave]))
             for wave in waves
         ]  # fmt: skip
         spent, said, disk = self.cpu(), await self._said(), await self._disk()
@@ -157,7 +157,7 @@ class Shop:
         await self.settled()
         seconds = await self.last_said() - began
         cpu = {name: value - spent[name] for name, value in self.cpu().items()}
-        done = await self._count([s.order_id for s in scripts], "orders", "orders", "status = 'completed'")
+        done = await self.count([s.order_id for s in scripts], "orders", "orders", "status = 'completed'")
         assert done == len(scripts), f"{done} of {len(scripts)} orders were completed"
         events = {name: n - said[name] for name, n in (await self._said()).items()}
         wal, kept = (now - before for now, before in zip(await self._disk(), disk, strict=True))
@@ -170,28 +170,31 @@ class Shop:
         packed: Sequence[Batch],
         received: Sequence[Batch],
     ) -> None:
-        await self._hand_in(ordered)
+        await self.hand_in(ordered)
         await self._until(wave, "warehouse", "fulfillments", "state = 'allocated'")
-        await self._hand_in(packed)
+        await self.hand_in(packed)
         await self._until(wave, "warehouse", "fulfillments", "state = 'packed'")
-        await self._hand_in(await self._batches(await self._handed_over(wave)))
+        await self.hand_in(await self.batches(await self._handed_over(wave)))
         await self._until(wave, "orders", "orders", "fulfillment = 'delivered'")
-        await self._hand_in(received)
+        await self.hand_in(received)
 
     async def _until(self, wave: Sequence[Script], service: str, table: str, state: str) -> None:
         ids = [s.order_id for s in wave]
-        while await self._count(ids, service, table, state) < len(ids):
+        while await self.count(ids, service, table, state) < len(ids):
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _count(self, ids: Sequence[str], service: str, table: str, state: str) -> int:
+    async def count(self, ids: Sequence[str], service: str, table: str, state: str) -> int:
+        """How many of these orders are so far, by a service's table."""
         sql = f"SELECT count(*) AS n FROM {table} WHERE order_id = ANY($1::text[]) AND {state}"
         return int((await self.fetch(service, sql, ids))[0]["n"])
 
-    async def _hand_in(self, batches: Sequence[Batch]) -> None:
+    async def hand_in(self, batches: Sequence[Batch]) -> None:
+        """Send what was made; returns once the broker has it."""
         sent = [await self.edges.producer.send_batch(b, t, partition=p) for t, p, b in batches]
         await asyncio.gather(*sent)
 
-    async def _batches(self, messages: Sequence[Message]) -> list[Batch]:
+    async def batches(self, messages: Sequence[Message]) -> list[Batch]:
+        """Messages as their producer sends them at once, made beforehand."""
         producer, partitioner = self.edges.producer, DefaultPartitioner()
         batches: list[Batch] = []
         filling: dict[tuple[str, int], Any] = {}

@@ -168,10 +168,37 @@ def housekeeping(f: Found) -> str:
         [f"{backup['sent']:,} events sent while a backup holds its snapshot, events/s", alone, figure(backup["rate"]),
          figure(backup["cpu_ratio"])],
         [f"{outbox['events']:,} events in the outbox, sent from the log, events/s", "–", figure(outbox["rate"]), "–"],
+        *_due_and_ids(f),
         [f"one SKU wanted by every order ({wanted}), orders/s", figure(hot["rate"]["spread"]), figure(hot["rate"]["hot"]),
          figure(hot["cpu_ratio"])],
         [f"one order with {long['lines']:,} lines, ms to reserved and told", "–", figure(long["ms_to_reserved"]), "–"],
+        *_line_by_line(long),
     )  # fmt: skip
+
+
+def _due_and_ids(f: Found) -> list[list[str]]:
+    """Timers that fall due, and ids from outside. Older results do not have them."""
+    if not {"due", "inbox", "forgetting"} <= f.keys():
+        return []
+    due, inbox, forgetting = f["due"], f["inbox"], f["forgetting"]
+    return [
+        [f"{due['timers']:,} timers that fall due at once, timers/s", "–", figure(due["rate"]), "–"],
+        [f"{inbox['ids']:,} ids from outside known, scans/s over Kafka", figure(inbox["rate"]["without"]),
+         figure(inbox["rate"]["with"]), figure(inbox["cpu_ratio"])],
+        [f"{forgetting['ids']:,} of them forgotten, s", "–", figure(forgetting["seconds"]), "–"],
+        ["the same, s of PostgreSQL's CPU", "–", figure(forgetting["cpu_seconds"]), "–"],
+    ]  # fmt: skip
+
+
+def _line_by_line(long: Found) -> list[list[str]]:
+    """A long order's lines beside those of short ones. Older results do not have it."""
+    if "ms_a_line_to_packed" not in long:
+        return []
+    line = long["ms_a_line_to_packed"]
+    return [
+        ["the same, picked, checked and packed, ms a line (without: as orders of one line; CPU from its submission on)",
+         figure(line["many"]), figure(line["one"]), figure(long["cpu_ratio"])],
+    ]  # fmt: skip
 
 
 SECTIONS: dict[str, Callable[[Any], str]] = {

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from shared.events.base import Event, EventParked
 from shared.runtime.bookkeeping import runtime_tables
 from shared.runtime.desk import Desk, Want
+from shared.runtime.messages import Timer
 from shared.runtime.rows import RowMap
 from shared.runtime.service import Service, on
 from shared.values import Code, Minor, Money, OrderLine, Time
@@ -38,6 +39,20 @@ class PaymentBooked(Event, type="ledger.payment_booked.v1", subject="order_id"):
     payment_id: Code
     amount: Money
     balance: Minor
+
+
+class PaymentDue(Timer, name="ledger.payment_due"):
+    """What falls due, where timers are measured."""
+
+    reminder_id: str
+    order_id: str
+
+
+class PaymentMissed(Event, type="ledger.payment_missed.v1", subject="order_id"):
+    """What goes out then."""
+
+    order_id: Code
+    reminder_id: Code
 
 
 class LedgerEventParked(EventParked, type="ledger.event_parked.v1", subject="service"):
@@ -96,11 +111,18 @@ def take(event: PaymentTaken, desk: LedgerDesk) -> None:
     desk.publish(said)
 
 
-def account_of(event: PaymentTaken, desk: LedgerDesk) -> Iterator[Want]:
-    """The account that the payment is for."""
-    yield desk.accounts.want(event.order_id)
+def remind(timer: PaymentDue, desk: LedgerDesk) -> None:
+    """A row is changed and an event said, as by a payment."""
+    desk.accounts.put(replace(desk.accounts[timer.order_id], last_payment=timer.reminder_id))
+    desk.publish(PaymentMissed(order_id=timer.order_id, reminder_id=timer.reminder_id))
+
+
+def account_of(message: PaymentTaken | PaymentDue, desk: LedgerDesk) -> Iterator[Want]:
+    """The account that it is about."""
+    yield desk.accounts.want(message.order_id)
 
 
 def ledger() -> Service[LedgerDesk]:
     """The service: hears topic `shop`, speaks on topic `ledger`."""
-    return Service("ledger", LedgerDesk, (on(PaymentTaken, take, account_of),), LedgerEventParked)
+    consumes = (on(PaymentTaken, take, account_of), on(PaymentDue, remind, account_of))
+    return Service("ledger", LedgerDesk, consumes, LedgerEventParked)

@@ -1,22 +1,21 @@
 """Things that grow or pile up, each beside the same work without it: stated, and no cliff.
 
 A hundred thousand parked streams and timers; an outbox in which all of a log waits; what was sent while a backup holds its
-snapshot; one SKU that every order wants, whose level two warehouse processes want at once; one order with a thousand lines.
+snapshot; timers that fall due at once (`benchmarks/piled.py`); ids of two million messages from outside, and what it takes to
+forget some; one SKU that every order wants, whose level two warehouse processes want at once; one order with a thousand lines.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import asyncpg
+from uuid import uuid4
 
 from benchmarks.contestants import SEED as SEED_OF_EVENTS
-from benchmarks.contestants import Contestant, Race, contestants, race
-from benchmarks.outsiders import bought, renamed
+from benchmarks.outsiders import bought, renamed, scanned
+from benchmarks.piled import piled
 from benchmarks.place import Place
 from benchmarks.rounds import figure, ratio
 from benchmarks.shop import SEED as SEED_OF_ORDERS
@@ -24,124 +23,113 @@ from benchmarks.shop import Played, Shop
 from benchmarks.system import system
 from deploy.play.day import PICKERS
 from deploy.play.script import Script
+from deploy.provision import database_of, user_of
 from shared.events.inbox import StockScanned
-from shared.runtime.outbox import republish
+from shared.runtime.clock import WallClock
+from shared.runtime.forgetting import BATCH, Forgetting
 from shared.runtime.postgres import make_pool
 from shared.values import OrderLine
 
-PILED = 100_000
-"""Parked streams, and timers that are not due."""
-SENT = 400_000
-"""Rows of the outbox that were deleted and that a snapshot might still see: of an hour, with a million orders a day."""
 ORDERS = 300
 OTHERS = ("warehouse-2",)
 """One process takes its turns one after another, so that nobody waits for a lock: it takes two."""
 LINES = 1000
+IDS = 2_000_000
+"""Of messages from outside that are known still, of DAYS."""
+DAYS = 80
+FORGOTTEN = 100_000
+SCANS = 5_000
+SKUS = 200
 
 
 def measure(place: Place, rounds: int) -> dict[str, Any]:
     """See `benchmarks.parts`."""
-    piled = asyncio.run(_piled(place, rounds))
+    found = asyncio.run(piled(place, rounds))
+    with system(place) as stack:
+        found |= asyncio.run(_inbox(_Scanners(place, stack), rounds))
+        long = asyncio.run(_long(Shop(place, stack), rounds))
     with system(place, *OTHERS) as stack:
         hot = asyncio.run(_hot(Shop(place, stack), rounds))
-    with system(place) as stack:
-        long = asyncio.run(_long(Shop(place, stack), rounds))
     seeds = {"events": SEED_OF_EVENTS, "orders": SEED_OF_ORDERS}
+    return {"seeds": seeds, **found, "hot_sku": hot, "long_order": long}
+
+
+class _Scanners(Shop):
+    def new_id(self) -> str:
+        """As devices draw them: an index of them is touched anywhere."""
+        return str(uuid4())
+
+
+_FILLED = f"""
+INSERT INTO inbox_with (key, digest, seen_at, doc, version)
+SELECT 'scanner-1 ' || gen_random_uuid(), sha256(n::text::bytea), now() - n * interval '{DAYS} days' / {IDS},
+       '{{"status": "done", "answer": {{"sku": "SCAN-000", "on_hand": 1, "available": 1}}}}', 1
+FROM generate_series(1, {IDS}) n
+"""
+
+
+async def _inbox(shop: Shop, rounds: int) -> dict[str, Any]:
+    """Scans over Kafka, in turns with a table of ids that is empty and one that is full; then some of those are forgotten."""
+    database = database_of("warehouse")
+    rights = f"GRANT SELECT, INSERT, UPDATE, DELETE ON inbox_with TO {user_of('warehouse')}"
+    await shop.place.execute(database, "CREATE TABLE inbox_with (LIKE inbox INCLUDING ALL)", rights, _FILLED)
+    await shop.place.execute(database, "VACUUM ANALYZE inbox_with", "CHECKPOINT")
+    took: dict[str, list[tuple[float, float]]] = {"without": [], "with": []}
+    async with shop:
+        for number in range(rounds + 1):
+            for name, of in took.items():
+                if name == "with":
+                    await _swapped(shop.place, "without", "with")
+                of_round = await _scans(shop)
+                if name == "with":
+                    await _swapped(shop.place, "with", "without")
+                if number:  # the one before is to warm up
+                    of.append(of_round)
+    await _swapped(shop.place, "without", "with")
+    forgetting = await _forgetting(shop.place, rounds)
+    await _swapped(shop.place, "with", "without")
+    cpu = {name: [spent for _, spent in of] for name, of in took.items()}
     return {
-        "seeds": seeds,
-        **piled,
-        "hot_sku": hot,
-        "long_order": {"lines": LINES, "ms_to_reserved": figure(long)},
+        "inbox": {
+            "ids": IDS,
+            "rate": {name: figure([SCANS / seconds for seconds, _ in of]) for name, of in took.items()},
+            "cpu_ratio": ratio(cpu["with"], cpu["without"]),
+        },
+        "forgetting": forgetting,
     }
 
 
-async def _piled(place: Place, rounds: int) -> dict[str, Any]:
-    """The service beside itself with streams parked that get nothing new and timers far off, in turns on one database; then
-    what it sends of an outbox that holds its whole log."""
-    service = contestants()["handover"]
-    await service.prepare(place)
-    await race(place, service, service.events // 5)
-    raced: dict[str, list[Race]] = {"without": [], "parked": [], "backup": []}
-    for _ in range(rounds):
-        raced["without"].append(await race(place, service, service.events // 2))
-        await _park(place, service)
-        raced["parked"].append(await race(place, service, service.events // 2))
-        await place.execute(
-            service.database,
-            "DELETE FROM parked",
-            "DELETE FROM timers",
-            "DELETE FROM cursors WHERE state = 'failed'",
-        )
-        async with _backup(place, service):
-            raced["backup"].append(await race(place, service, service.events // 2))
-    waiting, drained = 0, []
-    for _ in range(rounds):
-        async with make_pool(place.url(service.database)) as pool:
-            waiting = await republish(pool)
-        drained.append(await race(place, service, 0, waiting=waiting))
-    cpu = {name: [sum(r.cpu.values()) for r in races] for name, races in raced.items()}
-    return {
-        "parked": {
-            "streams": PILED,
-            "rate": {name: figure([r.rate for r in raced[name]]) for name in ("without", "parked")},
-            "cpu_ratio": ratio(cpu["parked"], cpu["without"]),
-        },
-        "backup": {
-            "sent": SENT,
-            "rate": figure([r.rate for r in raced["backup"]]),
-            "cpu_ratio": ratio(cpu["backup"], cpu["without"]),
-        },
-        "outbox": {"events": waiting, "rate": figure([r.rate for r in drained])},
-    }
-
-
-@asynccontextmanager
-async def _backup(place: Place, service: Contestant) -> AsyncIterator[None]:
-    """A snapshot as a backup holds it, and much that was sent since."""
-    connection = await asyncpg.connect(place.url(service.database))
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await connection.fetchval("SELECT count(*) FROM event_log")
-            for _ in range(10):
-                again = (
-                    f"INSERT INTO outbox SELECT position FROM event_log ORDER BY position LIMIT {SENT // 10}"
-                )
-                await place.execute(service.database, again, "DELETE FROM outbox")
-            yield
-    finally:
-        await connection.close()
-
-
-async def _park(place: Place, service: Contestant) -> None:
-    connection = await asyncpg.connect(place.url(service.database))
-    await connection.execute(
-        """
-        INSERT INTO cursors (lane, sequence, state, version)
-        SELECT 'shop|order/parked-' || n, 3, 'failed', 4 FROM generate_series(1, $1::int) n
-        """,
-        PILED,
+async def _swapped(place: Place, out: str, into: str) -> None:
+    """Another table is the inbox now."""
+    await place.execute(
+        database_of("warehouse"),
+        f"BEGIN; ALTER TABLE inbox RENAME TO inbox_{out}; ALTER TABLE inbox_{into} RENAME TO inbox; COMMIT",
     )
-    await connection.execute(
-        """
-        INSERT INTO timers (timer_id, name, due, body)
-        SELECT 'orders.unpaid/' || n, 'orders.unpaid', now() + interval '1 year', '{}' FROM generate_series(1, $1::int) n
-        """,
-        PILED,
-    )
-    await connection.execute(
-        """
-        INSERT INTO parked (parked_key, queue, place, state, doc, version)
-        SELECT 'key-' || n, 'shop|order/parked-' || n, 4, 'failed', jsonb_build_object(
-          'lane', 'shop|order/parked-' || n, 'parked_at', now(), 'type', 'shop.payment_taken.v1', 'stream',
-          'order/parked-' || n, 'sequence', 4, 'message_id', 'order/parked-' || n || '/4', 'source', '/bench/shop', 'door',
-          'kafka', 'topic', 'shop', 'partition', 0, 'offset', n, 'key', '', 'headers', '[]'::jsonb, 'body', repeat('A', 500),
-          'reason', 'KeyError in take', 'traceback', '', 'tries', 1), 1
-        FROM generate_series(1, $1::int) n
-        """,
-        PILED,
-    )
-    await connection.execute("ANALYZE")
-    await connection.close()
+
+
+async def _scans(shop: Shop) -> tuple[float, float]:
+    """Seconds and CPU seconds of all processes, from handing scans in to the last commit."""
+    scans = [(_received(f"SCAN-{n % SKUS:03d}", 1), PICKERS[0]) for n in range(SCANS)]
+    batches = await shop.batches(scans)
+    began, spent = time.time(), sum(shop.cpu().values())
+    await shop.hand_in(batches)
+    await shop.settled()
+    return await shop.last_said() - began, sum(shop.cpu().values()) - spent
+
+
+async def _forgetting(place: Place, rounds: int) -> dict[str, Any]:
+    """What it takes to forget FORGOTTEN of the ids, without the breaths between statements."""
+    seconds, cpu = [], []
+    async with make_pool(place.url(database_of("warehouse"))) as pool:
+        for number in range(1, min(rounds, IDS // FORGOTTEN) + 1):
+            kept_for = timedelta(days=DAYS) * (1 - number * FORGOTTEN / IDS)
+            forgetting = Forgetting(pool, WallClock(), kept_for)
+            began, spent = time.perf_counter(), place.cpu()["postgres"]
+            while await forgetting.forget() == BATCH:
+                pass
+            seconds.append(time.perf_counter() - began)
+            cpu.append(place.cpu()["postgres"] - spent)
+    return {"ids": FORGOTTEN, "seconds": figure(seconds), "cpu_seconds": figure(cpu)}
 
 
 async def _hot(shop: Shop, rounds: int) -> dict[str, Any]:
@@ -177,20 +165,58 @@ def _scripts(shop: Shop, sku: Callable[[int, int], str]) -> list[Script]:
     ]
 
 
-async def _long(shop: Shop, rounds: int) -> list[float]:
-    """Milliseconds from the submission of one order with LINES lines until all of it is reserved and told."""
+@dataclass(frozen=True)
+class _Packed:
+    """What some orders took until they were packed."""
+
+    reserved: float
+    """Seconds from their submission until all of them were reserved and told."""
+    packed: float
+    """Seconds from the first scan until all were packed."""
+    cpu: float
+    """Seconds of all processes, of both."""
+
+
+async def _long(shop: Shop, rounds: int) -> dict[str, Any]:
+    """One order of LINES lines, beside as many lines in ORDERS orders of one, line by line."""
     skus = tuple(f"LONG-{n:04d}" for n in range(LINES))
-    took = []
+    one, many = list[_Packed](), list[_Packed]()
     async with shop:
         for _ in range(rounds):
             await shop.send([(_received(sku, 10), PICKERS[0]) for sku in skus])
             await shop.settled()
-            script = _wants(shop.scripts(1)[0], skus)
-            began = time.time()
-            await shop.send(bought(script))
-            await shop.settled()
-            took.append((await shop.last_said() - began) * 1000)
-    return took
+            one.append(await _packed(shop, [_wants(shop.scripts(1)[0], skus)]))
+            many.append(
+                await _packed(
+                    shop, [_wants(s, (sku,)) for s, sku in zip(shop.scripts(ORDERS), skus, strict=False)]
+                )
+            )
+    cpu = {"one": [p.cpu / LINES * 1000 for p in one], "many": [p.cpu / ORDERS * 1000 for p in many]}
+    return {
+        "lines": LINES,
+        "ms_to_reserved": figure([p.reserved * 1000 for p in one]),
+        "ms_a_line_to_packed": {
+            "one": figure([p.packed / LINES * 1000 for p in one]),
+            "many": figure([p.packed / ORDERS * 1000 for p in many]),
+        },
+        "cpu_ms_a_line": {name: figure(values) for name, values in cpu.items()},
+        "cpu_ratio": ratio(cpu["one"], cpu["many"]),
+    }
+
+
+async def _packed(shop: Shop, scripts: Sequence[Script]) -> _Packed:
+    spent, began = sum(shop.cpu().values()), time.time()
+    await shop.send([message for script in scripts for message in bought(script)])
+    await shop.settled()
+    reserved = await shop.last_said() - began
+    began = time.time()
+    await shop.send([message for script in scripts for message in scanned(script)])
+    await shop.settled()
+    packed = await shop.last_said() - began
+    ids = [script.order_id for script in scripts]
+    done = await shop.count(ids, "warehouse", "fulfillments", "state = 'packed'")
+    assert done == len(scripts), f"{done} of {len(scripts)} orders were packed"
+    return _Packed(reserved, packed, sum(shop.cpu().values()) - spent)
 
 
 def _received(sku: str, quantity: int) -> StockScanned:

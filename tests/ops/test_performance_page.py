@@ -108,6 +108,24 @@ def test_a_scan_is_told_by_its_kind_and_what_it_costs_by_process(results: Result
     assert "| warehouse | 7.25 (7–8) | 7.25 (7–8) | 7.25 (7–8) |" in page
 
 
+def test_housekeeping_shows_what_was_measured_and_no_row_of_what_was_not(results: Results):
+    found = results["housekeeping"]["found"]
+    for name in ("due", "inbox", "forgetting"):
+        found.pop(name, None)
+    found["long_order"].pop("ms_a_line_to_packed", None)
+    before = tables.housekeeping(found).splitlines()
+    some = {"median": 7.25, "low": 7.0, "high": 8.0, "all": [7.0, 7.25, 8.0]}
+    found["due"] = {"timers": 10_000, "rate": some}
+    found["inbox"] = {"ids": 2_000_000, "rate": {"without": some, "with": some}, "cpu_ratio": some}
+    found["forgetting"] = {"ids": 100_000, "seconds": some, "cpu_seconds": some}
+    found["long_order"] |= {"ms_a_line_to_packed": {"one": some, "many": some}, "cpu_ratio": some}
+    after = tables.housekeeping(found).splitlines()
+    assert [row for row in after if row in before] == before
+    assert [row.split(",")[0] for row in after if row not in before] == [
+        "| 10", "| 2", "| 100", "| the same", "| the same",
+    ]  # fmt: skip
+
+
 def test_the_plan_has_scans_and_disks_where_they_were_measured(results: Results):
     orders, scan = results["orders"]["found"], results["scan"]["found"]
     for name in ("lines_an_order", "scans_an_order", "kafka_kb_an_order"):
