@@ -28,20 +28,18 @@ _MEASURED = (":/", ":(exclude,top)benchmarks/results", ":(exclude,top)docs")
 """What a figure hangs on: not on what measuring itself writes."""
 
 
-def commit() -> str | None:
+def commit(folder: Path = Path(__file__).parent) -> str | None:
     """What is measured: the commit, `-dirty` where files differ from it; None where there is no git."""
     try:
-        name = _git("rev-parse", "--short", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *_MEASURED)
+        name = _git(folder, "rev-parse", "--short", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *_MEASURED)
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{name}-dirty" if changed else name
 
 
-def _git(*arguments: str) -> str:
-    told = subprocess.run(
-        ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-    )
+def _git(folder: Path, *arguments: str) -> str:
+    told = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
     return told.stdout.strip()
 
 

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from typer.testing import CliRunner
 
 import shared.runtime
-from benchmarks import __main__, broker, profiled
+from benchmarks import __main__, broker, machine, profiled
 from benchmarks.parts import growth
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.child import free_port
@@ -170,6 +172,27 @@ def test_kafkas_version_is_that_of_the_jars_it_runs(
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _: line)
     assert broker.version(os.getpid()) == version
     assert broker.version(None) is None
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="without git no commit is named")
+def test_what_a_run_writes_does_not_make_its_commit_another(tmp_path: Path):
+    code, result, page = (
+        tmp_path / name for name in ("benchmarks/parts/scan.py", "benchmarks/results/scan.json", "docs/performance.md")
+    )  # fmt: skip
+    for file in (code, result, page):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("before")
+    assert machine.commit(tmp_path) is None
+    by = ("-c", "user.name=bench", "-c", "user.email=bench@example.org")
+    for line in (("init", "--quiet"), ("add", "."), (*by, "commit", "--quiet", "-m", "Measure")):
+        subprocess.run(["git", *line], cwd=tmp_path, check=True)
+    clean = machine.commit(code.parent)
+    assert clean is not None
+    for file in (result, page):
+        file.write_text("after")
+    assert machine.commit(code.parent) == clean
+    code.write_text("after")
+    assert machine.commit(code.parent) == f"{clean}-dirty"
 
 
 async def test_a_broker_that_does_not_answer_is_named():
