@@ -10,8 +10,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,8 +43,10 @@ ORDERS_A_SECOND = 10
 HANDOVER, OF_ORDERS, FLOOR = "handover", "of_orders", "floor"
 Spent = dict[str, float]
 """CPU seconds by process."""
-Make = Callable[[int], list[bytes]]
-"""Makes the requests of so many seconds."""
+Requests = tuple[list[bytes], list[str]]
+"""And the order that each is about, where whoever scans waits for the answer before the next."""
+Make = Callable[[int], Requests]
+"""Makes those of so many seconds."""
 
 
 def measure(place: Place, rounds: int) -> dict[str, Any]:
@@ -73,7 +75,9 @@ async def _measure(shop: Shop, floor: "subprocess.Popen[bytes]", port: int, roun
     async with shop:
         await _register(shop)
         waiting = [_spread(shop.scripts(ORDERS)) for _ in range(rounds + 1)]
-        flow = shop.scripts(int(ORDERS_A_SECOND * (SECONDS + AFTER + 1) * 4 * (rounds + 2)))
+        flow = shop.scripts(
+            int(ORDERS_A_SECOND * (SECONDS + AFTER) * 4 * (rounds + 2) * 2)
+        )  # with much to spare
         await shop.stock([*flow, *(script for scripts in waiting for script in scripts)])
         await shop.send([message for scripts in waiting for script in scripts for message in bought(script)])
         await shop.settled()
@@ -82,23 +86,21 @@ async def _measure(shop: Shop, floor: "subprocess.Popen[bytes]", port: int, roun
             OF_ORDERS: (warehouse, lambda _: _of_orders(shop, waiting.pop())),
             FLOOR: (bare, lambda seconds: _received(shop, RATE * seconds)),
         }
-        behind = asyncio.create_task(_flow(shop, flow))
-        for url, make in kinds.values():
-            await paced(url, make(1), RATE)
-        for number in range(rounds):
-            alone, seconds = await _spent_while(asyncio.sleep(SECONDS), cpu)
-            for name, (url, make) in kinds.items():
-                requests = make(SECONDS)
-                sending = asyncio.create_task(paced(url, requests, RATE))
-                both, passed = await _spent_while(sending, cpu)
-                took[name].append(sending.result())
-                scans = {p: both[p] - alone[p] / seconds * passed for p in both}
-                spent[name].append({p: value * 1000 / len(requests) for p, value in scans.items()})
-                middle = percentile(took[name][-1], 50) * 1000
-                print(f"  round {number + 1}: {name} p50 {middle:.1f} ms", flush=True)
-        behind.cancel()
-        with suppress(asyncio.CancelledError):
-            await behind
+        async with _flowing(shop, flow):
+            for url, make in kinds.values():
+                requests, about = make(1)
+                await paced(url, requests, RATE, about)
+            for number in range(rounds):
+                alone, seconds = await _spent_while(asyncio.sleep(SECONDS), cpu)
+                for name, (url, make) in kinds.items():
+                    requests, about = make(SECONDS)
+                    sending = asyncio.create_task(paced(url, requests, RATE, about))
+                    both, passed = await _spent_while(sending, cpu)
+                    took[name].append(sending.result())
+                    scans = {p: both[p] - alone[p] / seconds * passed for p in both}
+                    spent[name].append({p: value * 1000 / len(requests) for p, value in scans.items()})
+                    middle = percentile(took[name][-1], 50) * 1000
+                    print(f"  round {number + 1}: {name} p50 {middle:.1f} ms", flush=True)
     points = {p: {name: [percentile(r, p) * 1000 for r in of] for name, of in took.items()} for p in (50, 99)}
     return {
         "seeds": {"orders": SEED},
@@ -153,30 +155,27 @@ def _ean(sku: str) -> str:
     return f"{digits}{-sum(int(d) * (3 if place % 2 else 1) for place, d in enumerate(digits)) % 10}"
 
 
-def _received(shop: Shop, count: int) -> list[bytes]:
-    return [
-        _scan(
-            shop,
-            StockScanned(
-                barcode=f"SCAN-{n % SKUS:03d}", quantity=1, location="B-01", scanned_at=datetime.now(UTC)
-            ),
-            PICKERS[0],
-        )
+def _received(shop: Shop, count: int) -> Requests:
+    now = datetime.now(UTC)
+    scans = (
+        StockScanned(barcode=f"SCAN-{n % SKUS:03d}", quantity=1, location="B-01", scanned_at=now)
         for n in range(count)
-    ]
+    )
+    return [_scan(shop, scan, PICKERS[0]) for scan in scans], []
 
 
-def _of_orders(shop: Shop, scripts: Sequence[Script]) -> list[bytes]:
-    """What is scanned for some orders, each order's scans spread over the whole of the time: the next of an order comes long
-    after the answer to the one before."""
+def _of_orders(shop: Shop, scripts: Sequence[Script]) -> Requests:
+    """What is scanned for some orders, each order's scans spread over the whole of the time."""
     placed = []
     for number, script in enumerate(scripts):
         messages = scanned(script)
         for place, (event, actor) in enumerate(messages):
             if isinstance(event, PickScanned | CheckScanned):
                 event = event.model_copy(update={"barcode": _ean(event.barcode)})
-            placed.append(((place + number / len(scripts)) / len(messages), (event, actor)))
-    return [_scan(shop, *message) for _, message in sorted(placed, key=lambda p: p[0])]
+            at = (place + number / len(scripts)) / len(messages)
+            placed.append((at, script.order_id, _scan(shop, event, actor)))
+    placed.sort()
+    return [scan for *_, scan in placed], [order_id for _, order_id, _ in placed]
 
 
 def _scan(shop: Shop, event: Event, actor: Actor) -> bytes:
@@ -187,11 +186,22 @@ def _scan(shop: Shop, event: Event, actor: Actor) -> bytes:
     return request("/v1/events", headers, event.model_dump_json().encode())
 
 
+@asynccontextmanager
+async def _flowing(shop: Shop, scripts: Sequence[Script]) -> AsyncIterator[None]:
+    """Orders at their times, whoever else is busy. Raises AssertionError when they did not suffice."""
+    flow = asyncio.create_task(_flow(shop, scripts))
+    try:
+        yield
+    finally:
+        ended = flow.done()
+        flow.cancel()
+        await asyncio.gather(flow, return_exceptions=True)
+    assert not ended, "no more orders flowed behind"
+
+
 async def _flow(shop: Shop, scripts: Sequence[Script]) -> None:
-    """Orders at their times, whoever else is busy."""
     clock = asyncio.get_running_loop().time
     began = clock()
     for number, script in enumerate(scripts):
         await asyncio.sleep(max(began + number / ORDERS_A_SECOND - clock(), 0))
         await shop.send(bought(script))
-    raise AssertionError("no more orders flow behind")
