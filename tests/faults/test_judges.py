@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,13 +22,16 @@ from tests.served import emptied
 pytestmark = pytest.mark.requirement("X2")
 
 
-def record(sequence: int, stream: str = "order/a", who: str = "shop") -> Any:
+def record(
+    sequence: int, stream: str = "order/a", *, who: str = "shop", at: datetime = START, partition: int = 0
+) -> Any:
     headers = {
         "ce_type": "orders.order_paid.v1", "ce_subject": stream, "ce_sequence": str(sequence),
-        "ce_time": "2026-03-02T01:00:00+00:00", "ce_authtype": "system", "ce_authid": who, "ce_causationid": "shop 1",
+        "ce_time": at.isoformat(), "ce_authtype": "system", "ce_authid": who, "ce_causationid": "shop 1",
     }  # fmt: skip
     value = json.dumps({"n": sequence}).encode()
-    return SimpleNamespace(topic="orders", headers=[(k, v.encode()) for k, v in headers.items()], value=value)
+    said = [(name, text.encode()) for name, text in headers.items()]
+    return SimpleNamespace(topic="orders", partition=partition, headers=said, value=value)
 
 
 def read(witness: Witness, *sequences: int) -> None:
@@ -53,13 +56,40 @@ def test_an_event_that_overtakes_is_found():
     assert [said.sequence for said in told] == [1, 2, 3]
 
 
-def test_what_was_in_flight_may_stand_before_the_refill_of_a_topic_made_anew_and_nothing_else():
+ANEW = START + timedelta(minutes=1)
+
+
+def made_anew() -> Witness:
+    """A witness that has read a life of the topics, and nothing yet of the next."""
     witness = Witness("")
     read(witness, 1, 2, 3)
-    witness.lives, witness.highest = 2, {}
+    witness._begin_again()
+    witness.lives, witness.anew = 2, ANEW
+    return witness
+
+
+def test_what_was_in_flight_may_stand_before_the_refill_of_a_topic_made_anew_and_nothing_else():
+    witness = made_anew()
     read(witness, 4, 1, 2, 4)
     assert witness.early == 1
     assert witness.out_of_order == ["orders order/a: 4 came after 2"]
+
+
+def test_what_was_in_flight_may_lie_in_the_partition_of_before():
+    witness = made_anew()
+    read(witness, 1, 2)
+    witness._take(record(4, partition=5))
+    read(witness, 3, 4)
+    assert (witness.early, witness.out_of_order) == (1, [])
+    assert witness.highest == {("orders", "order/a"): 4}
+
+
+def test_a_stream_that_is_born_after_the_refill_begins_with_its_first_event():
+    witness = made_anew()
+    for sequence in (2, 1, 2):
+        witness._take(record(sequence, "order/born", at=ANEW + timedelta(seconds=1)))
+    assert witness.early == 0
+    assert witness.out_of_order == ["orders order/born: 2 came after 0"]
 
 
 class Rows:
