@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -72,6 +73,11 @@ class Cluster(Stack):
     def database_url(self, service: str, *, owner: bool = False) -> str:
         """Both replicas have the database of their service."""
         return super().database_url(service_of(service), owner=owner)
+
+    @property
+    def letters(self) -> Path:
+        """The folder of letters that notify has sent."""
+        return self.folder / "messages"
 
     def faults_of(self, replica: str) -> Path:
         """Where the files lie by which a replica is told to break."""
@@ -142,9 +148,10 @@ class Supervisor:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.restarts = 0
         self.unasked: list[str] = []
         """Replicas that ended without kill -9: a crash of our own."""
+        self.deaths: list[tuple[str, datetime]] = []
+        """Which replica was found dead, and when."""
 
     async def run(self) -> None:
         """Watch, for ever."""
@@ -152,9 +159,9 @@ class Supervisor:
             for replica, process in list(self.cluster.processes.items()):
                 status = process.poll()
                 if status is not None:
+                    self.deaths.append((replica, datetime.now(UTC)))
                     if status != -signal.SIGKILL:
                         self.unasked.append(f"{replica} ended with {status}")
                     await asyncio.sleep(0.3)
                     self.cluster.run(replica)
-                    self.restarts += 1
             await asyncio.sleep(0.1)

@@ -1,7 +1,12 @@
-"""The public edges under fault. What an outsider was told to be accepted is remembered: it may never be lost again."""
+"""The public edges under fault: what is handed in there, and what answers it. What an outsider was told to be accepted is
+remembered: it may never be lost again.
+"""
 
 import asyncio
 import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -11,6 +16,35 @@ from aiokafka.errors import KafkaError
 from deploy.play.edges import OWNER, Edges, Target
 from shared.events.base import Event
 from shared.values import Actor
+from tests.faults.witness import Said
+
+Answered = Callable[[Said], bool]
+
+
+@dataclass
+class Step:
+    """Something handed in, and the event that answers it."""
+
+    event: Event
+    actor: Actor
+    id: str
+    answer: Answered
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: bool = False
+    acknowledged: int = 0
+    """In which life of the topics Kafka took it."""
+
+
+def kind(name: str, **values: Any) -> Answered:
+    """An event called so, with these values."""
+    return lambda said: (
+        said.type.split(".")[1] == name and all(said.data.get(k) == v for k, v in values.items())
+    )
+
+
+def now() -> datetime:
+    """The wall clock of the outsiders."""
+    return datetime.now(UTC)
 
 
 class FaultyEdges(Edges):
@@ -21,6 +55,8 @@ class FaultyEdges(Edges):
         self.http = httpx.AsyncClient(timeout=6, limits=httpx.Limits(max_connections=60))
         self.accepted: dict[str, set[str]] = {service: set() for service in {*OWNER.values()}}
         """Per service, (source, id) of all that it answered with 2xx and all that Kafka acknowledged for it."""
+        self.commands: dict[str, set[str]] = {service: set() for service in self.accepted}
+        """Per service, the keys of commands that it answered with 2xx."""
         self.acknowledged = 0
         self.answered = 0
         self._numbers = itertools.count(1)
@@ -53,6 +89,23 @@ class FaultyEdges(Edges):
         answer = await self.post(event, actor, id=id, source=actor.name)
         self.answered += 1
         self._accept(event, actor, id)
+        return answer
+
+    async def ask(
+        self,
+        service: str,
+        path: str,
+        actor: Actor,
+        body: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+    ) -> Any:
+        """A command over HTTP, to one replica or the other, until it is answered. Raises as `say` does."""
+        key = key or self.fresh("command")
+        answer = await super().ask(service, path, actor, body, key=key)
+        self.answered += 1
+        self.accepted[service].add(f"{actor} {key}")
+        self.commands[service].add(key)
         return answer
 
     def _accept(self, event: Event, actor: Actor, id: str) -> None:

@@ -3,16 +3,18 @@
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from deploy.play.script import CATALOG
 from tests.faults import checker
-from tests.faults.checker import Accepted, Findings
-from tests.faults.cluster import Cluster
+from tests.faults.cluster import COMPLETES_AFTER, Cluster, service_of
 from tests.faults.edges import FaultyEdges
+from tests.faults.findings import Accepted, Findings
 from tests.faults.injections import QUICK, SLOW, Injection, NotMet, Scene
+from tests.faults.letters import delivered
 from tests.faults.load import Load
 from tests.faults.probe import Prober
 from tests.faults.witness import Witness
@@ -23,6 +25,8 @@ ENOUGH = 5
 """With so much trouble there is nothing more to learn."""
 QUICK_A_ROUND = 24
 SLOW_A_ROUND = 2
+TRIES = 3
+"""How often a fault is tried that is not met at once: nobody came to the point, or another fault was in the way."""
 OVERLAP = 0.3
 """How often a round's quick faults come while its slow ones last."""
 
@@ -42,11 +46,18 @@ class Result:
     """What a run showed."""
 
     seed: int
+    rate: float = 1.0
+    only: Sequence[str] = ()
+    short: bool = False
+    rounds: int = 0
+    """How many were played."""
+    tried: set[str] = field(default_factory=set)
+    """Kinds of faults that were to be injected."""
     faults: list[Injected] = field(default_factory=list)
     findings: dict[int, Findings] = field(default_factory=dict)
     """By round, what was found that had not been found in a round before."""
     trouble: list[str] = field(default_factory=list)
-    """What did not come back by itself, and who ended without being killed."""
+    """What did not come back by itself, who ended without being killed, and what makes the run say too little."""
     counts: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
@@ -55,45 +66,54 @@ class Result:
         """True when every promise held."""
         return not self.trouble and not any(self.findings.values())
 
+    def never_met(self) -> list[str]:
+        """Kinds of faults that were tried, and not once met: the run says nothing about them."""
+        return [f"'{kind}' was never met" for kind in sorted(self.tried - {f.kind for f in self.faults})]
+
+
+def ended(tasks: Sequence[asyncio.Task[None]]) -> list[str]:
+    """What ended of that which is to run as long as the run does, and why."""
+    return [f"the {task.get_name()} ended: {task.exception()!r}" for task in tasks if task.done()]
+
 
 class Run:
     """One run on a cluster that is up; of the faults whose name holds one of `only`, if any are given."""
 
     def __init__(self, cluster: Cluster, seed: int, rate: float, *, only: Sequence[str] = ()) -> None:
         self.cluster = cluster
-        self.draw = random.Random(seed)
-        self.rate = rate
+        self.order = random.Random(seed)
+        """Decides which faults come, and in which order, and nothing else."""
         wanted = only or [""]
         self.quick = {kind: fault for kind, fault in QUICK.items() if any(text in kind for text in wanted)}
         self.slow = {kind: fault for kind, fault in SLOW.items() if any(text in kind for text in wanted)}
-        self.result = Result(seed)
+        self.result = Result(seed, rate, only)
+        self.arming = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self.bags: dict[int, list[str]] = {}
 
     async def play(self, *, minutes: float | None, rounds: int | None, short: bool = False) -> Result:
         """Play until the time is over or so many rounds were played, or there is trouble enough."""
-        rounds = 2 if short else rounds
+        rounds, self.result.short = 2 if short else rounds, short
         began = time.monotonic()
         target = self.cluster.target()
-        supervising = asyncio.create_task(self.cluster.supervisor.run())
+        tasks = [asyncio.create_task(self.cluster.supervisor.run(), name="supervisor")]
         async with FaultyEdges(target) as self.edges, Witness(target.kafka) as self.witness:
-            self.load = Load(self.edges, self.witness, self.result.seed, self.rate)
+            self.load = Load(self.edges, self.witness, self.result.seed, self.result.rate)
             self.prober = Prober(self.cluster, self.load)
-            self.scene = Scene(self.cluster, self.witness, self.draw)
             for sku in CATALOG:
                 await self.load.stock(sku, 10_000)
-            loading = asyncio.create_task(self.load.run())
-            number = 0
-            while len(self.result.trouble) < ENOUGH:
-                number += 1
+            tasks.append(asyncio.create_task(self.load.run(), name="load"))
+            while len(self.result.trouble) < ENOUGH and not any(task.done() for task in tasks):
+                number = self.result.rounds = self.result.rounds + 1
                 quick, slow = self._all_once(number) if short else self._some()
-                await self._round(number, quick, slow, together=not short and self.draw.random() < OVERLAP)
+                await self._round(number, quick, slow, together=not short and self.order.random() < OVERLAP)
                 over = minutes is not None and time.monotonic() - began > minutes * 60
                 if over or number == rounds:
                     break
-            await self._last_messages(number)
-            loading.cancel()
-            supervising.cancel()
-            await asyncio.gather(loading, supervising, return_exceptions=True)
+            await self._last_messages(self.result.rounds)
+            self.result.trouble += ended(tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         self._count(time.monotonic() - began)
         return self.result
 
@@ -135,28 +155,36 @@ class Run:
         bag = self.bags.setdefault(id(faults), [])
         if not bag:
             bag += faults
-            self.draw.shuffle(bag)
+            self.order.shuffle(bag)
         return bag.pop()
 
     async def _one_by_one(self, number: int, kinds: list[str]) -> None:
-        for kind in kinds:
-            await self._inject(number, kind, self.slow[kind])
+        for place, kind in enumerate(kinds):
+            await self._inject(number, place, kind, self.slow[kind])
 
     async def _wave(self, number: int, kinds: list[str]) -> None:
         """One after the other, a moment apart; recovery is awaited for all together."""
         tasks = []
-        for kind in kinds:
-            tasks.append(asyncio.create_task(self._inject(number, kind, self.quick[kind])))
-            await asyncio.sleep(self.draw.uniform(0.2, 1.0))
+        moments = random.Random(f"{self.result.seed} moments {number}")
+        for place, kind in enumerate(kinds):
+            tasks.append(asyncio.create_task(self._inject(number, place, kind, self.quick[kind])))
+            await asyncio.sleep(moments.uniform(0.2, 1.0))
         await asyncio.gather(*tasks)
 
-    async def _inject(self, number: int, kind: str, injection: Injection) -> None:
-        began = time.monotonic()
-        try:
-            await injection(self.scene)
-        except NotMet as why:
-            self.result.counts["not met"] += 1
-            print(f"  {kind}: not met: {why}", flush=True)
+    async def _inject(self, number: int, place: int, kind: str, injection: Injection) -> None:
+        # what it draws depends on the seed and its place alone, whatever else is injected at the same time
+        draw = random.Random(f"{self.result.seed} {kind} {number}/{place}")
+        scene = Scene(self.cluster, self.witness, draw, self.arming)
+        self.result.tried.add(kind)
+        for _ in range(TRIES):
+            began = time.monotonic()
+            try:
+                await injection(scene)
+                break
+            except NotMet as why:
+                self.result.counts["not met"] += 1
+                print(f"  {kind}: not met: {why}", flush=True)
+        else:
             return
         broken = time.monotonic() - began
         injected = Injected(kind, number)
@@ -205,9 +233,17 @@ class Run:
         self.load.open = True
 
     async def _found(self) -> Findings:
-        accepted = Accepted(self.edges.accepted, self.load.ended, self.load.stocked)
-        folder = self.cluster.folder / "messages"
-        return await checker.check(self.cluster.target().databases, accepted, self.witness, folder)
+        accepted = Accepted(
+            messages=self.edges.accepted,
+            commands=self.edges.commands,
+            orders=self.load.ended,
+            stocked=self.load.stocked,
+            completes_after=timedelta(seconds=COMPLETES_AFTER),
+            deaths=[at for replica, at in self.cluster.supervisor.deaths if service_of(replica) == "notify"],
+        )
+        return await checker.check(
+            self.cluster.target().databases, accepted, self.witness, self.cluster.letters
+        )
 
     async def _last_messages(self, number: int) -> None:
         """A sender that died holds its messages until its lease ends; then another sends them."""
@@ -224,7 +260,9 @@ class Run:
 
     def _count(self, seconds: float) -> None:
         self.result.seconds = seconds
-        self.result.trouble += self.cluster.supervisor.unasked
+        self.result.trouble += [*self.cluster.supervisor.unasked, *self.result.never_met()]
+        if few := self.load.too_few():
+            self.result.trouble.append(few)
         self.result.counts.update(
             {
                 "orders": len(self.load.ended),
@@ -234,6 +272,7 @@ class Run:
                 "in flight when topics were made anew": self.witness.early,
                 "acknowledged by Kafka": self.edges.acknowledged,
                 "answered over HTTP": self.edges.answered,
-                "restarts": self.cluster.supervisor.restarts,
+                "letters that left twice": sum(len(c) > 1 for c in delivered(self.cluster.letters).values()),
+                "restarts": len(self.cluster.supervisor.deaths),
             }
         )
