@@ -1,6 +1,7 @@
 """A run as a table for people, as JSON for tools, as Markdown for docs/reliability.md."""
 
 import json
+import shlex
 import statistics
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,16 @@ def tell(result: Result) -> str:
         for name in ("lost", "doubled", "out_of_order", "broken"):
             lines += [f"  {name}: {one}" for one in getattr(found, name)[:20]]
     lines += [f"TROUBLE: {one}" for one in result.trouble[:40]]
-    if not result.well:
-        lines.append(f"Repeat with: python -m tests.faults --seed {result.seed}")
+    lines.append(f"Repeat with: {command(result)}")
     return "\n".join(lines)
+
+
+def command(result: Result) -> str:
+    """The command line that injects the same faults again, into as many rounds as were played."""
+    length = ["--short"] if result.short else ["--rounds", str(result.rounds)]
+    only = [part for text in result.only for part in ("--only", text)]
+    seed_and_rate = ["--seed", str(result.seed), "--rate", f"{result.rate:g}"]
+    return shlex.join(["python", "-m", "tests.faults", *seed_and_rate, *length, *only])
 
 
 def write(result: Result, file: Path) -> None:
@@ -70,6 +78,7 @@ def write(result: Result, file: Path) -> None:
         json.dumps(
             {
                 "seed": result.seed,
+                "command": command(result),
                 "seconds": round(result.seconds, 1),
                 "faults": len(result.faults),
                 "well": result.well,
