@@ -93,10 +93,10 @@ class Cluster(Stack):
             idempotent=False,  # storefronts are what they are
         )
 
-    async def until_ready(self, patience: float) -> None:
-        """Wait until all replicas say that they are ready. Raises TimeoutError with what they say."""
+    async def until_ready(self, patience: float, replicas: Sequence[str] = REPLICAS) -> None:
+        """Wait until replicas (all) say that they are ready. Raises TimeoutError with what they say."""
         deadline = time.monotonic() + patience
-        waiting = dict.fromkeys(REPLICAS, "")
+        waiting = dict.fromkeys(replicas, "")
         async with httpx.AsyncClient(timeout=5) as http:
             while True:
                 answers = await asyncio.gather(*(self._says(http, replica) for replica in waiting))

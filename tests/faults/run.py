@@ -13,10 +13,11 @@ from tests.faults import checker
 from tests.faults.cluster import COMPLETES_AFTER, Cluster, service_of
 from tests.faults.edges import FaultyEdges
 from tests.faults.findings import Accepted, Findings
-from tests.faults.injections import QUICK, SLOW, Injection, NotMet, Scene
+from tests.faults.injections import QUICK, SLOW
 from tests.faults.letters import delivered
 from tests.faults.load import Load
 from tests.faults.probe import Prober
+from tests.faults.scene import Injection, NotMet, Scene
 from tests.faults.witness import Witness
 
 RECOVERY_PATIENCE = 180.0
@@ -174,7 +175,7 @@ class Run:
     async def _inject(self, number: int, place: int, kind: str, injection: Injection) -> None:
         # what it draws depends on the seed and its place alone, whatever else is injected at the same time
         draw = random.Random(f"{self.result.seed} {kind} {number}/{place}")
-        scene = Scene(self.cluster, self.witness, draw, self.arming)
+        scene = Scene(self.cluster, self.witness, draw, self.load, self.arming)
         self.result.tried.add(kind)
         for _ in range(TRIES):
             began = time.monotonic()
