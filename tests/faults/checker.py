@@ -37,6 +37,7 @@ async def check(
         await _commands(connections, accepted, found)
         await _orders(connections["orders"], accepted, found)
         await _goods(connections["warehouse"], accepted, found)
+        await _dates(connections, found)
         await _topics(connections, witness, found)
         await _wording(connections, witness, found)
         await judge_messages(connections["notify"], found)
@@ -111,6 +112,22 @@ def _once(found: Findings, what: str, counts: Counter[str], wanted: int) -> None
     if len(counts) < wanted:
         found.lost.append(f"{what}: {len(counts)} of {wanted}")
     found.doubled += [f"{what}: {name} {n} times" for name, n in counts.items() if n > 1]
+
+
+ASTRAY = timedelta(minutes=1)
+"""How far two clocks may be apart: much less than those of hosts are made to jump."""
+
+
+async def _dates(connections: Connections, found: Findings) -> None:
+    """No event is dated ahead of the present, or before the one before it in its stream, as by a host whose clock is wrong."""
+    for service in TOPICS:
+        rows = await connections[service].fetch(
+            """SELECT stream, sequence FROM (SELECT stream, sequence, time,
+                 lag(time) OVER (PARTITION BY stream ORDER BY sequence) AS before FROM event_log) e
+               WHERE time > clock_timestamp() + $1 OR time < before - $1""",
+            ASTRAY,
+        )
+        found.broken += [f"log of {service}: {r['stream']}/{r['sequence']} has a wrong time" for r in rows]
 
 
 async def _goods(warehouse: Any, accepted: Accepted, found: Findings) -> None:

@@ -97,7 +97,10 @@ class Run:
         began = time.monotonic()
         target = self.cluster.target()
         tasks = [asyncio.create_task(self.cluster.supervisor.run(), name="supervisor")]
-        async with FaultyEdges(target) as self.edges, Witness(target.kafka) as self.witness:
+        async with (
+            FaultyEdges(target, self.cluster.token) as self.edges,
+            Witness(target.kafka) as self.witness,
+        ):
             self.load = Load(self.edges, self.witness, self.result.seed, self.result.rate)
             self.prober = Prober(self.cluster, self.load)
             for sku in CATALOG:
