@@ -17,11 +17,14 @@ def rows(result: Result) -> list[dict[str, Any]]:
         faults = [f for f in result.faults if f.kind == kind]
         rounds = {f.round for f in faults}
         found = [f for number, f in result.findings.items() if number in rounds]
-        times = [f.recovery for f in faults if f.recovery is not None]
+        # of faults that came by themselves, where there were such: others came back when all of theirs had
+        by_themselves = [f for f in faults if f.alone] or faults
+        times = [f.recovery for f in by_themselves if f.recovery is not None]
         table.append(
             {
                 "fault": kind,
                 "injected": len(faults),
+                "alone": sum(f.alone for f in faults),
                 "lost": sum(len(f.lost) for f in found),
                 "doubled": sum(len(f.doubled) for f in found),
                 "out_of_order": sum(len(f.out_of_order) for f in found),

@@ -38,6 +38,8 @@ class Injected:
 
     kind: str
     round: int
+    alone: bool
+    """True when nothing else broke meanwhile: what it took to come back is its own."""
     recovery: float | None = None
     """Seconds from its end until all was well; None when it never was."""
 
@@ -109,7 +111,9 @@ class Run:
             while len(self.result.trouble) < ENOUGH and not any(task.done() for task in tasks):
                 number = self.result.rounds = self.result.rounds + 1
                 quick, slow = self._all_once(number) if short else self._some()
-                await self._round(number, quick, slow, together=not short and self.order.random() < OVERLAP)
+                alone = [] if short else self._in_turn(number)
+                together = not short and self.order.random() < OVERLAP
+                await self._round(number, alone, quick, slow, together=together)
                 over = minutes is not None and time.monotonic() - began > minutes * 60
                 if over or number == rounds:
                     break
@@ -127,20 +131,28 @@ class Run:
         quick = [self._next(self.quick) for _ in range(QUICK_A_ROUND if self.quick else 0)]
         return quick, [self._next(self.slow) for _ in range(SLOW_A_ROUND if self.slow else 0)]
 
+    def _in_turn(self, number: int) -> list[str]:
+        """One quick fault a round comes by itself as well: what a wave takes to be over says little of any of its faults."""
+        kinds = list(self.quick)
+        return [kinds[number % len(kinds)]] if kinds else []
+
     def _all_once(self, number: int) -> tuple[list[str], list[str]]:
         """Everything in two rounds: all quick ones and half of the slow ones, then the other half."""
         quick = [self._next(self.quick) for _ in self.quick] if number == 1 else []
         first, second = (len(self.slow) + 1) // 2, len(self.slow) // 2
         return quick, [self._next(self.slow) for _ in range(first if number == 1 else second)]
 
-    async def _round(self, number: int, quick: list[str], slow: list[str], *, together: bool) -> None:
+    async def _round(
+        self, number: int, alone: list[str], quick: list[str], slow: list[str], *, together: bool
+    ) -> None:
         began = time.monotonic()
         try:
+            await self._one_by_one(number, alone, alone=True)
             if together:
-                await asyncio.gather(self._one_by_one(number, slow), self._wave(number, quick))
+                await asyncio.gather(self._one_by_one(number, slow, alone=False), self._wave(number, quick))
             else:
                 await self._wave(number, quick)
-                await self._one_by_one(number, slow)
+                await self._one_by_one(number, slow, alone=True)
         except TimeoutError as late:
             self._troubled(f"round {number}: {late}")
         broke = time.monotonic()
@@ -148,7 +160,7 @@ class Run:
         drained = time.monotonic()
         await self._check(number)
         line = (
-            f"round {number}: {len(quick) + len(slow)} faults in {broke - began:.0f} s ({', '.join(slow)}), drained in "
+            f"round {number}: {len(alone + quick + slow)} faults in {broke - began:.0f} s ({', '.join(slow)}), drained in "
             f"{drained - broke:.1f} s, checked in {time.monotonic() - drained:.1f} s; "
             f"{len(self.load.ended)} orders, {self.witness.events} events, {self.witness.duplicates} sent again"
         )
@@ -162,22 +174,23 @@ class Run:
             self.order.shuffle(bag)
         return bag.pop()
 
-    async def _one_by_one(self, number: int, kinds: list[str]) -> None:
+    async def _one_by_one(self, number: int, kinds: list[str], *, alone: bool) -> None:
         for place, kind in enumerate(kinds):
-            await self._inject(number, place, kind, self.slow[kind])
+            await self._inject(number, place, kind, (self.quick | self.slow)[kind], alone=alone)
 
     async def _wave(self, number: int, kinds: list[str]) -> None:
         """One after the other, a moment apart; recovery is awaited for all together."""
         tasks = []
         moments = random.Random(f"{self.result.seed} moments {number}")
         for place, kind in enumerate(kinds):
-            tasks.append(asyncio.create_task(self._inject(number, place, kind, self.quick[kind])))
+            injecting = self._inject(number, place, kind, self.quick[kind], alone=False)
+            tasks.append(asyncio.create_task(injecting))
             await asyncio.sleep(moments.uniform(0.2, 1.0))
         await asyncio.gather(*tasks)
 
-    async def _inject(self, number: int, place: int, kind: str, injection: Injection) -> None:
+    async def _inject(self, number: int, place: int, kind: str, injection: Injection, *, alone: bool) -> None:
         # what it draws depends on the seed and its place alone, whatever else is injected at the same time
-        draw = random.Random(f"{self.result.seed} {kind} {number}/{place}")
+        draw = random.Random(f"{self.result.seed} {kind} {number}/{place}{' alone' if alone else ''}")
         scene = Scene(self.cluster, self.witness, draw, self.load, self.arming)
         self.result.tried.add(kind)
         for _ in range(TRIES):
@@ -191,7 +204,7 @@ class Run:
         else:
             return
         broken = time.monotonic() - began
-        injected = Injected(kind, number)
+        injected = Injected(kind, number, alone)
         self.result.faults.append(injected)
         try:
             injected.recovery = await self.prober.recovered(RECOVERY_PATIENCE)
