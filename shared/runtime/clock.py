@@ -17,6 +17,12 @@ class Clock(Protocol):
         ...
 
 
+def ahead(asked: datetime, said: datetime, answered: datetime) -> float:
+    """Seconds that our clock is ahead of another, which said its time between two looks at ours. No more than is certain: an
+    answer that took long makes no clock wrong."""
+    return max((asked - said).total_seconds(), min((answered - said).total_seconds(), 0.0))
+
+
 class WallClock:
     """The time that the service's database has, which all its replicas share; until it was asked, the computer's.
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from shared.runtime import standstill
 from shared.runtime.auth import Tokens
-from shared.runtime.clock import DrivenClock, WallClock
+from shared.runtime.clock import DrivenClock, WallClock, ahead
 from shared.runtime.commands import Commands
 from shared.runtime.due import DueTimers
 from shared.runtime.forgetting import Forgetting
@@ -242,8 +242,10 @@ class Runtime:
 
     async def _set_clock(self) -> None:
         if isinstance(self.clock, WallClock):
+            asked = datetime.now(UTC)
             (found,) = await self.read(select(func.clock_timestamp().label("now")))
             self.clock.set(found["now"])
+            self.metrics.sample_clock(ahead(asked, found["now"], datetime.now(UTC)))
 
     async def hear_first(self) -> None:
         """Return once all that Kafka held at the call is applied; or nothing of it was for a minute; or the service stops."""

@@ -168,6 +168,9 @@ class Metrics:
         )
         self._ready = Gauge("ready", "1 where a part is well, as /health/ready says.", ["part"], **prefix)
         self._parked = Gauge("parked_messages", "Messages set aside.", ["state"], **prefix)
+        self._clock = Gauge(
+            "host_clock_ahead_seconds", "How far the host's clock is ahead of the database's.", **prefix
+        )
 
     def turn_done(self, messages: Sequence[Incoming], outcomes: Sequence[Outcome], changes: Changes) -> None:
         """Count what a committed turn did."""
@@ -222,6 +225,10 @@ class Metrics:
         """Set what `/health/ready` says, part by part."""
         for part, trouble in checks.items():
             self._ready.labels(part).set(trouble is None)
+
+    def sample_clock(self, ahead: float) -> None:
+        """Set how many seconds the clock of this host is ahead of the database's."""
+        self._clock.set(ahead)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
