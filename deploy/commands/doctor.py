@@ -3,9 +3,11 @@
 import asyncio
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +23,10 @@ def doctor(
     service: Annotated[str | None, typer.Option(help="One service; all without it")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Verify every event, however long it takes")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For monitoring: one JSON object")] = False,
+    textfile: Annotated[
+        Path | None,
+        typer.Option(help="Also write what needs somebody for Prometheus: this file, named *.prom"),
+    ] = None,
 ) -> None:
     """Look at every service: ready, behind, to send, parked, overdue, chain. Ends with 0 when nobody is needed, with 1 when
     somebody is, with 2 when it could not look."""
@@ -33,6 +39,8 @@ def doctor(
         )
     findings = judge(looks)
     needed = any(finding.needs_somebody for finding in findings)
+    if textfile is not None:
+        _write(textfile, findings, "deep" if deep else "quick")
     if as_json:
         found = [asdict(finding) for finding in findings]
         services = {look.service: asdict(look) | {"ready": look.ready} for look in looks}
@@ -64,6 +72,29 @@ def _database(service: str) -> str | None:
         return database_url(service)
     except typer.Exit:
         return None
+
+
+def findings_of(findings: list[Finding], look: str) -> CollectorRegistry:
+    """What needs somebody, as metrics: the service, the runbook, and what kind of look found it."""
+    registry = CollectorRegistry()
+    found = Gauge(
+        "handover_doctor_findings",
+        "Findings of handover doctor that need somebody.",
+        ["service", "runbook", "look"],
+        registry=registry,
+    )
+    for finding in findings:
+        if finding.needs_somebody:
+            for service in finding.service.split(", "):
+                found.labels(service, finding.runbook, look).inc()
+    return registry
+
+
+def _write(file: Path, findings: list[Finding], look: str) -> None:
+    try:
+        write_to_textfile(str(file), findings_of(findings, look))
+    except OSError as error:
+        raise wrong(f"{file} cannot be written: {error.strerror}.") from None
 
 
 def _show(looks: list[Look], findings: list[Finding], needed: bool, deep: bool) -> None:

@@ -13,6 +13,7 @@ HANGS = "A service hangs"
 BEHIND = "A service is behind"
 NOT_STARTING = "A service does not start"
 POSTGRES = "PostgreSQL is away"
+CUT = "Connections are cut"
 SLOW = "Statements time out"
 FULL = "A disk is full"
 KAFKA = "Kafka is away"
@@ -26,7 +27,7 @@ TIMERS = "Timers are overdue"
 CHANNEL = "Mail or a webhook is away"
 KEY = "The token key is lost"
 RESTORE = "A database went back"
-RUNBOOKS = (DOWN, HANGS, BEHIND, NOT_STARTING, POSTGRES, SLOW, FULL, KAFKA, TOPICS, OUTBOX, PARKED, GAP, CHAIN, CLOCK,
+RUNBOOKS = (DOWN, HANGS, BEHIND, NOT_STARTING, POSTGRES, CUT, SLOW, FULL, KAFKA, TOPICS, OUTBOX, PARKED, GAP, CHAIN, CLOCK,
             TIMERS, CHANNEL, KEY, RESTORE)  # fmt: skip
 
 CLOCK_OFF = 5.0
@@ -75,7 +76,7 @@ def _found(look: Look) -> Iterator[_Found]:
     unready: dict[str, _Found] = {}
     for part, state in look.checks.items():
         if state != "ok":
-            found = _unready(part, state)
+            found = _unready(part, state, look.database_answers)
             unready.setdefault(found[2], found)  # one cause, said by the part that knows it best
     yield from unready.values()
     if look.progress is not None:
@@ -136,7 +137,7 @@ def _silence(look: Look) -> Iterator[_Found]:
         )
 
 
-def _unready(part: str, state: str) -> _Found:
+def _unready(part: str, state: str, database_answers: bool) -> _Found:
     what = f"not ready, {part}: {state}"
     if "QueryCanceled" in state:
         return what, "find what the database waits for: pg_stat_activity, disk", SLOW
@@ -146,6 +147,12 @@ def _unready(part: str, state: str) -> _Found:
         return what, "make room on the database's disk; it goes on by itself", FULL
     if "migrations" in state:
         return what, "run `handover migrate` for it", NOT_STARTING
+    if ("database" in state or part == "database") and database_answers:
+        return (
+            what,
+            "its database answers us: see the way to it from the service's host, and what it is told",
+            CUT,
+        )
     if "database" in state or part == "database":
         return what, "bring PostgreSQL back; the service goes on by itself", POSTGRES
     if "see the log" in state or part in ("timers", "loops"):

@@ -20,6 +20,7 @@ WATCH = 10.0
 """Seconds that a backlog is watched to see whether it moves."""
 NEWEST = 5000
 """Events of each publisher that are looked for at its consumers."""
+NOT_CHECKED = "not checked"
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class Look:
     """Of notify: what could not be sent."""
     database: str | None = None
     """Why its database could not be asked by us."""
-    chain: str = "not checked"
+    chain: str = NOT_CHECKED
     """What of the chain was checked, in words."""
     breaks: list[Break] = field(default_factory=list)
     protected: bool = True
@@ -66,6 +67,11 @@ class Look:
     def ready(self) -> bool:
         """Whether it says that it is ready."""
         return bool(self.checks) and all(state == "ok" for state in self.checks.values())
+
+    @property
+    def database_answers(self) -> bool:
+        """Whether its database answered us."""
+        return self.chain != NOT_CHECKED and self.database is None
 
 
 async def ask(look: Look, token: str) -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.commands.doctor import findings_of
 from deploy.doctor import judge as runbooks
 from deploy.doctor.judge import Finding, judge, unfit
 from deploy.doctor.look import Look, _standing, ask
@@ -68,6 +68,8 @@ def test_all_that_is_well_is_not_worth_a_word():
         (seen(silent="something before it"), runbooks.DOWN),
         (seen(refused="the token is not ours", refused_as="token_invalid"), runbooks.KEY),
         (unready("database", "the database cannot be reached"), runbooks.POSTGRES),
+        (seen(checks={"database": "the database cannot be reached"}, chain="all 3 events"), runbooks.CUT),
+        (seen(checks={"relay": "the database cannot be reached"}, chain="all 3 events"), runbooks.CUT),
         (unready("database", "the database: QueryCanceledError"), runbooks.SLOW),
         (unready("database", "the database: DiskFullError"), runbooks.FULL),
         (unready("database", "migrations are missing"), runbooks.NOT_STARTING),
@@ -153,6 +155,26 @@ def test_what_waits_behind_a_service_that_is_not_well_needs_no_line_that_wakes()
     ]
 
 
+def test_what_the_doctor_writes_for_prometheus_is_what_needs_somebody():
+    gone = seen(checks={}, progress={}, silent="refused")
+    broken = seen(
+        breaks=[Break("order/a", 3, "its hash is another"), Break("order/b", 1, "its hash is another")]
+    )
+    broken.service, late = "orders", channel("email", given_up=2)
+    both = [unready("kafka", "Kafka cannot be reached") for _ in range(2)]
+    both[1].service = "notify"
+    registry = findings_of(judge([gone, broken, late, *both]), "deep")
+    (family,) = registry.collect()
+    assert {
+        (s.labels["service"], s.labels["runbook"], s.labels["look"]): s.value for s in family.samples
+    } == {
+        ("warehouse", runbooks.DOWN, "deep"): 1,
+        ("orders", runbooks.CHAIN, "deep"): 2,
+        ("warehouse", runbooks.KAFKA, "deep"): 1,
+        ("notify", runbooks.KAFKA, "deep"): 1,
+    }
+
+
 def test_what_kafka_does_not_say_while_it_is_away_is_said_once():
     look = unready("kafka", "Kafka cannot be reached")
     look.lag = None
@@ -216,9 +238,3 @@ async def test_a_connection_that_is_closed_without_an_answer_counts_as_nothing_a
     finding = only(look)
     assert finding.what == f"nothing answers at {look.url}"
     assert finding.runbook == runbooks.DOWN
-
-
-def test_every_runbook_is_a_heading_of_the_operations_page():
-    page = Path("docs/operations.md").read_text()
-    missing = [name for name in runbooks.RUNBOOKS if f"\n### {name}\n" not in page]
-    assert missing == []

@@ -81,6 +81,21 @@ async def test_a_parked_message_wakes_somebody_who_is_told_what_to_do(reader: Ru
     assert json.loads(shown.output)["stream"] == "order/a"
 
 
+async def test_prometheus_is_told_what_needs_somebody_and_what_no_more(
+    reader: Runtime, probe: Probe, tmp_path: Path
+):
+    file, found = tmp_path / "handover.prom", 'runbook="A message is parked",service="warehouse"} 1.0'
+    probe.broken.add("a")
+    await reader.turns.run(decoded(reader, raw(paid("a", 1), 1)))
+    assert (await doctor("--textfile", str(file)))[0] == 1
+    assert found in file.read_text()
+    probe.broken.clear()
+    await reader.parking.retry("orders|order/a")
+    assert (await doctor("--textfile", str(file)))[0] == 0
+    assert found not in file.read_text()
+    assert (await doctor("--textfile", str(tmp_path / "gone" / "handover.prom")))[0] == 2
+
+
 async def test_a_log_that_was_changed_is_seen(reader: Runtime, probe: Probe):
     probe.broken.add("a")
     await reader.turns.run(
