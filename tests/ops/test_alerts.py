@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from prometheus_client import CollectorRegistry
+from prometheus_client import Metric
 
+from deploy.commands.doctor import findings_of
+from deploy.doctor.judge import RUNBOOKS, Finding
 from services.notify.troubles import TroubleGauges
 from shared.events import aftersales, notify, orders, warehouse
 from shared.runtime.telemetry import Metrics
@@ -34,7 +36,8 @@ def test_an_alert_asks_for_what_the_services_say_and_leads_to_a_runbook(rule: di
     known = samples()
     asked = set(re.findall(r"handover_\w+", rule["expr"]))
     assert asked <= known
-    assert asked or rule["expr"].startswith("up")
+    assert asked or re.search(r"\bup\{|\bnode_textfile_mtime_seconds\{", rule["expr"])
+    assert set(re.findall(r'runbook="([^"]+)"', rule["expr"])) <= {*RUNBOOKS}
     assert set(re.findall(r'type="([^"]+)"', rule["expr"])) <= EVENTS
     assert set(re.findall(r'state="([^"]+)"', rule["expr"])) <= {"failed", "queued", "gap"}
     assert f"\n### {rule['annotations']['runbook']}\n" in OPERATIONS
@@ -53,9 +56,21 @@ def test_no_alert_holds_a_clock_of_ours_against_that_of_prometheus(rule: dict[st
 
 
 def test_every_metric_that_the_operations_page_names_exists():
-    families = {family.name for family in metrics().collect()}
+    names = {family.name for family in families()}
     databases = {f"handover_{service}" for service in ("orders", "warehouse", "aftersales", "notify")}
-    assert set(re.findall(r"handover_\w+", OPERATIONS)) <= samples() | families | databases
+    assert set(re.findall(r"handover_\w+", OPERATIONS)) <= samples() | names | databases
+
+
+def test_every_metric_of_a_service_stands_on_the_operations_page():
+    of_histograms = re.compile(r"_(bucket|sum|count)$")
+    assert {of_histograms.sub("", name) for name in samples()} <= set(re.findall(r"handover_\w+", OPERATIONS))
+
+
+def test_the_file_that_an_alert_expects_is_the_one_that_cron_writes():
+    (rule,) = (rule for rule in RULES if rule["alert"] == "HandoverDoctorStopped")
+    (file,) = re.findall(r'file=~"([^"]+)"', rule["expr"])
+    written = re.findall(r"--textfile (\S+)", OPERATIONS)
+    assert [bool(re.fullmatch(file, name)) for name in written] == [True, False]
 
 
 def samples() -> set[str]:
@@ -66,12 +81,13 @@ def samples() -> set[str]:
         "info": ("_info",),
         "gauge": ("",),
     }
-    return {f"{family.name}{suffix}" for family in metrics().collect() for suffix in suffixes[family.type]}
+    return {f"{family.name}{suffix}" for family in families() for suffix in suffixes[family.type]}
 
 
-def metrics() -> CollectorRegistry:
-    """All that a service counts, those of notify's channels among them."""
+def families() -> list[Metric]:
+    """All that a service counts, those of notify's channels among them, and what the doctor writes."""
     found = Metrics("any")
     runtime: Any = SimpleNamespace(metrics=found)
     TroubleGauges(runtime)
-    return found.registry
+    finding = Finding("orders", "what", "do", "runbook")
+    return [*found.registry.collect(), *findings_of([finding], "quick").collect()]
