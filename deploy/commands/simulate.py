@@ -11,12 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from deploy.simulate.chaos import KINDS
-from deploy.simulate.search import Result, Run, play, play_all, shortest, towns
+from deploy.simulate.search import Result, Run, explained, play_all, towns
 
 console = Console(soft_wrap=True)
-
-SHOWN = 120
-"""Lines of a trace that are printed, the last ones."""
 
 
 def simulate(
@@ -56,7 +53,10 @@ def simulate(
                 failed = result
                 break
     if failed is not None:
-        _explain(failed)
+        console.print(
+            f"[bold red]A rule does not hold.[/] Looking for fewer orders that show it; all of it: {failed.run}"
+        )
+        console.print(explained(failed), markup=False, highlight=False)
         raise typer.Exit(1)
     table = Table("what went wrong around the services", "how often")
     for kind, n in sorted(troubles.items()):
@@ -65,20 +65,6 @@ def simulate(
     console.print(
         f"{events} events; nothing lost, nothing twice, nothing out of order. {time.monotonic() - began:.0f} s"
     )
-
-
-def _explain(failed: Result) -> None:
-    console.print(
-        f"[bold red]A rule does not hold.[/] Looking for fewer orders that show it; all of it: {failed.run}"
-    )
-    least = shortest(failed)
-    traced = play(least.run, traced=True)
-    for line in traced.story()[-SHOWN:]:
-        console.print(line, markup=False, highlight=False)
-    console.print()
-    for broken in traced.broken[:10]:
-        console.print(str(broken), style="bold red", markup=False)
-    console.print(f"Repeat it: {least.run}", markup=False)
 
 
 def _kinds(trouble: str) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,6 +26,10 @@ EFFORT = 5000
 """Orders that looking for a shorter trace may play."""
 SHAKEN = 200
 """So many are played under other shakes before it counts that fewer orders, or fewer kinds of trouble, do not show it."""
+SHOWN = 120
+"""Lines of a trace that are shown, the last ones."""
+RAISED = "X2: no turn, and nothing of the simulator itself, ends in an exception"
+"""The rule that a town breaks which comes to no end."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +80,25 @@ def _spans(numbers: Sequence[int]) -> str:
 
 
 def play(run: Run, *, traced: bool = False) -> Result:
-    """One town, and what does not hold in it."""
+    """One town, and what does not hold in it. What raises there is a failure like any other, or nobody would learn where."""
     logs, collects = structlog.get_config(), gc.isenabled()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(CRITICAL))
     gc.disable()  # a quarter of the time, and a town is small
+    result = Result(run, [], 0, {}, [])
     try:
         world = World(run.seed, run.orders, kinds=run.kinds, shake=run.shake, traced=traced)
+        result.troubles, result.trace = world.chaos.count, [] if world.trace is None else world.trace
         world.run()
-        events = sum(len(node.store.event_log) for node in world.nodes)
-        return Result(run, look(world), events, world.chaos.count, world.trace or [])
+        result.events = sum(len(node.store.event_log) for node in world.nodes)
+        result.broken = look(world)
+    except Exception as error:
+        told = "".join(traceback.format_exception(error, limit=-4)).strip()
+        result.broken = [Broken(RAISED, type(error).__name__, told)]
     finally:
         structlog.configure(**logs)
         if collects:
             gc.enable()
+    return result
 
 
 def towns(seed: str, orders: int, kinds: frozenset[str], shake: int = 0) -> list[Run]:
@@ -117,7 +128,10 @@ def _alone(run: Run) -> Result:
     child = fork.Process(target=_tell, args=(there, run))
     child.start()
     there.close()
-    result: Result = here.recv()
+    try:
+        result: Result = here.recv()
+    except EOFError:  # it was killed: for want of memory, perhaps
+        raise RuntimeError(f"the process that played it is gone: {run}") from None
     child.join()
     return result
 
@@ -170,3 +184,9 @@ def shortest(failed: Result) -> Result:
         leave_out_orders()
         leave_out_kinds()
     return best
+
+
+def explained(failed: Result) -> str:
+    """What a failure is told by: the shortest trace that shows it, what does not hold then, and what repeats it."""
+    least = play(shortest(failed).run, traced=True)
+    return "\n".join([*least.story()[-SHOWN:], "", *map(str, least.broken[:10]), f"Repeat it: {least.run}"])
