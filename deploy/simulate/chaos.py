@@ -148,7 +148,7 @@ class Chaos:
     def _topics(self) -> None:
         if self.dice.random() < 0.1:  # rare: it sends everything again, and most of a run would be reading it
             topics = sorted(self.world.topics.partitions)
-            in_hand = [node.name for node in self.world.nodes if node.sends]  # the worst moment
+            in_hand = [node.name for node in self.world.nodes if node.in_hand]  # the worst moment
             topic = self.dice.choice(in_hand if in_hand and self.dice.random() < 0.5 else topics)
             partitions = self.dice.randint(1, 5)
             self._happened("topics", f"{topic} deleted and made again with {partitions} partitions")

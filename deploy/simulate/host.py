@@ -14,6 +14,7 @@ from deploy.simulate.steps import Fiber, step
 from deploy.simulate.store import SimStore
 from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.bookkeeping import CURSORS, LaneState, Parked
+from shared.runtime.chain import Entry
 from shared.runtime.clock import DrivenClock
 from shared.runtime.envelope import headers
 from shared.runtime.inbox import outside
@@ -50,9 +51,10 @@ class Node:
         return self.service.name
 
     @property
-    def sends(self) -> bool:
-        """True while its relay has events in hand."""
-        return any(f.name == "relay" and f.at for host in self.hosts for f in host.fibers)
+    def in_hand(self) -> list[Entry]:
+        """What its relays are sending: several, where one goes on that was given up."""
+        sending = [host for host in self.hosts if any(f.name == "relay" and f.at for f in host.fibers)]
+        return [entry for host in sending for _, _, entry in host.in_hand]
 
     def rebalance(self) -> None:
         """Share the partitions among those that answer."""
@@ -93,6 +95,8 @@ class Host:
         self.answering: list[Ticket] = []
         self.to_retry: deque[str] = deque()
         """Lanes that ops want retried."""
+        self.in_hand: Sequence[tuple[int, int, Entry]] = ()
+        """What the relay took out of the outbox last."""
         self.fibers = [
             Fiber("intake", self.intake, self._unread),
             Fiber("offsets", self.acknowledge, self.applied.__len__),
@@ -267,7 +271,8 @@ class Host:
         """Send what is to be sent, in order, up to the first failure; forget what was acknowledged."""
         self.node.leader = self
         acknowledged = []
-        for position, writing, entry in self.node.store.unsent(self.town.rng.randint(1, 60)):
+        self.in_hand = self.node.store.unsent(self.town.rng.randint(1, 60))
+        for position, writing, entry in self.in_hand:
             await step("before sending")
             if not self.send(entry):
                 break
@@ -276,7 +281,7 @@ class Host:
         if self.node.leader is self and not self.node.store.away:
             self.node.store.sent(acknowledged)
 
-    def send(self, entry: Any) -> bool:
+    def send(self, entry: Entry) -> bool:
         """Give the broker one event; True when it acknowledged."""
         failure = self.town.send_fails()
         if failure != "lost":

@@ -86,7 +86,10 @@ class World:
         self.committed: dict[bytes, datetime] = {}
         """Hash of an event → when it was committed: its turn may have begun days before."""
         self.rounds = 0
-        self.lost_topics: set[str] = set()
+        self.lost_topics: dict[str, datetime] = {}
+        """When topics were lost, the last time."""
+        self.in_hand: dict[str, set[tuple[str, int]]] = {}
+        """By topic, stream and sequence of what relays had in hand as it was lost: it comes before what fills the topic."""
         self._sent: dict[str, list[tuple[bytes, list[tuple[str, bytes]], bytes]]] = {
             t: [] for t in INBOX_TOPICS
         }
@@ -184,11 +187,12 @@ class World:
     def lose(self, topic: str, partitions: int) -> None:
         """A topic is deleted and made again: ours is filled from the log, an inbox by those who sent to it."""
         self.topics.create(topic, partitions)
-        self.lost_topics.add(topic)
+        self.lost_topics[topic] = self.now()
         for node in self.nodes:
             node.group.forget(topic)
             node.rebalance()
             if node.name == topic:
+                self.in_hand[topic] = {(entry.stream, entry.sequence) for entry in node.in_hand}
                 node.store.republish()
         for key, headers, body in self._sent.get(topic, ()):
             self.topics.append(topic, key, headers, body)

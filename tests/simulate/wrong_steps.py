@@ -145,7 +145,8 @@ async def _offsets_first(self: Host) -> None:
 async def _relay_goes_on(self: Host) -> None:
     self.node.leader = self
     acknowledged = []
-    for position, writing, entry in self.node.store.unsent(self.town.rng.randint(1, 60)):
+    self.in_hand = self.node.store.unsent(self.town.rng.randint(1, 60))
+    for position, writing, entry in self.in_hand:
         await step("before sending")
         if self.send(entry):
             acknowledged.append((position, writing))
@@ -154,11 +155,19 @@ async def _relay_goes_on(self: Host) -> None:
         self.node.store.sent(acknowledged)
 
 
+async def _relay_goes_on_in_a_topic_made_anew(self: Host) -> None:
+    town: Any = self.town
+    await (_relay_goes_on if self.node.name in town.lost_topics else _RELAY)(self)
+
+
+_RELAY = Host.relay
+
+
 async def _deleted_before_sent(self: Host) -> None:
     self.node.leader = self
-    unsent = self.node.store.unsent(self.town.rng.randint(1, 60))
-    self.node.store.sent([(position, writing) for position, writing, _ in unsent])
-    for _, _, entry in unsent:
+    self.in_hand = self.node.store.unsent(self.town.rng.randint(1, 60))
+    self.node.store.sent([(position, writing) for position, writing, _ in self.in_hand])
+    for _, _, entry in self.in_hand:
         await step("before sending")
         self.send(entry)
 
@@ -212,6 +221,8 @@ WRONG_STEPS: dict[str, Plant] = {
     "timer-twice": Plant("two replicas claim the same timer", (
         (SimTransaction, "claim_timers", _claimed_by_anyone),)),
     "relay-goes-on": Plant("the relay goes on behind a failure", ((Host, "relay", _relay_goes_on),)),
+    "relay-goes-on-anew": Plant("the relay goes on behind a failure, once its topic was made anew", (
+        (Host, "relay", _relay_goes_on_in_a_topic_made_anew),), within=6000),
     "deleted-before-sent": Plant("the outbox is emptied before the broker acknowledged", (
         (Host, "relay", _deleted_before_sent),)),
     "half-refill": Plant("only half of the log refills a topic", (
