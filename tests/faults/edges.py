@@ -46,6 +46,7 @@ def now() -> datetime:
     """The wall clock of the outsiders."""
     return datetime.now(UTC)
 
+
 BRIEF = timedelta(minutes=10)
 """How long the token of a record is good. For a host whose clock is an hour ahead it ended before it was made; what counts is
 when Kafka got the record."""

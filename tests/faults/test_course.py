@@ -12,10 +12,10 @@ from deploy.play.script import Script, write
 from shared.values import Actor, ActorKind
 from tests.faults.edges import FaultyEdges, Step
 from tests.faults.findings import Ended
-from tests.faults.injections import NotMet, Scene
 from tests.faults.load import Load
 from tests.faults.report import command, tell
 from tests.faults.run import Result, Run, ended
+from tests.faults.scene import NotMet, Scene
 from tests.faults.witness import Witness
 from tests.harness import START
 
@@ -93,7 +93,7 @@ async def test_a_command_is_remembered_under_its_key_once_it_is_answered(monkeyp
             raise Refusal(409, {})
 
     monkeypatch.setattr(FaultyEdges, "_ask", answer)
-    edges = FaultyEdges(Target("", {"orders": ""}, lambda actor: ""))
+    edges = FaultyEdges(Target("", {"orders": ""}, lambda actor: ""), lambda actor, good_for: "")
     agent = Actor(kind=ActorKind.OPERATOR, name="mei")
     await edges.ask("orders", "/v1/orders/1/confirm-address", agent)
     with pytest.raises(Refusal):
@@ -108,7 +108,7 @@ async def test_a_command_is_remembered_under_its_key_once_it_is_answered(monkeyp
 def a_run(monkeypatch: pytest.MonkeyPatch, seed: int) -> Run:
     """A run on no cluster, whose faults recover at once."""
     run = Run(None, seed, 1.0)  # type: ignore[arg-type]
-    run.witness = Witness("")
+    run.witness, run.load = Witness(""), SimpleNamespace()  # type: ignore[assignment]
 
     async def recovered(patience: float) -> float:
         return 0.0
@@ -130,7 +130,7 @@ async def test_a_kind_of_fault_that_was_never_met_fails_the_run(monkeypatch: pyt
         return injection
 
     run.slow = {"never": met_at("never", 9), "at last": met_at("at last", 2)}
-    await run._one_by_one(1, ["never", "at last"])
+    await run._one_by_one(1, ["never", "at last"], alone=True)
     assert [fault.kind for fault in run.result.faults] == ["at last"]
     assert run.result.never_met() == ["'never' was never met"]
     assert run.result.counts["not met"] == tries.count("never") + 1
@@ -153,7 +153,9 @@ async def test_what_a_fault_draws_depends_on_the_seed_alone_whatever_else_is_inj
             return injection
 
         run.slow = {kind: drawing(kind, wait) for kind, wait in zip("ab", others, strict=True)}
-        await asyncio.gather(*(run._inject(1, n, kind, run.slow[kind]) for n, kind in enumerate("ab")))
+        await asyncio.gather(
+            *(run._inject(1, n, kind, run.slow[kind], alone=False) for n, kind in enumerate("ab"))
+        )
         return draws
 
     first = await drawn(1, 0, 0.02)

@@ -13,7 +13,8 @@ import asyncpg
 import pytest
 
 from services.orders.tables import metadata
-from tests.faults.checker import Findings, _dates
+from tests.faults.checker import _dates
+from tests.faults.findings import Findings
 from tests.faults.host import Host
 from tests.faults.witness import TOPICS
 from tests.served import emptied
