@@ -18,6 +18,9 @@ from shared.replacing import replace
 from shared.runtime.messages import Refused
 from shared.values import PaymentMethod, SkuQuantity
 
+TOGETHER = 100
+"""Numbers that are looked up together."""
+
 
 def packing(event: PackScanned, desk: WarehouseDesk) -> Wants:
     """The order, its stock, the courier's number range, and reports that came before the label."""
@@ -28,10 +31,17 @@ def packing(event: PackScanned, desk: WarehouseDesk) -> Wants:
     courier = _courier(work, event.weight_grams, desk) if work else None
     if courier is not None:
         yield desk.number_ranges.want(courier.code)
-        if not courier.has(_next(courier, desk)):
-            return
-        number = courier.number(_next(courier, desk))
-        yield desk.labels.want(number), desk.early_reports.want_group("tracking_number", number)
+        numbers = _numbers(courier, desk)
+        yield desk.labels.want(*numbers), desk.early_reports.want_group("tracking_number", *numbers)
+
+
+def _numbers(courier: Courier, desk: WarehouseDesk) -> list[str]:
+    """The number that a parcel gets, if any is left. Where an earlier parcel of the turn got one also those behind it, by the
+    hundred: the next parcel takes the next number, and looking each of them up would be a round trip for each."""
+    first = _next(courier, desk)
+    more = courier.code in desk.number_ranges.changed
+    last = first + TOGETHER - first % TOGETHER if more else first + 1
+    return [courier.number(n) for n in range(first, last) if courier.has(n)]
 
 
 def pack(event: PackScanned, desk: WarehouseDesk) -> dict[str, object]:
