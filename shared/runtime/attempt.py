@@ -202,7 +202,7 @@ class Attempt(Generic[D]):
         # of what has no sequence nothing is missing: it waits wherever another of its lane does, whichever edge brought that
         if cursor.state is _FAILED or (sequence is None and cursor.state is not _FLOWING):
             if sequence is None:  # its id may have been forgotten since it was parked and skipped
-                self._there(self.books.parked.want(parked_key(incoming)))
+                self._whether_parked_before(incoming)
                 there = self.books.parked.known.get(parked_key(incoming))
                 if there and there.queue and there.digest and there.digest != incoming.digest.hex():
                     return self._reused(incoming)
@@ -256,8 +256,13 @@ class Attempt(Generic[D]):
 
     def _fail(self, incoming: Incoming, error: Exception) -> Outcome:
         if incoming.door is not _HTTP:  # it may have been parked before, and skipped
-            self._there(self.books.parked.want(parked_key(incoming)))
+            self._whether_parked_before(incoming)
         return self.keeper.fail(incoming, error)
+
+    def _whether_parked_before(self, incoming: Incoming) -> None:
+        """Looked up for the whole turn, once one fails: what one failed of, hundreds may, and each would be a round trip."""
+        if parked_key(incoming) not in self.books.parked.known:
+            raise _MoreWanted(self.books.parked.want(*map(parked_key, self.messages)))
 
     def _call(self, incoming: Incoming) -> Any:
         if incoming.error is not None:
