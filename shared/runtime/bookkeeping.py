@@ -156,6 +156,8 @@ def runtime_tables(metadata: MetaData) -> dict[str, Table]:
                 Column("doc", JSONB, nullable=False),
                 # what was mended or skipped stays, in no queue
                 Index("parked_waiting", "state", postgresql_where="queue <> ''"),
+                # and so does its body for a while: those that are to be emptied are looked for every minute
+                Index("parked_bodies", "state", postgresql_where="doc->>'body' <> ''"),
             ),
             Table(
                 "timers",

@@ -23,13 +23,12 @@ DELETE FROM inbox WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM inbox WHERE seen_at < coalesce($1, now()) - $2::interval ORDER BY seen_at LIMIT $3
     FOR UPDATE SKIP LOCKED))
 """
-
-
+# not by their queue, which is that of all that was ever given up: along the index of bodies
 _EMPTY = """
 UPDATE parked SET version = version + 1,
     doc = doc || '{"key": "", "headers": [], "body": "", "original": "", "traceback": ""}'
 WHERE parked_key = ANY(ARRAY(
-    SELECT parked_key FROM parked WHERE queue = '' AND doc->>'body' <> ''
+    SELECT parked_key FROM parked WHERE state IN ('skipped', 'mended') AND doc->>'body' <> ''
     AND (doc->>'parked_at')::timestamptz < coalesce($1, now()) - $2::interval LIMIT $3 FOR UPDATE SKIP LOCKED))
 """
 

@@ -87,7 +87,12 @@ async def _none_left(runtime: Runtime) -> bool:
 async def test_bodies_that_ops_gave_up_are_forgotten_too_and_not_those_that_wait(probe: Probe):
     writer = await probe.writer()
     old = datetime.now(UTC) - 100 * DAYS
-    for key, queue, at in (("skipped", "", old), ("young", "", datetime.now(UTC)), ("waits", "lane", old)):
+    for key, queue, state, at in (
+        ("skipped", "", "skipped", old),
+        ("mended", "", "mended", old),
+        ("young", "", "skipped", datetime.now(UTC)),
+        ("waits", "lane", "failed", old),
+    ):
         body = {
             "parked_at": at.isoformat(),
             "body": "5byg",
@@ -95,16 +100,16 @@ async def test_bodies_that_ops_gave_up_are_forgotten_too_and_not_those_that_wait
             "note": "skipped by ops: no such",
         }
         await writer.pool.execute(
-            "INSERT INTO parked (parked_key, queue, place, state, doc, version) VALUES ($1, $2, 1, 'x', $3, 1)",
-            key, queue, body,
+            "INSERT INTO parked (parked_key, queue, place, state, doc, version) VALUES ($1, $2, 1, $3, $4, 1)",
+            key, queue, state, body,
         )  # fmt: skip
-    assert await writer.forgetting.forget() == 1
+    assert await writer.forgetting.forget() == 2
     assert await writer.forgetting.forget() == 0
     rows = await writer.pool.fetch(
         "SELECT parked_key, doc->>'body' AS body, doc->>'note' AS note FROM parked"
     )
     kept = {r["parked_key"]: (r["body"], r["note"]) for r in rows}
-    assert kept["skipped"] == ("", "skipped by ops: no such")
+    assert kept["skipped"] == kept["mended"] == ("", "skipped by ops: no such")
     assert kept["young"][0] == kept["waits"][0] == "5byg"
 
 
