@@ -3,14 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import MetaData
 
 from deploy.embedded.broker import EmbeddedBroker
 from deploy.embedded.child import free_port, temporary_folder
 from deploy.embedded.postgres import EmbeddedPostgres
-from tests.runtime.probe import Probe, make_tables
+from shared.runtime.postgres import Pool, PostgresStore, make_pool
+from shared.runtime.turn import Turns
+from tests.harness import Bench
+from tests.runtime.counted import Counted, OnPostgres
+from tests.runtime.probe import Probe, database, make_tables
+from tests.served import emptied
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +57,38 @@ async def probe(server: EmbeddedPostgres, broker: EmbeddedBroker) -> AsyncIterat
     await probe.clear()
     yield probe
     await probe.stop()
+
+
+@pytest.fixture
+async def on_postgres(server: EmbeddedPostgres, trips: list[str]) -> AsyncIterator[OnPostgres]:
+    pools: list[Pool] = []
+
+    async def take(bench: Bench[Any], metadata: MetaData) -> Counted:
+        url = await database(server, f"budget_{bench.service.name}")
+        await emptied(url, metadata)
+        pools.append(await make_pool(url))
+        bench.turns = Turns(bench.service, PostgresStore(pools[-1]), bench.clock)
+        return Counted(bench, pools[-1], trips)
+
+    yield take
+    for pool in pools:
+        await pool.close()
+
+
+@pytest.fixture
+def trips(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that is sent: each is one round trip, for its text never changes and is prepared once."""
+    sent: list[str] = []
+
+    def counted(name: str) -> Any:
+        original = getattr(asyncpg.Connection, name)
+
+        async def count(self: Any, query: str, *args: Any, **kwargs: Any) -> Any:
+            sent.append(" ".join(query.split()))
+            return await original(self, query, *args, **kwargs)
+
+        return count
+
+    for name in ("execute", "executemany", "fetch", "fetchrow", "fetchval"):
+        monkeypatch.setattr(asyncpg.Connection, name, counted(name))
+    return sent

@@ -197,6 +197,15 @@ async def make_tables(admin_url: str) -> None:
     await admin.close()
 
 
+async def database(server: EmbeddedPostgres, name: str) -> str:
+    """A database of the server, made when it is not there yet; its URL."""
+    admin = await asyncpg.connect(server.admin_url)
+    if not await admin.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", name):
+        await admin.execute(f"CREATE DATABASE {name}")
+    await admin.close()
+    return _database(server.admin_url, name)
+
+
 def _database(admin_url: str, name: str) -> str:
     return f"{admin_url.rsplit('/', 1)[0]}/{name}"
 
