@@ -13,9 +13,21 @@ HUGE = 10_000_000
 """Bytes: ten times what Kafka lets through unless it is told otherwise."""
 NAME = "王芳 13800138000"
 """What must never be found in a log: it stands in bodies, field names, ids and headers."""
+CANARY = "kolibri"
+"""Neither must this: a word that stands in every body that has room for one."""
 
 Body = tuple[str, bytes | None, str]
 """Name of the case, the body, the field that its refusal names."""
+
+
+def carries(body: bytes) -> bool:
+    """True when the canary stands in it, in UTF-16 too."""
+    return CANARY.encode() in body.replace(b"\0", b"")
+
+
+def numbered(body: bytes | None, number: int) -> bytes | None:
+    """The body with a number to its canary, so that what is found in a log says whose it is."""
+    return body and body.replace(CANARY.encode(), f"{CANARY}{number}".encode())
 
 
 def with_field(good: dict[str, Any], name: str, value: str) -> bytes:
@@ -27,18 +39,19 @@ def not_json(good: dict[str, Any]) -> Iterator[Body]:
     """What is no JSON, or no JSON object."""
     text = json.dumps(good, ensure_ascii=False)
     raw = text.encode()
-    noise = random.Random(7).randbytes(2000)
+    noise, word = random.Random(7).randbytes(2000), CANARY.encode()
     for name, body in {
-        "nothing": b"", "a tombstone": None, "null": b"null", "a list": b"[]", "a number": b"1", "true": b"true",
-        "a text": b'"order"', "JSON in a text": json.dumps(text).encode(), "a list of it": b"[" + raw + b"]",
+        "nothing": b"", "a tombstone": None, "null": b"null", "a list": b"[]", "a list of one": b'["%b"]' % word, "a number": b"1",
+        "true": b"true", "a text": b'"%b"' % word, "JSON in a text": json.dumps(text).encode(), "a list of it": b"[" + raw + b"]",
         "cut off": raw[:-2], "cut off in a text": raw[: raw.rindex(b'"')], "two of it": raw + raw, "a bit more": raw + b"x",
         "JSON lines": raw + b"\n" + raw, "UTF-16": text.encode("utf-16"), "UTF-16 without mark": text.encode("utf-16-le"),
         "UTF-32": text.encode("utf-32"), "UTF-8 with mark": b"\xef\xbb\xbf" + raw,
-        "gzip": gzip.compress(raw), "zlib": zlib.compress(raw), "noise": noise, "zeros": bytes(2000), "a zero at its end": raw + b"\0",
+        "gzip": gzip.compress(raw), "zlib": zlib.compress(raw), "noise": noise + word, "zeros": bytes(2000), "a word among zeros": bytes(9) + word + bytes(9), "a zero at its end": raw + b"\0",
         "single quotes": raw.replace(b'"', b"'"), "a comment": b"/* order */" + raw, "a comma too many": raw[:-1] + b",}",
-        "no quotes": raw.replace(b'"', b""), "XML": b"<order><number>1</number></order>", "a form": b"source=shop&number=1",
-        "YAML": b"source: shop\nnumber: 1\n", "Avro": b"\x00\x00\x00\x00\x01" + raw, "a deep list": b"[" * DEEP,
-        "deep objects": b'{"a":' * DEEP, "HTML": b"<html><body>502 Bad Gateway</body></html>", "blanks": b" " * 5000,
+        "no quotes": raw.replace(b'"', b""), "XML": b"<order><number>%b</number></order>" % word,
+        "a form": b"source=shop&number=%b" % word, "YAML": b"source: shop\nnumber: %b\n" % word, "Avro": b"\x00\x00\x00\x00\x01" + raw, "a deep list": b"[" * DEEP + b'"%b"' % word,
+        "deep objects": b'{"a":' * DEEP + b'"%b"' % word, "HTML": b"<html><body>502 Bad Gateway %b</body></html>" % word,
+        "blanks": b" " * 5000,
     }.items():  # fmt: skip
         yield name, body, "data"
 
@@ -48,7 +61,7 @@ def bad_inside(good: dict[str, Any]) -> Iterator[Body]:
     raw = json.dumps(good, ensure_ascii=False).encode()
     latin = raw[:-1] + b', "town": "M\xfcnchen"}'
     chinese = raw[:-1] + b', "town": "' + "杭州".encode("gbk") + b'"}'
-    many = json.dumps({f"f{n}": n for n in range(10_000)}).encode()
+    many = json.dumps({f"f{n}": CANARY if n == 0 else n for n in range(10_000)}).encode()
     yield "latin-1", latin, "data"
     yield "GBK", chinese, "data"
     yield "overlong UTF-8", raw[:-1] + b', "town": "\xc0\xaf"}', "data"

@@ -11,9 +11,10 @@ from deploy.embedded.stack import Stack
 from deploy.provision import SERVICES
 from shared.values import Actor
 from tests.harness import SHOP
-from tests.poison.bodies import DEEP, NAME
+from tests.poison.bodies import CANARY, DEEP, NAME
 from tests.poison.inboxes import INBOXES
-from tests.poison.requests import AGENT, JSON, LIST, NOBODY, Ask, events, tokens
+from tests.poison.keyed import under_one_key
+from tests.poison.requests import AGENT, BECAUSE, JSON, LIST, NOBODY, Ask, events, tokens
 from tests.poison.scene import OPS
 
 NO_CODE = (
@@ -29,12 +30,22 @@ NO_CODE = (
     "..%5C",
 )
 """No identifier of anything, as it stands in a path."""
-TEXTS = ('"\\ud800"', '"\\u0000"', '"\\u001b[2J"', "1", "[]", "null", json.dumps("x" * 1001))
+WORD = CANARY.encode()
+TEXTS = (
+    f'"{CANARY}\\ud800"',
+    f'"{CANARY}\\u0000"',
+    f'"\\u001b[2J{CANARY}"',
+    "1",
+    f'["{CANARY}"]',
+    "null",
+    json.dumps(CANARY * 200),
+)
 """No text of a person, as it stands in JSON."""
-CODES = ('"\\ud800"', '"\\u0000"', '""', '"a b"', "1", "null", "[]", json.dumps("x" * 101), '"<b>"', '"😀"')
+CODES = (f'"{CANARY}\\ud800"', f'"{CANARY}\\u0000"', '""', f'"{CANARY} b"', "1", "null", f'["{CANARY}"]', json.dumps(CANARY * 20),
+         f'"<{CANARY}>"', f'"{CANARY}😀"')  # fmt: skip
 NOWHERE = (
     "/index.html", "/admin", "/.env", "/v1", "/v1/", "/docs", "/v2/events", "/%00", "/%ff%fe", "/..%2f..%2fetc%2fpasswd", "//", "/metrics/x",
-    "/" + "a" * 5000, "/v1/nothing?x='; DROP TABLE inbox; --", "/<script>alert(1)</script>", f"/{quote(NAME)}",
+    "/" + "a" * 5000, "/v1/nothing?x='; DROP TABLE inbox; --", "/<script>alert(1)</script>", f"/{quote(NAME)}", f"/{CANARY}?{CANARY}={CANARY}",
 )  # fmt: skip
 
 
@@ -50,6 +61,7 @@ def everything(stack: Stack) -> Iterator[Ask]:
     yield from warehouse()
     yield from aftersales()
     yield from notify()
+    yield from (second for _, second in under_one_key())
 
 
 def anywhere(service: str) -> Iterator[Ask]:
@@ -94,17 +106,17 @@ def fields(
 def bodies(service: str, method: str, path: str, actor: Actor = AGENT) -> Iterator[Ask]:
     """Bodies that are no command, whatever it is."""
     for body in (
-        b"{",
-        b"{'a': 1}",
-        b"\xff\xfe",
+        b"{" + WORD,
+        b"{'a': '%b'}" % WORD,
+        WORD + b"\xff\xfe",
         gzip.compress(b"{}"),
-        b"[" * DEEP,
-        b'{"a":' * DEEP,
+        b"[" * DEEP + WORD,
+        b'{"a":' * DEEP + WORD,
         b"9" * 5000,
-        b"{}{}",
+        b'{}{"reason": "%b"}' % WORD,
     ):
         yield Ask(service, method, path, "body", body, actor, 400, "not_json")
-    for body in (b"[]", b'"text"', b"1", b"null", b"", b"NaN"):
+    for body in (b'["%b"]' % WORD, b'"%b"' % WORD, b"1", b"null", b"", b"NaN"):
         yield Ask(service, method, path, "body", body, actor)
     for kind in (
         "text/plain",
@@ -113,10 +125,10 @@ def bodies(service: str, method: str, path: str, actor: Actor = AGENT) -> Iterat
         "application/xml",
         "",
     ):
-        yield Ask(service, method, path, "body", b"reason=because", actor, headers={"content-type": kind})
-    yield Ask(service, method, path, "body", b" " * 10_000_000, actor, 413, "too_large")
+        yield Ask(service, method, path, "body", b"reason=" + WORD, actor, headers={"content-type": kind})
+    yield Ask(service, method, path, "body", WORD + b" " * 10_000_000, actor, 413, "too_large")
     for key in ("", "a b", "x" * 201, "é"):
-        body, headers = b'{"reason": "because"}', {**JSON, "idempotency-key": key}
+        body, headers = BECAUSE, {**JSON, "idempotency-key": key}
         yield Ask(service, method, path, "idempotency-key", body, actor, headers=headers)
 
 
@@ -144,12 +156,12 @@ def ops(service: str) -> Iterator[Ask]:
         '"   "',
         "null",
         "1",
-        '"a\\u0000bc"',
-        '"ab\\ud800c"',
-        json.dumps("x" * 1001),
-        "[]",
+        f'"{CANARY}\\u0000"',
+        f'"{CANARY}\\ud800"',
+        json.dumps(CANARY * 200),
+        f'["{CANARY}"]',
     )
-    yield from fields(service, "POST", f"{parked}/mend", {"reason": "because"}, "body", unwritable, actor=OPS)
+    yield from fields(service, "POST", f"{parked}/mend", {"reason": CANARY}, "body", unwritable, actor=OPS)
     yield from fields(service, "POST", f"{parked}/skip", {}, "reason", reasons, actor=OPS)
     yield from bodies(service, "POST", f"{parked}/skip", OPS)
 
@@ -160,18 +172,17 @@ def _key(raw: bytes) -> str:
 
 def orders() -> Iterator[Ask]:
     """Reads and commands of orders."""
-    because = b'{"reason": "because"}'
     for code in NO_CODE:
         yield Ask("orders", "GET", f"/v1/orders/{code}", "order_id")
         yield Ask("orders", "GET", f"/v1/orders?source=shop&number={code}", "number")
-        yield Ask("orders", "POST", f"/v1/orders/{code}/cancel", "order_id", because)
+        yield Ask("orders", "POST", f"/v1/orders/{code}/cancel", "order_id", BECAUSE)
     yield from query("orders", "/v1/orders", "buyer_id", NO_CODE)
     for field in ("status", "hold", "held"):
         yield from query("orders", "/v1/orders", field, ("x", "%00", ""))
     yield Ask("orders", "GET", "/v1/orders?number=1", "source")
     yield Ask("orders", "GET", "/v1/orders?after=nobody", "after")
     yield Ask("orders", "GET", "/v1/orders/nobody", "order_id", status=404, code="unknown_order")
-    yield Ask("orders", "POST", "/v1/orders/nobody/cancel", "authorization", because, SHOP, 403, "wrong_kind")
+    yield Ask("orders", "POST", "/v1/orders/nobody/cancel", "authorization", BECAUSE, SHOP, 403, "wrong_kind")
     order = "/v1/orders/nobody"
     for path in ("cancel", "confirm-receipt"):
         yield from fields("orders", "POST", f"{order}/{path}", {}, "reason", (*TEXTS, '""', '"  "'))
@@ -187,7 +198,7 @@ def orders() -> Iterator[Ask]:
 
 def warehouse() -> Iterator[Ask]:
     """Reads and commands of the warehouse."""
-    good: dict[str, Any] = {"name": "Tea", "weight_grams": 250, "barcodes": ["6901234567892"]}
+    good: dict[str, Any] = {"name": CANARY, "weight_grams": 250, "barcodes": ["6901234567892"]}
     body, sku = json.dumps(good).encode(), "/v1/skus/venom"
     for code in NO_CODE:
         yield Ask("warehouse", "GET", f"/v1/fulfillments/{code}", "order_id")
@@ -208,7 +219,9 @@ def warehouse() -> Iterator[Ask]:
         ('"x"', "1", "null", json.dumps([str(n) for n in range(51)])),
     )
     for value in ('"\\ud800"', '"\\u0000"', '""', "1", "null", json.dumps("x" * 201)):
-        yield Ask("warehouse", "PUT", sku, "barcodes.0", f'{{"name": "Tea", "barcodes": [{value}]}}'.encode())
+        yield Ask(
+            "warehouse", "PUT", sku, "barcodes.0", f'{{"name": "{CANARY}", "barcodes": [{value}]}}'.encode()
+        )
     yield Ask("warehouse", "PUT", sku, "authorization", body, NOBODY, 403, "role_too_low")
     yield from bodies("warehouse", "PUT", sku)
 
@@ -216,13 +229,19 @@ def warehouse() -> Iterator[Ask]:
 def aftersales() -> Iterator[Ask]:
     """Reads and commands of after-sales."""
     line = {"sku": "TEA", "quantity": 1}
-    back: dict[str, Any] = {"kind": "return", "order_id": "nobody", "lines": [line], "reason": "damaged"}
-    money: dict[str, Any] = {"kind": "refund_only", "order_id": "nobody", "amount": 1, "reason": "because"}
+    back: dict[str, Any] = {
+        "kind": "return",
+        "order_id": "nobody",
+        "lines": [line],
+        "reason": "damaged",
+        "comment": CANARY,
+    }
+    money: dict[str, Any] = {"kind": "refund_only", "order_id": "nobody", "amount": 1, "reason": CANARY}
     cases = "/v1/cases"
     for code in NO_CODE:
         yield Ask("aftersales", "GET", f"{cases}/{code}", "case_id")
         yield Ask("aftersales", "POST", f"{cases}/{code}/approve", "case_id")
-        yield Ask("aftersales", "POST", f"{cases}/{code}/reject", "case_id", b'{"reason": "because"}')
+        yield Ask("aftersales", "POST", f"{cases}/{code}/reject", "case_id", BECAUSE)
     yield from query("aftersales", cases, "order_id", NO_CODE)
     yield from query("aftersales", cases, "state", ("x", "%00", ""))
     yield from query("aftersales", cases, "kind", ("x", "%00", ""))

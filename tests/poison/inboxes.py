@@ -13,6 +13,7 @@ from shared.events.inbox import (
 from shared.values import Actor, ActorKind
 from tests.builders import submitted
 from tests.harness import SHOP, START
+from tests.poison.bodies import CANARY
 
 SCANNER = Actor(kind=ActorKind.OPERATOR, name="li.wei", device="scanner-1")
 COURIER = Actor(kind=ActorKind.SYSTEM, name="sf")
@@ -27,6 +28,8 @@ TIMES: tuple[Any, ...] = (
     "1999-12-31T23:59:59Z", "2201-01-01T00:00:00Z", "2026-W10-1T00:00:00Z", "٢٠٢٦-٠٣-٠٢T00:00:00Z",
 )  # fmt: skip
 COUNTS: tuple[Any, ...] = (0, -1, 100_001, 2**31, 2**63, 2**64, 10**30, 1.5, "1", True, "", [], {})
+TEXTS = (CANARY * 200, f"{CANARY}\0b", f"\x1b[2J{CANARY}")
+"""No text of a person: too long, or with control characters."""
 AMOUNTS: tuple[Any, ...] = (-1, 10**13 + 1, 2**63, 2**64, 10**30, 0.5, "1", "1.00", True, [], {})
 
 
@@ -50,8 +53,8 @@ class Inbox:
         return self.good | {self.event.subject_field: number}
 
 
-_LINE = {"line": 1, "sku": "TEA", "quantity": 2, "unit_price": 5000}
-_ORDER = submitted("poison").model_dump(mode="json")
+_LINE = {"line": 1, "sku": "TEA", "name": CANARY, "quantity": 2, "unit_price": 5000}
+_ORDER = submitted("poison", remark=CANARY).model_dump(mode="json") | {"lines": [_LINE]}
 del _ORDER["ship_by"], _ORDER["deliver_by"], _ORDER["agent"]
 _CONTACT, _ADDRESS = _ORDER["personal"]["contact"], _ORDER["personal"]["address"]
 
@@ -96,10 +99,10 @@ ORDERS = Inbox(
 
 AFTERSALES = Inbox(
     "aftersales.inbox", "aftersales", SHOP, ReturnAsked,
-    {"source": "shop", "external_number": "poison", "lines": [{"sku": "TEA", "quantity": 1}], "reason": "damaged", "comment": "王芳"},
+    {"source": "shop", "external_number": "poison", "lines": [{"sku": "TEA", "quantity": 1}], "reason": "damaged", "comment": f"王芳 {CANARY}"},
     (
         ("external_number", ANYTHING), ("source", ANYTHING), ("reason", ("because", "", 1, [])),
-        ("comment", ("x" * 1001, "a\0b", "\x1b[2J", 1)), ("lines", ([], {}, "TEA", [{"sku": "TEA", "quantity": 1}] * 1001)),
+        ("comment", (*TEXTS, 1)), ("lines", ([], {}, "TEA", [{"sku": "TEA", "quantity": 1}] * 1001)),
         ("lines.0.quantity", tuple([{"sku": "TEA", "quantity": n}] for n in (*COUNTS[:2], 10**9 + 1, *COUNTS[4:]))),
         ("lines.0.sku", tuple([{"sku": s, "quantity": 1}] for s in ANYTHING)),
     ),
@@ -107,19 +110,19 @@ AFTERSALES = Inbox(
 
 SCANS = Inbox(
     "scans.inbox", "warehouse", SCANNER, PickScanned,
-    {"order_id": "poison", "barcode": "TEA", "quantity": 1, "scanned_at": AT},
+    {"order_id": "poison", "barcode": CANARY, "quantity": 1, "scanned_at": AT},
     (
         ("order_id", ANYTHING), ("quantity", COUNTS[1:]), ("data", ({"quantity": 0},)), ("damaged", (-1, 100_001, 2**63, 1.5, "1", True, [])), ("missing", (-1, 100_001, 1.5, "1", True)), ("scanned_at", TIMES),
-        ("barcode", ("", "x" * 201, "a\0b", "\x1b", "a\nb", "\x7f", 6901234567892, [], {})),
+        ("barcode", ("", CANARY * 30, f"{CANARY}\0b", f"\x1b{CANARY}", f"{CANARY}\nb", f"\x7f{CANARY}", 6901234567892, [CANARY], {})),
     ),
 )  # fmt: skip
 
 TRACKING = Inbox(
     "tracking.inbox", "warehouse", COURIER, TrackingReported,
-    {"courier": "sf", "tracking_number": "poison", "status": "in_transit", "occurred_at": AT},
+    {"courier": "sf", "tracking_number": "poison", "status": "in_transit", "occurred_at": AT, "detail": CANARY},
     (
         ("courier", ANYTHING), ("tracking_number", ANYTHING), ("status", ("lost in space", "", "DELIVERED", 1)),
-        ("occurred_at", TIMES), ("cod_collected", AMOUNTS), ("detail", ("x" * 1001, "a\0b", "\x1b[2J", 1)),
+        ("occurred_at", TIMES), ("cod_collected", AMOUNTS), ("detail", (*TEXTS, 1)),
     ),
 )  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Any
 
 from shared.events.aftersales import CaseClosed
@@ -10,17 +11,17 @@ from shared.events.base import Event
 from shared.events.notify import MessageSent
 from shared.events.orders import OrderCanceled
 from shared.events.warehouse import ShipmentDelivered
-from tests.poison.bodies import bad_inside, not_json, nulled
+from tests.poison.bodies import CANARY, bad_inside, not_json, nulled
 from tests.poison.inboxes import AT, TIMES
 from tests.poison.raw import Bytes
-from tests.poison.records import NOISE, Headers
+from tests.poison.records import KEYS, NOISE, Headers
 
 MONEY = {"amount": 100, "currency": "CNY"}
 SAMPLES: dict[str, tuple[type[Event], dict[str, Any]]] = {
-    "orders": (OrderCanceled, {"order_id": "venom", "reason": "王芳", "refund": MONEY}),
-    "warehouse": (ShipmentDelivered, {"order_id": "venom", "shipment_id": "S-1", "delivered_at": AT, "cod_collected": 0, "last": True}),
-    "aftersales": (CaseClosed, {"order_id": "venom", "case_id": "C-1", "kind": "return", "refunded": MONEY}),
-    "notify": (MessageSent, {"order_id": "venom", "message_id": "M-1", "template": "t", "channel": "file", "audience": "buyer"}),
+    "orders": (OrderCanceled, {"order_id": "venom", "reason": f"王芳 {CANARY}", "refund": MONEY}),
+    "warehouse": (ShipmentDelivered, {"order_id": "venom", "shipment_id": f"S-{CANARY}", "delivered_at": AT, "cod_collected": 0, "last": True}),
+    "aftersales": (CaseClosed, {"order_id": "venom", "case_id": f"C-{CANARY}", "kind": "return", "refunded": MONEY}),
+    "notify": (MessageSent, {"order_id": "venom", "message_id": f"M-{CANARY}", "template": "t", "channel": "file", "audience": "buyer"}),
 }  # fmt: skip
 """An event of each topic that its readers act on."""
 ODD: tuple[Any, ...] = ([], {}, True, 1, "", "\0", "a b", "x" * 101, "<script>", "😀", None)
@@ -60,8 +61,8 @@ def passing(topic: str, number: str) -> tuple[Headers, bytes]:
 
 
 def strays(topic: str) -> list[Stray]:
-    """All that is sent to one topic."""
-    return list(_strays(topic))
+    """All that is sent to one topic, under any key: the subject and the sequence say where an event belongs."""
+    return [replace(stray, key=key) for stray, key in zip(_strays(topic), cycle(KEYS))]
 
 
 def _strays(topic: str) -> Iterator[Stray]:
@@ -82,7 +83,7 @@ def _strays(topic: str) -> Iterator[Stray]:
         kept = [h for h in made.headers if h[0] != without]
         return Stray(name, topic, [*kept, *more], made.body, "failed")
 
-    yield Stray("no headers", topic, [], b"hello", "failed")
+    yield Stray("no headers", topic, [], CANARY.encode(), "failed")
     for name in (
         "ce_id",
         "ce_source",
@@ -159,6 +160,6 @@ def _strays(topic: str) -> Iterator[Stray]:
 
 def sung(topic: str) -> Iterator[Stray]:
     """Odd keys, of no consequence: the subject and the sequence say where an event belongs."""
-    for n, key in enumerate((None, b"", b"order/other", b"\xff\xfe", b"\0", "😀".encode(), b"k" * 5000)):
+    for n, key in enumerate(KEYS):
         made, body = passing(topic, f"key-{n}")
         yield Stray(f"key {key!r:.20}", topic, made, body, "passed", key)

@@ -3,19 +3,23 @@
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
+from itertools import count, cycle
 from typing import Any
 
 from deploy.embedded.keys import Keys
 from shared.events.base import EVENT_TYPES
+from tests.builders import paid
 from tests.poison.bodies import NAME, bad_inside, not_json, nulled
 from tests.poison.forged import forged
-from tests.poison.inboxes import Inbox
+from tests.poison.inboxes import ORDERS, TRACKING, Inbox
+from tests.poison.reused import taken, twins
 
 Headers = list[tuple[str, Any]]
 NOISE = "".join(random.Random(3).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
 """Too long for an index of PostgreSQL, however well it is packed."""
+KEYS = (b"venom", None, b"", b"order/shop good-1", b"\xff\xfe\0", "😀".encode(), b"k" * 20_000)
+"""A record's key: none, an empty one, that of another stream, one that is no text, a very long one."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,12 @@ def bad_headers(inbox: Inbox, token: str) -> Iterator[tuple[str, Headers, str, s
 
 
 def poison(inbox: Inbox, keys: Keys, token: str) -> Iterator[Bad]:
-    """All that is sent to one inbox."""
+    """All that is sent to one inbox, under any key: the answer has nothing to do with that."""
+    for bad, key in zip(_poison(inbox, keys, token), cycle(KEYS)):
+        yield replace(bad, key=key)
+
+
+def _poison(inbox: Inbox, keys: Keys, token: str) -> Iterator[Bad]:
     good = json.dumps(inbox.good, ensure_ascii=False).encode()
     for name, made, code, field in bad_headers(inbox, token):
         yield Bad(name, inbox.topic, made, good, code, field)
@@ -124,6 +133,23 @@ def poison(inbox: Inbox, keys: Keys, token: str) -> Iterator[Bad]:
         yield Bad(name, inbox.topic, headers(inbox, token, f"{inbox.topic} {n}"), body, code, field)
     named = headers(inbox, token, f"{inbox.topic} {NAME}")
     yield Bad("a buyer for an id", inbox.topic, named, b"{}", "invalid", next(iter(inbox.good)))
+    for twin in twins(inbox):
+        made = headers(inbox, token, twin.id, ce_type=twin.type.encode())
+        yield Bad(f"the id of another, {twin.name}", inbox.topic, made, twin.body, "id_reused", "id")
+
+
+def in_order(inbox: Inbox) -> Iterator[tuple[str, bytes]]:
+    """Types and bodies of good records about one thing, as many as there are keys: what each leads to is told at once."""
+    number = "good-row"
+    # of an early report nothing is told yet; one that is still to come is refused at once
+    changes = {"occurred_at": "2199-12-31T00:00:00Z"} if inbox is TRACKING else {}
+    yield taken(inbox, number, **changes)
+    for n in range(1, len(KEYS)):
+        if inbox is ORDERS:
+            payment = paid(number, amount=1, payment_id=f"{n}")
+            yield payment.wire_type, payment.model_dump_json().encode()
+        else:
+            yield taken(inbox, number, **changes)
 
 
 def values(inbox: Inbox) -> Iterator[tuple[str, bytes, str]]:

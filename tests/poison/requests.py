@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 from deploy.embedded.stack import Stack
 from shared.values import Actor, ActorKind, Role
-from tests.poison.bodies import DEEP, NAME, Body, bad_inside, not_json, nulled
+from tests.poison.bodies import CANARY, DEEP, NAME, Body, bad_inside, not_json, nulled
 from tests.poison.forged import forged
 from tests.poison.inboxes import Inbox
 from tests.poison.records import values
+from tests.poison.reused import twins
 
 AGENT = Actor(kind=ActorKind.OPERATOR, name="agent.mei", role=Role.BACK_OFFICE)
 NOBODY = Actor(kind=ActorKind.OPERATOR, name="li.wei")
@@ -24,6 +25,7 @@ LIST = {
 }
 JSON = {"content-type": "application/json"}
 STRUCTURED = {"content-type": "application/cloudevents+json"}
+BECAUSE = json.dumps({"reason": CANARY}).encode()
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,15 @@ def events(inbox: Inbox) -> Iterator[Ask]:
     """Whatever is refused when it lies in an inbox is refused here, by the same rule."""
     yield from _binary(inbox)
     yield from _structured(inbox)
+    for twin in twins(inbox):
+        yield _ask(inbox, binary(inbox, twin.id, type=twin.type), twin.body, "id_reused", "id", 409)
+
+
+def firsts(inbox: Inbox) -> Iterator[Ask]:
+    """What uses up the ids that others come under too."""
+    for twin in twins(inbox):
+        wire_type, body = twin.first
+        yield _ask(inbox, binary(inbox, twin.id, type=wire_type), body, "", "", 200)
 
 
 def _ask(
@@ -125,8 +136,8 @@ def _structured(inbox: Inbox) -> Iterator[Ask]:
         b"{",
         b"\xff\xfe",
         b"[" * DEEP,
-        b'{"data": NaN}',
-        b'{"id": "\\ud800"}',
+        b'{"data": NaN, "more": "%b"}' % CANARY.encode(),
+        b'{"id": "\\ud800", "more": "%b"}' % CANARY.encode(),
         gzip.compress(whole),
     ):
         yield _ask(inbox, STRUCTURED, body, "not_json", "body", 400)
@@ -140,7 +151,7 @@ def tokens(service: str, stack: Stack) -> Iterator[Ask]:
     yield Ask(service, "GET", "/ops/parked", "authorization", status=403, code="role_too_low")
     yield Ask(service, "GET", "/ops/parked/AAAA", "authorization", status=403, code="role_too_low")
     for path in ("retry", "skip", "mend"):
-        body = b'{"reason": "because", "body": {}}' if path == "mend" else b'{"reason": "because"}'
+        body = json.dumps({"reason": CANARY, "body": {}}).encode() if path == "mend" else BECAUSE
         yield Ask(
             service, "POST", f"/ops/parked/AAAA/{path}", "authorization", body, NOBODY, 403, "role_too_low"
         )

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from deploy.embedded.stack import Stack
 from deploy.provision import SERVICES
 from deploy.topics import topics
 from shared.values import Actor, ActorKind, Role
+from tests.poison.bodies import CANARY
 
 OPS = Actor(kind=ActorKind.OPERATOR, name="ops", role=Role.ADMINISTRATOR)
 BOOKS = {"inbox", "parked", "cursors", "stream_heads", "event_log", "event_personal", "outbox"}
@@ -89,8 +91,37 @@ def logs(stack: Stack) -> dict[str, str]:
 
 def personal(text: str) -> list[str]:
     """Lines that hold something of a buyer, raw or as an escape; not so few digits that a timestamp may have them too."""
-    found = re.compile("王芳|13800(?:000|138)|wang@|文三路|\\\\u738b|\\\\xe7\\\\x8e\\\\x8b")
+    return _lines(r"王芳|13800(?:000|138)|wang@|文三路|\\u738b|\\xe7\\x8e\\x8b", text)
+
+
+def leaked(stack: Stack, tokens: Iterable[str]) -> dict[str, list[str]]:
+    """By log, lines that hold something of a buyer, of a body that was sent, or of a token: one of these, or of any kind."""
+    canary = _BETWEEN.join(CANARY)
+    parts = {part[:60] for token in tokens for part in re.split(r"[\s.,]+", token) if len(part) >= 20}
+    secrets = "|".join(["eyJ[A-Za-z0-9_-]{8}", *map(re.escape, sorted(parts))])
+    found = {name: personal(text) + _lines(f"{canary}|{secrets}", text) for name, text in logs(stack).items()}
+    return {name: lines[:5] for name, lines in found.items() if lines}
+
+
+_BETWEEN = r"(?:\0|\\0|\\x00|\\u0000)*"
+"""What stands between letters where UTF-16 or UTF-32 was taken for bytes."""
+
+
+def _lines(pattern: str, text: str) -> list[str]:
+    found = re.compile(pattern)
     return [line[:300] for line in text.splitlines() if found.search(line)]
+
+
+def tried_again(stack: Stack) -> list[str]:
+    """What services say of messages that came through the fourth door, of turns that failed, and of what was waited for."""
+    again = re.compile('door="retry"|turn failed|reading failed|request failed|waits for the database')
+    told = [
+        line
+        for service in SERVICES
+        for text in (httpx.get(f"{stack.url(service)}/metrics").text, stack.log_of(service).read_text())
+        for line in text.splitlines()
+    ]
+    return [line for line in told if again.search(line)]
 
 
 def unwell(stack: Stack) -> dict[str, str]:
