@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -22,13 +22,13 @@ from tests.harness import Bench
 from tests.poison.inboxes import ORDERS
 from tests.poison.ours import SAMPLES, ours
 from tests.poison.records import headers
+from tests.poison.seeds import fuzz, seeded
 from tests.runtime.stand import PUBLIC, token
 
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.timeout(240)]
 
-SETTINGS = settings(
-    max_examples=300, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-)
+EXAMPLES = 200
+"""For each test, from each seed."""
 EVENT, FIELDS = SAMPLES["warehouse"]
 GOOD = (
     Raw(
@@ -96,11 +96,12 @@ def judged(incoming: Incoming) -> None:
         assert str(incoming.error).isprintable() or "\n" not in str(incoming.error)
 
 
+@seeded
 @pytest.mark.parametrize("good", GOOD, ids=lambda raw: raw.topic)
-def test_a_body_that_was_hurt(good: Raw) -> None:
+def test_a_body_that_was_hurt(good: Raw, seed: str) -> None:
     intake, bench = reader()
 
-    @SETTINGS
+    @fuzz(seed, EXAMPLES)
     @given(found=accidents())
     def reads(found: list[Accident]) -> None:
         incoming = intake.decode(replace(good, body=hurt(good.body, found)))
@@ -110,11 +111,12 @@ def test_a_body_that_was_hurt(good: Raw) -> None:
     reads()
 
 
+@seeded
 @pytest.mark.parametrize("good", GOOD, ids=lambda raw: raw.topic)
-def test_a_header_that_was_hurt(good: Raw) -> None:
+def test_a_header_that_was_hurt(good: Raw, seed: str) -> None:
     intake, bench = reader()
 
-    @SETTINGS
+    @fuzz(seed, EXAMPLES)
     @given(which=st.integers(0, len(good.headers) - 1), found=accidents(), name=st.booleans())
     def reads(which: int, found: list[Accident], name: bool) -> None:
         key, value = good.headers[which]
@@ -129,18 +131,21 @@ def test_a_header_that_was_hurt(good: Raw) -> None:
     reads()
 
 
-NOISE, _ = reader()
+@seeded
+def test_noise(seed: str) -> None:
+    intake, _ = reader()
 
+    @fuzz(seed, EXAMPLES)
+    @given(
+        body=st.binary(max_size=300),
+        made=st.lists(st.tuples(st.text(max_size=20), st.none() | st.binary(max_size=30)), max_size=8),
+    )
+    def reads(body: bytes, made: list[tuple[str, bytes]]) -> None:
+        for good in GOOD:
+            judged(intake.decode(replace(good, headers=tuple(made), body=body)))
+            judged(intake.decode(replace(good, headers=(*good.headers, *made), body=body)))
 
-@given(
-    body=st.binary(max_size=300),
-    made=st.lists(st.tuples(st.text(max_size=20), st.none() | st.binary(max_size=30)), max_size=8),
-)
-@SETTINGS
-def test_noise(body: bytes, made: list[tuple[str, bytes]]) -> None:
-    for good in GOOD:
-        judged(NOISE.decode(replace(good, headers=tuple(made), body=body)))
-        judged(NOISE.decode(replace(good, headers=(*good.headers, *made), body=body)))
+    reads()
 
 
 async def _ends(bench: Bench[OrdersDesk], incoming: Incoming) -> None:

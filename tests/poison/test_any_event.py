@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events.aftersales import ReturnReason
@@ -14,14 +14,14 @@ from shared.events.inbox import HandOverScanned, ReturnAsked
 from shared.runtime.messages import Status
 from shared.values import SkuQuantity
 from tests.builders import oid, paid, submitted
+from tests.poison.seeds import fuzz, seeded
 from tests.poison.strategies import events
 from tests.town import CHECKER, COURIER, PICKER, Town
 
 pytestmark = [pytest.mark.requirement("X2"), pytest.mark.requirement("O1"), pytest.mark.timeout(240)]
 
-SETTINGS = settings(
-    max_examples=10, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-)
+EXAMPLES = 8
+"""For each stage, from each seed."""
 STAGES = ("nothing", "placed", "released", "picked", "packed", "shipped", "delivered", "returned")
 ENDS = (Status.DONE, Status.REFUSED, Status.DUPLICATE)
 
@@ -58,11 +58,12 @@ async def at_stage(stage: str) -> tuple[Town, dict[str, tuple[Any, ...]]]:
     return town, known
 
 
+@seeded
 @pytest.mark.parametrize("stage", STAGES)
-def test_any_events_are_applied_or_refused(stage: str) -> None:
+def test_any_events_are_applied_or_refused(stage: str, seed: str) -> None:
     _, known = asyncio.run(at_stage(stage))
 
-    @SETTINGS
+    @fuzz(seed, EXAMPLES)
     @given(
         sent=st.lists(st.tuples(events(known), st.sampled_from((PICKER, CHECKER))), min_size=1, max_size=8),
         days=st.sampled_from((0, 1, 40)),
