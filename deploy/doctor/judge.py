@@ -150,7 +150,7 @@ def _unready(part: str, state: str, database_answers: bool) -> _Found:
     if ("database" in state or part == "database") and database_answers:
         return (
             what,
-            "its database answers us: see the way to it from the service's host, and what it is told",
+            "its database answers us: see the way to it from the service's host, and the password that it is told",
             CUT,
         )
     if "database" in state or part == "database":

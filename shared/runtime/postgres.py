@@ -114,7 +114,7 @@ class PostgresStore:
                 yield PostgresTransaction(connection)
         except UNAVAILABLE as away:
             what = str(away).partition("\n")[0]  # without PostgreSQL's hints
-            raise Unavailable(f"{type(away).__name__}: {what}"[:200]) from away
+            raise Unavailable(": ".join(filter(None, [type(away).__name__, what]))[:200]) from away
         except (
             asyncpg.DeadlockDetectedError,
             asyncpg.SerializationError,

@@ -107,6 +107,14 @@ async def test_what_the_database_cannot_do_now_is_an_outage_and_no_bug(probe: Pr
             raise error
 
 
+async def test_an_outage_without_words_is_told_by_its_name(probe: Probe):
+    """A driver that gave up waiting says nothing more."""
+    writer = await probe.writer()
+    with pytest.raises(Unavailable, match=r"^TimeoutError$"):
+        async with writer.turns.store.transaction():
+            raise TimeoutError
+
+
 async def test_a_database_that_answers_and_takes_nothing_is_told_of_as_that_and_not_as_kafka(probe: Probe):
     """Whoever is paged for it looks for a full disk, and not for a broker."""
     await probe.topics()
