@@ -41,7 +41,7 @@ async def became(
 
     turns: list[list[Status]] = []
     bench.turns.after_commit.append(lambda _, outcomes, changes: turns.append([o.status for o in outcomes]))
-    bench.turns.back_off = waited
+    bench.turns.back_off = waited  # type: ignore[assignment]
     url = SecretStr("postgresql://nowhere/none")
     unused = Settings(
         database_url=url, kafka="nowhere:1", http_port=1, token_public_key=keys.token_public_key
