@@ -95,7 +95,10 @@ def scan(f: Found) -> str:
         return latency
     cpu = table(
         " | ".join(["CPU ms a scan", *SCANS.values()]),
-        *([p, *(figure(f["cpu_ms"][kind][p]) for kind in SCANS)] for p in f["cpu_ms"]["floor"]),
+        *(
+            [p, *(figure(f["cpu_ms"][kind][p]) if p in f["cpu_ms"][kind] else "–" for kind in SCANS)]
+            for p in (*f["cpu_ms"]["handover"], "endpoint")
+        ),
         ["**all**", *(figure(f["cpu_ms_all"][kind]) for kind in SCANS)],
     )
     return (
