@@ -97,7 +97,7 @@ def scan(f: Found) -> str:
         " | ".join(["CPU ms a scan", *SCANS.values()]),
         *(
             [p, *(figure(f["cpu_ms"][kind][p]) if p in f["cpu_ms"][kind] else "–" for kind in SCANS)]
-            for p in (*f["cpu_ms"]["handover"], "endpoint")
+            for p in dict.fromkeys((*f["cpu_ms"]["handover"], "endpoint"))
         ),
         ["**all**", *(figure(f["cpu_ms_all"][kind]) for kind in SCANS)],
     )
