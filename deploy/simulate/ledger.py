@@ -31,6 +31,10 @@ APPLIED = RowMap(
 )  # fmt: skip
 
 
+class Bug(RuntimeError):
+    """What a handler fails with while it has a bug."""
+
+
 def recorded(service: Service[Any], broken: Callable[[Desk, Any], bool]) -> Service[Any]:
     """The service with a record of what its handlers did; `broken` says which messages meet a bug for now."""
 
@@ -47,7 +51,7 @@ def recorded(service: Service[Any], broken: Callable[[Desk, Any], bool]) -> Serv
             name = f"{said.id} {said.time}" if timer else f"{said.source} {said.id}"
             desk.applied.add(Applied(name, said.stream, said.sequence or 0, said.type, timer))
             if broken(desk, message):  # last, so that all that the handler did must be undone
-                raise RuntimeError("a bug")
+                raise Bug("of the day")
             return answer
 
         return replace(handling, handler=handler)

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
+from traceback import format_exception
 from typing import Any
 
 from deploy.simulate.chaos import KINDS, Chaos
 from deploy.simulate.edges import ACTORS
 from deploy.simulate.host import Host, Node, Ticket
 from deploy.simulate.kafka import Group, Topics
-from deploy.simulate.ledger import recorded
+from deploy.simulate.ledger import Bug, recorded
 from deploy.simulate.mail import Mail, Sender
 from deploy.simulate.people import People
 from deploy.simulate.receipts import Receipts
@@ -30,6 +31,7 @@ from shared.runtime.commands import asked
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Command, Incoming, Outcome, Status
 from shared.runtime.parking import with_parking
+from shared.runtime.store import Changes
 from shared.values import Actor
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -86,6 +88,8 @@ class World:
         self.committed: dict[bytes, datetime] = {}
         """Hash of an event → when it was committed: its turn may have begun days before."""
         self.rounds = 0
+        self.failed: list[tuple[str, str]] = []
+        """What failed in a turn, and not on a bug of the run: the message, and how."""
         self.lost_topics: dict[str, datetime] = {}
         """When topics were lost, the last time."""
         self.in_hand: dict[str, set[tuple[str, int]]] = {}
@@ -110,6 +114,8 @@ class World:
         store.loses_answer = lambda: self.chaos.happens("answer", 0.004)
         node = Node(service, store, Group(self.topics, topics))
         node.hosts = [Host(self, node, n) for n in range(1, REPLICAS + 1)]
+        for host in node.hosts:
+            host.turns.after_commit.append(self._turned)
         if service.name == "notify":
             for host in node.hosts:
                 host.fibers.append(Sender(host, self.mail).fiber)
@@ -213,6 +219,12 @@ class World:
             if kind == "order" and number in self.people:
                 people, name = self.people[number], entry.type.split(".")[1]
                 self.later(timedelta(), lambda p=people, n=name, e=entry: p.hear(n, e))  # type: ignore[misc]
+
+    def _turned(self, messages: Sequence[Incoming], outcomes: Sequence[Outcome], changes: Changes) -> None:
+        for message, outcome in zip(messages, outcomes, strict=True):
+            if outcome.error is not None and not isinstance(outcome.error, Bug):
+                how = "".join(format_exception(outcome.error, limit=-2)).strip()
+                self.failed.append((f"{message.envelope.source} {message.envelope.id}", how))
 
     # --- what people need ---------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +11,11 @@ from unittest.mock import patch
 
 @dataclass(frozen=True)
 class Plant:
-    """One fault. `patches` are (where, name, what stands there instead)."""
+    """One fault. `breaks` are the rules of the simulator any of which tells of it, `patches` (where, name, what stands there
+    instead)."""
 
     wrong: str
+    breaks: tuple[Callable[..., Any], ...]
     patches: tuple[tuple[Any, str, Any], ...]
     within: int = 3000
     """Orders: so many that dice which never meet it are rarer than one in a thousand."""

@@ -5,7 +5,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from deploy.simulate import told, trade
 from deploy.simulate.host import Host
+from deploy.simulate.invariants import (
+    accepted_kept,
+    applied_once,
+    heard_first,
+    in_order,
+    messages,
+    nothing_lost,
+    numbered,
+    quiet,
+)
 from deploy.simulate.kafka import Group
 from deploy.simulate.mail import Sender
 from deploy.simulate.steps import step
@@ -195,42 +206,47 @@ _BOOK = Sender.book
 
 
 WRONG_STEPS: dict[str, Plant] = {
-    "cursor-outside": Plant("the cursor is saved in a commit of its own", (
+    "cursor-outside": Plant("the cursor is saved in a commit of its own", (applied_once,), (
         (SimTransaction, "_end", _split(lambda c: _only(c, "cursors"), lambda c: _without(c, "cursors"))),),
         within=6000),
-    "log-outside": Plant("events are logged in a commit of their own", (
+    "log-outside": Plant("events are logged in a commit of their own", (numbered,), (
         (SimTransaction, "_end", _split(
             lambda c: Changes(entries=c.entries), lambda c: replace(c, entries=[]))),), within=6000),
-    "offsets-first": Plant("offsets are committed before the turn", ((Host, "intake", _offsets_first),)),
-    "no-dedupe": Plant("scans and orders that come twice are not known", ((Attempt, "_seen", _nothing_is_known),)),
-    "duplicates-pass": Plant("events that come twice are applied twice", (
+    "offsets-first": Plant("offsets are committed before the turn", (nothing_lost, accepted_kept),
+        ((Host, "intake", _offsets_first),)),
+    "no-dedupe": Plant("scans and orders that come twice are not known", (applied_once, accepted_kept),
+        ((Attempt, "_seen", _nothing_is_known),)),
+    "duplicates-pass": Plant("events that come twice are applied twice", (applied_once,), (
         (Attempt, "_known_or_waits", _duplicates_pass),)),
-    "gaps-jumped": Plant("a gap in a stream is not waited for", ((Attempt, "_known_or_waits", _gaps_are_jumped),)),
-    "parked-not-blocking": Plant("a parked message does not hold up its stream", (
+    "gaps-jumped": Plant("a gap in a stream is not waited for", (nothing_lost,),
+        ((Attempt, "_known_or_waits", _gaps_are_jumped),)),
+    "parked-not-blocking": Plant("a parked message does not hold up its stream", (nothing_lost,), (
         (Attempt, "_known_or_waits", _parked_does_not_block),)),
-    "refused-unsaid": Plant("whoever sent over Kafka what a rule refuses is not told", (
+    "refused-unsaid": Plant("whoever sent over Kafka what a rule refuses is not told", (told.answered,), (
         (bookkeeper, "tell_refused", lambda *told: None),)),
-    "half-done": Plant("what a failed handler changed is kept", ((Desk, "discard", _nothing_is_discarded),)),
-    "chain-anew": Plant("links do not follow one another", ((attempt, "entries_of", _every_chain_begins_anew),)),
-    "no-lock": Plant("stock is allocated without lock and without version", (
+    "half-done": Plant("what a failed handler changed is kept", (applied_once,), ((Desk, "discard", _nothing_is_discarded),)),
+    "chain-anew": Plant("links do not follow one another", (numbered,), ((attempt, "entries_of", _every_chain_begins_anew),)),
+    "no-lock": Plant("stock is allocated without lock and without version", (trade.stock,), (
         (SimTransaction, "_lock", _no_locks), (SimTransaction, "commit", _unguarded("levels")))),
-    "no-version": Plant("cursors are written without lock and without version: a zombie overwrites its successor", (
+    "no-version": Plant(
+        "cursors are written without lock and without version: a zombie overwrites its successor",
+        (quiet, applied_once, nothing_lost), (
         (SimTransaction, "_lock", _no_locks), (SimTransaction, "commit", _unguarded("cursors")))),
-    "timers-deaf": Plant("timers act before what was said in time is applied", (
+    "timers-deaf": Plant("timers act before what was said in time is applied", (heard_first,), (
         (Group, "reached", lambda self, ends: True),)),
-    "timer-twice": Plant("two replicas claim the same timer", (
+    "timer-twice": Plant("two replicas claim the same timer", (applied_once,), (
         (SimTransaction, "claim_timers", _claimed_by_anyone),)),
-    "relay-goes-on": Plant("the relay goes on behind a failure", ((Host, "relay", _relay_goes_on),)),
-    "relay-goes-on-anew": Plant("the relay goes on behind a failure, once its topic was made anew", (
+    "relay-goes-on": Plant("the relay goes on behind a failure", (in_order,), ((Host, "relay", _relay_goes_on),)),
+    "relay-goes-on-anew": Plant("the relay goes on behind a failure, once its topic was made anew", (in_order,), (
         (Host, "relay", _relay_goes_on_in_a_topic_made_anew),), within=6000),
-    "deleted-before-sent": Plant("the outbox is emptied before the broker acknowledged", (
+    "deleted-before-sent": Plant("the outbox is emptied before the broker acknowledged", (in_order,), (
         (Host, "relay", _deleted_before_sent),)),
-    "half-refill": Plant("only half of the log refills a topic", (
+    "half-refill": Plant("only half of the log refills a topic", (in_order,), (
         (SimStore, "republish", _refilled_from_the_middle),)),
-    "refill-unseen": Plant("the relay deletes what a refill asked for again", (
+    "refill-unseen": Plant("the relay deletes what a refill asked for again", (in_order,), (
         (SimStore, "republish", _refilled_without_a_trace),), within=5_000),
-    "no-claim": Plant("messages are sent without being claimed", ((Sender, "claim", _sent_without_claim),)),
-    "not-booked": Plant("a sent message is not booked, and sent again", ((Sender, "book", _never_booked),)),
-    "lease-unseen": Plant("a sender that was frozen for longer than its lease sends what it had left", (
+    "no-claim": Plant("messages are sent without being claimed", (messages,), ((Sender, "claim", _sent_without_claim),)),
+    "not-booked": Plant("a sent message is not booked, and sent again", (messages,), ((Sender, "book", _never_booked),)),
+    "lease-unseen": Plant("a sender that was frozen for longer than its lease sends what it had left", (messages,), (
         (Sender, "too_late", lambda self, lease: False),), within=10_000),
 }  # fmt: skip
