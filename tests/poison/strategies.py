@@ -1,6 +1,8 @@
 """Events drawn from the JSON schemas of their classes: what any outsider who reads our description may send."""
 
+import random
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -18,7 +20,8 @@ INBOX_EVENTS = tuple(
 )
 NUMBERS = ("T-1", "T-2", "T-3")
 """Orders that there are, and one that there is not: what is drawn from so few meets what was sent before."""
-KNOWN: dict[str, tuple[Any, ...]] = {
+Known = dict[str, tuple[Any, ...]]
+KNOWN: Known = {
     "source": ("shop",), "external_number": NUMBERS, "order_id": tuple(map(oid, NUMBERS)), "sku": ("TEA", "CUP"),
     "barcode": ("TEA", "CUP"), "currency": ("CNY",), "courier": ("sf",), "payment_id": ("p-1", "p-2"),
 }  # fmt: skip
@@ -27,8 +30,19 @@ LONG: dict[str, tuple[str, ...]] = {
     "email": ("x" * 241 + "@shop.example", "王" * 64 + "@" + "例" * 180 + ".example"), "phone": ("1" * 25,)
 }  # fmt: skip
 """The longest that a field takes, where it is not a text of any letters."""
-REPEATED = ("x", "王", "😀", "ﷺ", "𠮷", "e\u0301", "👩‍👩‍👧", "\u202eא", "a b", "ß")
-"""What texts of the greatest length are made of: letters of one to four bytes."""
+ALPHABETS: tuple[Sequence[str], ...] = (
+    "abcdefghijklmnopqrstuvwxyz0123456789", "äöüßéñçžłø", [chr(n) for n in range(0x4E00, 0x9FA6)],
+    [chr(n) for n in range(0x20000, 0x2A6D7)], [chr(n) for n in range(0x1F300, 0x1F5FF)],
+    ("👩\u200d👩\u200d👧", "🏳\ufe0f\u200d🌈", "e\u0301", "ﷺ", "\u202eא", "a ", "ß", "ไ"),
+)  # fmt: skip
+"""What the longest texts are made of: letters of one to four bytes, and those of several signs."""
+
+
+def longest(alphabet: Sequence[str], length: int) -> str:
+    """A text of this length of which no letter follows from those before it: the database packs it no smaller."""
+    return "".join(random.Random(f"{alphabet[0]}{length}").choices(alphabet, k=length))[:length]
+
+
 LETTERS = st.characters(
     exclude_categories=["Cs"], exclude_characters=[*({*map(chr, range(32))} - {*"\n\t"}), "\x7f"]
 )
@@ -46,17 +60,25 @@ SHORT, MANY = 30, 1000
 """Characters of most texts; items of the longest lists, where their schema does not say."""
 
 
-def events(known: dict[str, tuple[Any, ...]] | None = None) -> st.SearchStrategy[Event]:
+def events(known: Known | None = None) -> st.SearchStrategy[Event]:
     """Any inbox event; `known` are further values that mean something now."""
-    named = KNOWN | (known or {})
-    return st.one_of([_event(kind, named) for kind in INBOX_EVENTS])
+    usual, rare = zip(*((events_of(kind, known), longest_of(kind)) for kind in INBOX_EVENTS), strict=True)
+    return _seldom(st.one_of(rare), st.one_of(usual))
 
 
-def _event(kind: type[Event], named: dict[str, tuple[Any, ...]]) -> st.SearchStrategy[Event]:
-    schema = kind.model_json_schema()
-    return (
-        _value("", schema, schema.get("$defs", {}), named).map(lambda body: _made(kind, body)).filter(bool)  # type: ignore[return-value]
-    )
+def events_of(kind: type[Event], known: Known | None = None) -> st.SearchStrategy[Event]:
+    """Events of one class."""
+    return _valid(kind, Drawing(KNOWN | (known or {})))
+
+
+def longest_of(kind: type[Event]) -> st.SearchStrategy[Event]:
+    """Events of one class of which each text is as long as it may be, in letters of one alphabet: what is made of several, as a
+    key is, may be too long only then."""
+    return st.one_of([_valid(kind, Drawing({}, letters)) for letters in ALPHABETS])
+
+
+def _valid(kind: type[Event], drawing: "Drawing") -> st.SearchStrategy[Event]:
+    return drawing.of(kind).map(lambda body: _made(kind, body)).filter(bool)  # type: ignore[return-value]
 
 
 def _made(kind: type[Event], body: dict[str, Any]) -> Event | None:
@@ -85,66 +107,77 @@ def _add_up(body: dict[str, Any]) -> None:
     body["total"] = total
 
 
-def _value(
-    name: str, schema: dict[str, Any], defs: dict[str, Any], named: dict[str, tuple[Any, ...]]
-) -> st.SearchStrategy[Any]:
-    """What fits a schema, of the field of this name."""
-    if ref := schema.get("$ref"):
-        return _value(name, defs[ref.rsplit("/", 1)[1]], defs, named)
-    if options := schema.get("anyOf"):
-        return st.one_of([_value(name, o, defs, named) for o in options])
-    if options := schema.get("enum"):
-        return st.sampled_from(options)
-    match schema["type"]:
-        case "object":
-            required = set(schema.get("required", ()))
-            fields = {field: _field(field, part, defs, named) for field, part in schema["properties"].items()}
-            return st.fixed_dictionaries(
-                {n: s for n, s in fields.items() if n in required},
-                optional={n: s for n, s in fields.items() if n not in required},
-            )
-        case "array":
-            few, most = schema.get("minItems", 0), schema.get("maxItems", MANY)
-            some = st.lists(_value(name, schema["items"], defs, named), min_size=few, max_size=min(most, 3))
-            return _seldom(some.map(lambda items: (items * most)[:most]), some)
-        case "string":
-            return _text(name, schema)
-        case "integer":
-            low, high = schema["minimum"], schema["maximum"]
-            return st.integers(low, high) | st.integers(low, min(low + 3, high))
-        case "boolean":
-            return st.booleans()
-        case "null":
-            return st.none()
-    raise AssertionError(schema)
+class Drawing:
+    """Draws what fits schemas; `named` are values that mean something, by field, `letters` what all texts are full of."""
+
+    def __init__(self, named: Known, letters: Sequence[str] = ()) -> None:
+        self.named = named
+        self.letters = letters
+        self.defs: dict[str, Any] = {}
+
+    def of(self, kind: type[Event]) -> st.SearchStrategy[dict[str, Any]]:
+        """Bodies of a class of events."""
+        schema = kind.model_json_schema()
+        self.defs = schema.get("$defs", {})
+        return self.value("", schema)
+
+    def value(self, name: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+        """What fits a schema, of the field of this name."""
+        if ref := schema.get("$ref"):
+            return self.value(name, self.defs[ref.rsplit("/", 1)[1]])
+        if options := schema.get("anyOf"):
+            return st.one_of([self.value(name, o) for o in options])
+        if options := schema.get("enum"):
+            return st.sampled_from(options)
+        match schema["type"]:
+            case "object":
+                required = set(schema.get("required", ()))
+                fields = {field: self._field(field, part) for field, part in schema["properties"].items()}
+                return st.fixed_dictionaries(
+                    {n: s for n, s in fields.items() if n in required},
+                    optional={n: s for n, s in fields.items() if n not in required},
+                )
+            case "array":
+                few, most = schema.get("minItems", 0), schema.get("maxItems", MANY)
+                some = st.lists(self.value(name, schema["items"]), min_size=few, max_size=min(most, 3))
+                return _seldom(some.map(lambda items: (items * most)[:most]), some)
+            case "string":
+                return self._text(name, schema)
+            case "integer":
+                low, high = schema["minimum"], schema["maximum"]
+                return st.integers(low, high) | st.integers(low, min(low + 3, high))
+            case "boolean":
+                return st.booleans()
+            case "null":
+                return st.none()
+        raise AssertionError(schema)
+
+    def _field(self, name: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+        drawn = self.value(name, schema)
+        return st.sampled_from(self.named[name]) | drawn if name in self.named else drawn
+
+    def _text(self, name: str, schema: dict[str, Any]) -> st.SearchStrategy[str]:
+        if schema.get("format") == "date-time":
+            return MOMENTS
+        low, high = schema.get("minLength", 0), schema.get("maxLength", SHORT)
+        # schemas tell the pattern of codes in words that all validators know; Python's own draws letters alone
+        pattern = POSTCODE if name == "postcode" else schema.get("pattern", "").replace(TOLD_CODE, CODE)
+        if pattern:
+            drawn = st.from_regex(pattern.replace("$", r"\Z"), fullmatch=True)
+            usual = drawn.filter(lambda text: low <= len(text) <= high)
+        else:
+            scanned = name in SCANNED
+            people = [n for n in NAMES if len(n) <= high and (n.isprintable() or not scanned)]
+            drawn = st.text(READ if scanned else LETTERS, min_size=low, max_size=min(high, SHORT))
+            usual = drawn | st.sampled_from(people)
+        texts = (*LONG.get(name, ()), *(longest(alphabet, high) for alphabet in ALPHABETS))
+        fitting = [text for text in texts if re.search(pattern, text)]
+        if self.letters:
+            fitting = [text for text in (longest(self.letters, high),) if re.search(pattern, text)] or fitting
+            return st.sampled_from(fitting) if fitting else usual
+        return _seldom(st.sampled_from(fitting), usual) if fitting else usual
 
 
 def _seldom(rare: st.SearchStrategy[Any], usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """The rare one in one of twelve; the usual where it is made simpler."""
     return st.integers(0, 11).flatmap(lambda n: rare if n == 11 else usual)
-
-
-def _field(
-    name: str, schema: dict[str, Any], defs: dict[str, Any], named: dict[str, tuple[Any, ...]]
-) -> st.SearchStrategy[Any]:
-    drawn = _value(name, schema, defs, named)
-    return st.sampled_from(named[name]) | drawn if name in named else drawn
-
-
-def _text(name: str, schema: dict[str, Any]) -> st.SearchStrategy[str]:
-    if schema.get("format") == "date-time":
-        return MOMENTS
-    low, high = schema.get("minLength", 0), schema.get("maxLength", SHORT)
-    # schemas tell the pattern of codes in words that all validators know; Python's own draws letters alone
-    pattern = POSTCODE if name == "postcode" else schema.get("pattern", "").replace(TOLD_CODE, CODE)
-    if pattern:
-        drawn = st.from_regex(pattern.replace("$", r"\Z"), fullmatch=True)
-        usual = drawn.filter(lambda text: low <= len(text) <= high)
-    else:
-        scanned = name in SCANNED
-        people = [n for n in NAMES if len(n) <= high and (n.isprintable() or not scanned)]
-        drawn = st.text(READ if scanned else LETTERS, min_size=low, max_size=min(high, SHORT))
-        usual = drawn | st.sampled_from(people)
-    longest = (*LONG.get(name, ()), *((letters * high)[:high] for letters in REPEATED))
-    fitting = [text for text in longest if re.search(pattern, text)]
-    return _seldom(st.sampled_from(fitting), usual) if fitting else usual
