@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.events.aftersales import ReturnReason
 from shared.events.base import Event
 from shared.events.inbox import HandOverScanned, ReturnAsked
+from shared.events.warehouse import WarehouseMessageRefused
 from shared.runtime.messages import Status
 from shared.values import SkuQuantity
 from tests.builders import oid, paid, submitted
@@ -88,4 +89,14 @@ async def _play(stage: str, sent: list[tuple[Event, Any]], days: int) -> None:
         assert town.parked() == []
     await town.pass_time(timedelta(days=days))
     await town.settle()
+    assert town.parked() == []
+
+
+async def test_what_comes_of_a_timer_that_has_a_long_name_is_heard() -> None:
+    """A report that waits for its parcel is named by all that it says: courier, number, status, time and cash."""
+    town = Town()
+    await town.track("\U00020000" * 100, "in_transit", courier="\U00020001" * 100)
+    await town.pass_time(timedelta(minutes=6))
+    (refused,) = town.said(WarehouseMessageRefused)
+    assert refused.code == "unknown_parcel"
     assert town.parked() == []
