@@ -138,18 +138,17 @@ def _poison(inbox: Inbox, keys: Keys, token: str) -> Iterator[Bad]:
         yield Bad(f"the id of another, {twin.name}", inbox.topic, made, twin.body, "id_reused", "id")
 
 
-def in_order(inbox: Inbox) -> Iterator[tuple[str, bytes]]:
-    """Types and bodies of good records about one thing, as many as there are keys: what each leads to is told at once."""
+def in_order(inbox: Inbox) -> Iterator[tuple[str, bytes, bytes | None]]:
+    """Types, bodies and keys of good records about one thing: what each leads to is told at once."""
     number = "good-row"
     # of an early report nothing is told yet; one that is still to come is refused at once
     changes = {"occurred_at": "2199-12-31T00:00:00Z"} if inbox is TRACKING else {}
-    yield taken(inbox, number, **changes)
-    for n in range(1, len(KEYS)):
-        if inbox is ORDERS:
+    for n, key in enumerate(KEYS):
+        if n and inbox is ORDERS:
             payment = paid(number, amount=1, payment_id=f"{n}")
-            yield payment.wire_type, payment.model_dump_json().encode()
+            yield payment.wire_type, payment.model_dump_json().encode(), key
         else:
-            yield taken(inbox, number, **changes)
+            yield *taken(inbox, number, **changes), key
 
 
 def values(inbox: Inbox) -> Iterator[tuple[str, bytes, str]]:

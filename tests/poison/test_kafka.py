@@ -80,9 +80,9 @@ async def _send(stack: Stack) -> Aftermath:
     async def put(topic: str, made: Any, body: bytes | None, key: bytes | None = None) -> Any:
         return await producer.send(topic, body, key=key, headers=made, partition=0)
 
-    async def hand_in(inbox: Inbox, id: str, wire_type: str, body: bytes) -> None:
+    async def hand_in(inbox: Inbox, id: str, wire_type: str, body: bytes, key: bytes | None) -> None:
         made = headers(inbox, tokens[inbox.topic], id, ce_type=wire_type.encode())
-        await put(inbox.topic, made, body, next(keys))
+        await put(inbox.topic, made, body, key)
 
     with any_header_name():
         async with AIOKafkaProducer(
@@ -90,10 +90,10 @@ async def _send(stack: Stack) -> Aftermath:
         ) as producer:
             for event in (submitted("resident"), paid("resident")):
                 body = event.model_dump_json().encode()
-                await hand_in(ORDERS, f"resident {event.wire_type}", event.wire_type, body)
+                await hand_in(ORDERS, f"resident {event.wire_type}", event.wire_type, body, None)
             for inbox in INBOXES:
                 for twin in twins(inbox):
-                    await hand_in(inbox, twin.id, *twin.first)
+                    await hand_in(inbox, twin.id, *twin.first, None)
             await settled(stack)
             before = await stored(stack)
             for inbox in INBOXES:
@@ -107,7 +107,7 @@ async def _send(stack: Stack) -> Aftermath:
                     sent.append((bad, await put(bad.topic, bad.headers, marked, bad.key)))
                     good.append((inbox.topic, number := next(numbers)))
                     body = json.dumps(inbox.named(number)).encode()
-                    await hand_in(inbox, number, inbox.event.wire_type, body)
+                    await hand_in(inbox, number, inbox.event.wire_type, body, next(keys))
                     if row:
                         await hand_in(inbox, *row.pop(0))
             for topic in SAMPLES:
