@@ -171,11 +171,14 @@ class Account:
         not_due = max(cash - due, 0)  # it may go back with the price
         if refunded > min(max(worth, most) + not_due, cash) + ROUNDED:
             yield f"{cash} in cash; {dict(back)} came back: {worth} is owed, {refunded} refunded, {given} given"
-        asked = {one["reason"] for one in self.said["approval_requested"]}
-        looked_into = (cash != due or self.story.after_all) and (
-            self.said["payment_anomaly_found"] or MoneyQuestion.CASH_COLLECTED in asked
-        )
-        if cash - refunded - given > due - worth + ROUNDED and not looked_into:
+        asked = {
+            one["case_id"]: one["amount"]["amount"]
+            for one in self.said["approval_requested"]
+            if one["reason"] == MoneyQuestion.CASH_COLLECTED
+        }
+        looked_into = (cash != due or self.story.after_all) and (self.said["payment_anomaly_found"] or asked)
+        refused = sum(asked.get(one["case_id"], 0) for one in self.said["case_rejected"])  # by a person
+        if cash - refunded - given - refused > due - worth + ROUNDED and not looked_into:
             yield (
                 f"{cash} in cash, {due} due; {dict(lost)} never reached the buyer, {dict(back)} came back: "
                 f"{worth} is owed, {refunded} refunded, and {given} given"

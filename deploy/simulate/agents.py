@@ -6,6 +6,7 @@ from typing import Any
 
 from deploy.simulate.edges import ADMINISTRATOR, AGENT, BACK_OFFICE, SHOP
 from deploy.simulate.story import DAYS, HOURS, SOURCE, Story
+from services.aftersales.domain.case import Case, Refund
 from services.aftersales.domain.known_order import payable
 from services.aftersales.handlers.asked import ApproveCase, OpenRefund, RejectCase
 from services.orders.handlers.addresses import ConfirmAddress
@@ -150,7 +151,7 @@ class Agents:
                 agreed = lost if case.disputed else dice.random() < 0.85
                 lines, back = by_sku(case.lines), sum(self.story.parcels_back.values(), Counter[str]())
                 if case.no_word and lines & (back | self.story.has):
-                    agreed = not lines & self.story.has  # they asked the buyer
+                    agreed = not lines & (self.story.has - self._denied_before(case))  # they asked the buyer
                 if case.is_a_sum and agreed:
                     known = self.story.edges.row("aftersales", "known_orders", case.order_id)
                     agreed = payable(case, (), known) > 0
@@ -165,3 +166,10 @@ class Agents:
         if dice.random() < 0.3:
             self.story.after(hours * HOURS, decide(AGENT))
         self.story.after((hours + 1) * HOURS, decide(BACK_OFFICE))
+
+    def _denied_before(self, case: Case) -> Counter[str]:
+        """What the case that this one was split from said to be the buyer's: so much of what they have is not asked about."""
+        before = self.story.edges.row("aftersales", "cases", case.rest_of) if case.rest_of else None
+        if before is None or before.refund is not Refund.DENIED or before.no_word:
+            return Counter()
+        return by_sku(before.lines)
