@@ -167,9 +167,6 @@ WRONG_RULES: dict[str, Plant] = {
     "rest-forgotten": Plant(
         "of a canceled order in several parcels only the first that comes back is paid", (trade.money, accounts), (
         (coming_back, "apart", lambda case, pieces, desk: case),)),
-    "box-settles-all": Plant(
-        "a box settles all parcels that couriers are to bring, and others come under the buyer's number", (accounts,), (
-        (coming_back, "in_the_box", lambda parcels, found: parcels),), within=10_000),
     "disputed-by-time": Plant("a parcel that its courier then said to be delivered is paid by time", (accounts,), _handlers(
         "aftersales", ShipmentEndDisputed=lambda event, desk: None)),
     "lost-given-up": Plant("a buyer who canceled what its courier lost is refused by time", (accounts,), (
