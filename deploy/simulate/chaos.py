@@ -1,21 +1,31 @@
 """What goes wrong around the services, by the dice of the run."""
 
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
+
+from deploy.simulate.ledger import Bug
+from deploy.simulate.repair import NOBODYS
+from shared.runtime.chain import Entry
+from shared.runtime.messages import Incoming, Outcome
+from shared.runtime.store import Changes
 
 if TYPE_CHECKING:
     from deploy.simulate.world import World
 
 KINDS = (
     "kill", "freeze", "database", "answer", "twice", "cut", "broker", "topics", "bug", "rebalance", "http", "clock",
+    "damage",
 )  # fmt: skip
 """kill: a process dies at any step · freeze: it stands still and comes back after it was given up · database: away for a while
 · answer: a commit's answer is lost · twice: records and requests come again · cut: the relay's lock is lost while it sends
 · broker: sends fail or their answers are lost · topics: a topic is deleted, made again with other partitions, filled from the
 log · bug: a handler fails on some messages until it is mended · rebalance: partitions move · http: answers are lost
-· clock: time goes on while work is in hand"""
+· clock: time goes on while work is in hand · damage: records come that cannot be read: ops mend what was one of
+ours, and skip what is nobody's"""
 
 LONGEST = timedelta(hours=12)
 """So long a trouble lasts, however little there is to do meanwhile: in a small town the clock leaps over whole days."""
@@ -32,6 +42,10 @@ class Chaos:
         self.dice = Random(f"{seed}/chaos")  # noqa: S311
         self.calm = False
         self.count = dict.fromkeys(self.kinds, 0)
+        self.damaged: dict[bytes, Entry] = {}
+        """What arrived of events that were damaged on their way."""
+        self.unexplained: list[tuple[str, str]] = []
+        """Messages that failed, and not for any trouble of ours; and how."""
         self.bug: tuple[str, str, int] | None = None
         """Service, message class, remainder of the order's hash: what meets a bug now."""
         self._met: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=50))
@@ -72,6 +86,15 @@ class Chaos:
         if self.bug is None or self.bug[0] != service or type(message).__name__ != self.bug[1]:
             return False
         return sum(map(ord, getattr(message, "order_id", "") or "x")) % 3 == self.bug[2]
+
+    def turned(self, messages: Sequence[Incoming], outcomes: Sequence[Outcome], changes: Changes) -> None:
+        """Note what failed in a turn though it met no bug of the day and could be read."""
+        for message, outcome in zip(messages, outcomes, strict=True):
+            body = message.raw.body if message.raw else b""
+            damaged = body == NOBODYS or body in self.damaged
+            if outcome.error is not None and not damaged and not isinstance(outcome.error, Bug):
+                how = "".join(format_exception(outcome.error, limit=-2)).strip()
+                self.unexplained.append((f"{message.envelope.source} {message.envelope.id}", how))
 
     def _for(self, least: int, most: int, undo: Any, longest: timedelta = LONGEST) -> None:
         self._undo.append((self._ticks + self.dice.randint(least, most), self.world.now() + longest, undo))
@@ -168,6 +191,30 @@ class Chaos:
                 self.world.retry_parked(node)
 
             self._for(50, 300, mended, UNMENDED)
+
+    def arrives(self, entry: Entry) -> bytes:
+        """What of an event arrives."""
+        if not self.happens("damage", 0.001):
+            return entry.wire
+        self.world.note("chaos", f"damage: of {entry.stream}/{entry.sequence} on its way")
+        body = entry.wire[:-1]
+        self.damaged[body] = entry
+        self._repaired_later()
+        return body
+
+    def _damage(self) -> None:
+        topic = self.dice.choice(self.world.nodes).name
+        self._happened("damage", f"a record that is nobody's comes to {topic}")
+        self.world.topics.append(topic, b"", (), NOBODYS)
+        self._repaired_later()
+
+    def _repaired_later(self) -> None:
+        def repair() -> None:
+            self.world.note("chaos", "ops mend and skip what cannot be read")
+            for node in self.world.nodes:
+                self.world.retry_parked(node)
+
+        self._for(50, 300, repair, UNMENDED)
 
     def _clock(self) -> None:
         self._happened("clock", "goes on")

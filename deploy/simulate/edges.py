@@ -46,3 +46,15 @@ class Edges(Protocol):
     def row(self, service: str, table: str, key: str) -> Any:
         """What a screen shows: a row, or None."""
         ...
+
+
+def on_the_wire(event: Event, actor: Actor, message_id: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of an event from outside; who sent it stands in a header of its own, where a token would."""
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": message_id,
+        "ce_source": actor.name,
+        "ce_type": event.wire_type,
+        "actor": actor.name,
+    }
+    return headers, event.model_dump_json().encode()

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deploy.simulate.kafka import Assignment, Group, Place, Topics, text
 from deploy.simulate.steps import Fiber, step
@@ -24,6 +24,9 @@ from shared.runtime.service import Service
 from shared.runtime.store import Unavailable
 from shared.runtime.turn import Turns
 from shared.values import Actor
+
+if TYPE_CHECKING:
+    from deploy.simulate.chaos import Chaos
 
 
 @dataclass
@@ -68,6 +71,7 @@ class Town(Protocol):
     clock: DrivenClock
     rng: Random
     actors: dict[str, Actor]
+    chaos: "Chaos"
 
     def send_fails(self) -> str:
         """Empty when the broker acknowledges; `lost` before it was kept, `unknown` when only the answer was lost."""
@@ -105,7 +109,6 @@ class Host:
             Fiber("http", self.http, self.requests.__len__),
             Fiber("relay", self.relay, self._may_send),
             Fiber("parking", self.parking, self._can_go_on),
-            Fiber("ops", self.ops, self.to_retry.__len__),
         ]
 
     # --- life ---------------------------------------------------------------------------------------------
@@ -240,12 +243,13 @@ class Host:
         return [lane for lane in lanes if self._next_is_there(lane)]
 
     def _next_is_there(self, lane: str) -> bool:
-        waiting = self._waiting(lane)
+        waiting = self.waiting(lane)
         cursor = self.node.store.tables.get(CURSORS.name, {}).get(lane)
         applied = cursor[0].sequence if cursor else 0
         return not waiting or waiting[0].sequence is None or waiting[0].place <= applied + 1
 
-    def _waiting(self, lane: str) -> list[Parked]:
+    def waiting(self, lane: str) -> list[Parked]:
+        """What is parked there, oldest first."""
         return sorted(self.node.store.queues.get(lane, {}).values(), key=lambda p: p.place)
 
     async def parking(self) -> None:
@@ -253,13 +257,9 @@ class Host:
         for lane in self._can_go_on():
             await self.retry(lane)
 
-    async def ops(self) -> None:
-        """Somebody wants a lane retried."""
-        await self.retry(self.to_retry.popleft())
-
     async def retry(self, lane: str) -> None:
         """The messages of a lane again, oldest first."""
-        if waiting := self._waiting(lane):
+        if waiting := self.waiting(lane):
             await self.patiently([again(parked, self.decode) for parked in waiting])
 
     # --- the relay ----------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ class Host:
         failure = self.town.send_fails()
         if failure != "lost":
             key, said = entry.stream.encode(), headers(entry, self.node.service.source)
-            self.town.topics.append(self.node.name, key, said, entry.wire)
+            self.town.topics.append(self.node.name, key, said, self.town.chaos.arrives(entry))
         return not failure
 
 

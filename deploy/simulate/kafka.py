@@ -46,7 +46,9 @@ class Topics:
         known = self._decoded.get(id(raw))
         if known is None:
             incoming = decode_ours(raw, self.heard)
-            passed = Incoming(incoming.envelope, incoming.door, incoming.lane, None, incoming.error, raw)
+            passed = Incoming(incoming.envelope, incoming.door, incoming.lane, raw=raw)
+            if incoming.error is not None:  # whoever does not hear its type reads its headers all the same
+                passed = decode_ours(raw, {})
             known = self._decoded[id(raw)] = incoming, passed
         return known[0] if known[0].envelope.type in heard else known[1]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from deploy.simulate.ledger import Bug
 from deploy.simulate.world import World
 
 Found = Iterator[tuple[str, str]]
@@ -24,6 +25,8 @@ def said(world: World, service: str) -> list[tuple[Any, str, dict[str, Any]]]:
 
 
 def stopped(world: World, service: str) -> set[str]:
-    """Streams and types of messages that met a bug: until it was mended, which may take weeks, nothing came of them."""
+    """Streams of messages that met a bug or could not be read, and types that met a bug: until that was mended, which may take
+    weeks, nothing came of them."""
     parked = [data for _, what, data in said(world, service) if what == "event_parked"]
-    return {one[name] for one in parked for name in ("parked_stream", "parked_type")}
+    types = {one["parked_type"] for one in parked if one["reason"].startswith(Bug.__name__)}
+    return types | {one["parked_stream"] for one in parked}

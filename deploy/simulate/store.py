@@ -93,10 +93,12 @@ class SimStore(MemoryStore):
             else:
                 self.waiting_lanes[row.lane] = row.state
         elif table == PARKED.name:
-            before = self.queues.setdefault(row.queue, {}).get(row.parked_key)
+            queue = self.queues.setdefault(row.lane, {})
+            before = queue.pop(row.parked_key, None)
             if row.state is ParkedState.FAILED and (before is None or before.state is not ParkedState.FAILED):
                 self.stopped[row.parked_key] += 1
-            self.queues[row.queue][row.parked_key] = row
+            if row.queue:  # else it is kept for the record
+                queue[row.parked_key] = row
         elif table == MESSAGES.name:
             if row.state is MessageState.PLANNED:
                 self.planned[row.message_id] = row.due

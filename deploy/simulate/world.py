@@ -5,17 +5,17 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
-from traceback import format_exception
 from typing import Any
 
 from deploy.simulate.chaos import KINDS, Chaos
-from deploy.simulate.edges import ACTORS
+from deploy.simulate.edges import ACTORS, on_the_wire
 from deploy.simulate.host import Host, Node, Ticket
 from deploy.simulate.kafka import Group, Topics
-from deploy.simulate.ledger import Bug, recorded
+from deploy.simulate.ledger import recorded
 from deploy.simulate.mail import Mail, Sender
 from deploy.simulate.people import People
 from deploy.simulate.receipts import Receipts
+from deploy.simulate.repair import Ops
 from deploy.simulate.store import SimStore
 from services.aftersales.handlers import service as aftersales
 from services.notify.handlers import service as notify
@@ -31,7 +31,6 @@ from shared.runtime.commands import asked
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Command, Incoming, Outcome, Status
 from shared.runtime.parking import with_parking
-from shared.runtime.store import Changes
 from shared.values import Actor
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -88,8 +87,6 @@ class World:
         self.committed: dict[bytes, datetime] = {}
         """Hash of an event → when it was committed: its turn may have begun days before."""
         self.rounds = 0
-        self.failed: list[tuple[str, str]] = []
-        """What failed in a turn, and not on a bug of the run: the message, and how."""
         self.lost_topics: dict[str, datetime] = {}
         """When topics were lost, the last time."""
         self.in_hand: dict[str, set[tuple[str, int]]] = {}
@@ -115,7 +112,8 @@ class World:
         node = Node(service, store, Group(self.topics, topics))
         node.hosts = [Host(self, node, n) for n in range(1, REPLICAS + 1)]
         for host in node.hosts:
-            host.turns.after_commit.append(self._turned)
+            host.turns.after_commit.append(self.chaos.turned)
+            host.fibers.append(Ops(host, self).fiber)
         if service.name == "notify":
             for host in node.hosts:
                 host.fibers.append(Sender(host, self.mail).fiber)
@@ -204,7 +202,7 @@ class World:
             self.topics.append(topic, key, headers, body)
 
     def retry_parked(self, node: Node) -> None:
-        """What ops do once a bug is mended: retry every failed lane."""
+        """What ops do once a bug is mended, or records came that nobody can read: they see to every failed lane."""
         hosts = [h for h in node.hosts if h.alive and not h.frozen] or node.hosts
         for lane, state in list(node.store.waiting_lanes.items()):
             if state is LaneState.FAILED:
@@ -219,12 +217,6 @@ class World:
             if kind == "order" and number in self.people:
                 people, name = self.people[number], entry.type.split(".")[1]
                 self.later(timedelta(), lambda p=people, n=name, e=entry: p.hear(n, e))  # type: ignore[misc]
-
-    def _turned(self, messages: Sequence[Incoming], outcomes: Sequence[Outcome], changes: Changes) -> None:
-        for message, outcome in zip(messages, outcomes, strict=True):
-            if outcome.error is not None and not isinstance(outcome.error, Bug):
-                how = "".join(format_exception(outcome.error, limit=-2)).strip()
-                self.failed.append((f"{message.envelope.source} {message.envelope.id}", how))
 
     # --- what people need ---------------------------------------------------------------------------------
 
@@ -249,7 +241,7 @@ class World:
         """See `Edges`."""
         inbox = topic_of(event.wire_type)
         node = next(n for n in self.nodes if inbox in n.service.inboxes)
-        headers, body = _on_the_wire(event, actor, message_id)
+        headers, body = on_the_wire(event, actor, message_id)
         if self.trace is not None:
             self.note(actor.name, f"{message_id}: {event.wire_type} {body.decode()[:SHOWN]}")
         key = f"{actor.name} {message_id}"
@@ -304,15 +296,3 @@ class World:
             return
         for host in self.rng.sample(alive, 2 if len(alive) > 1 and self.chaos.happens("twice", 0.03) else 1):
             host.requests.append(Ticket(incoming, answered))
-
-
-def _on_the_wire(event: Event, actor: Actor, message_id: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body of an event from outside."""
-    headers = {
-        "ce_specversion": "1.0",
-        "ce_id": message_id,
-        "ce_source": actor.name,
-        "ce_type": event.wire_type,
-        "actor": actor.name,
-    }
-    return headers, event.model_dump_json().encode()

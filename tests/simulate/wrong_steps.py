@@ -22,9 +22,9 @@ from deploy.simulate.mail import Sender
 from deploy.simulate.steps import step
 from deploy.simulate.store import SimStore, SimTransaction
 from services.notify.sending import LEASE, Claim
-from shared.runtime import attempt, bookkeeper
+from shared.runtime import attempt, bookkeeper, parking
 from shared.runtime.attempt import Attempt
-from shared.runtime.bookkeeping import LaneState
+from shared.runtime.bookkeeping import LaneState, ParkedState
 from shared.runtime.desk import Desk
 from shared.runtime.messages import Door, Status
 from shared.runtime.saying import entries_of
@@ -142,6 +142,27 @@ def _every_chain_begins_anew(*of_a_turn: Any) -> Any:
 _ENTRIES = entries_of
 
 
+def _mended_in_name_only(command: Any, desk: Any) -> Any:
+    answer, parked = _MEND(command, desk), desk.books.parked[command.parked_key]
+    desk.books.parked.put(replace(parked, state=ParkedState.MENDED, queue=""))
+    desk.books.cursors.put(
+        replace(desk.books.cursors[parked.lane], state=LaneState.FLOWING, sequence=parked.sequence)
+    )
+    return answer
+
+
+_MEND = parking.mend
+
+
+def _skipped_and_stopped(service: Any, command: Any, desk: Any) -> Any:
+    answer = _SKIP(service, command, desk)
+    desk.books.cursors.put(replace(desk.books.cursors[answer["lane"]], state=LaneState.FAILED))
+    return answer
+
+
+_SKIP = parking.skip
+
+
 # --- the loops around it ---------------------------------------------------------------------------------------
 
 
@@ -222,6 +243,10 @@ WRONG_STEPS: dict[str, Plant] = {
         ((Attempt, "_known_or_waits", _gaps_are_jumped),)),
     "parked-not-blocking": Plant("a parked message does not hold up its stream", (nothing_lost,), (
         (Attempt, "_known_or_waits", _parked_does_not_block),)),
+    "mended-unhandled": Plant("what ops mended is taken off its lane and never handled", (nothing_lost,), (
+        (parking, "mend", _mended_in_name_only),)),
+    "skipped-and-stopped": Plant("what ops skipped still stops its lane", (quiet,), (
+        (parking, "skip", _skipped_and_stopped),)),
     "refused-unsaid": Plant("whoever sent over Kafka what a rule refuses is not told", (told.answered,), (
         (bookkeeper, "tell_refused", lambda *told: None),)),
     "half-done": Plant("what a failed handler changed is kept", (applied_once,), ((Desk, "discard", _nothing_is_discarded),)),
