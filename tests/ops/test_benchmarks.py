@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -212,7 +213,8 @@ def test_a_step_of_the_profile_is_of_code_that_there_is(file: str, function: str
 
 def test_reading_records_is_no_part_of_the_turn_itself():
     def step(file: str, function: str) -> str | None:
-        return profiled.step_of(SimpleNamespace(file_path=str(RUNTIME / file), function=function))
+        frame: Any = SimpleNamespace(file_path=str(RUNTIME / file), function=function)
+        return profiled.step_of(frame)
 
     assert (
         step("gathering.py", "_look")
