@@ -139,10 +139,18 @@ class Edges:
         body = await self._ask("POST", f"{url}/v1/events", actor, headers, event.model_dump_json().encode())
         return body["answer"]
 
-    async def ask(self, service: str, path: str, actor: Actor, body: Mapping[str, Any] | None = None) -> Any:
-        """A command over HTTP with an idempotency key of its own; its answer. Raises Refusal."""
+    async def ask(
+        self,
+        service: str,
+        path: str,
+        actor: Actor,
+        body: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+    ) -> Any:
+        """A command over HTTP, under an idempotency key of its own if none is given; its answer. Raises Refusal."""
         self.sent += 1
-        headers = {"content-type": "application/json", "idempotency-key": str(uuid4())}
+        headers = {"content-type": "application/json", "idempotency-key": key or str(uuid4())}
         url = f"{self.target.urls[service]}{path}"
         return await self._ask("POST", url, actor, headers, orjson.dumps(body) if body is not None else b"")
 

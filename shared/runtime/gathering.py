@@ -64,7 +64,7 @@ class Gathering:
             count += len(last.records)
             if (last.lives, last.taken) == (reads[-1].lives, reads[-1].taken):
                 reads[-1].records += last.records
-            else:
+            elif last.records:
                 reads.append(last)
         return reads
 

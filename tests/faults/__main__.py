@@ -7,6 +7,7 @@ import logging
 import random
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from deploy.embedded.child import EmbeddedError, temporary_folder
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="keep folder with logs here")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
+    began = time.monotonic()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that nodes are away is what we are here for
     minutes = None if arguments.rounds or arguments.short else arguments.minutes or 35.0
     with contextlib.ExitStack() as cleanup:
@@ -52,6 +54,7 @@ def main() -> int:
             kept = Path("/tmp") / f"handover-faults-{result.seed}-logs"
             shutil.copytree(folder / "logs", kept, dirs_exist_ok=True)
             print(f"The logs of the services were kept in {kept}.", flush=True)
+    print(f"It took {(time.monotonic() - began) / 60:.1f} min with starting and stopping.", flush=True)
     return 0 if result.well else 1
 
 

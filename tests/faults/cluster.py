@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -73,6 +74,11 @@ class Cluster(Stack):
         """Both replicas have the database of their service."""
         return super().database_url(service_of(service), owner=owner)
 
+    @property
+    def letters(self) -> Path:
+        """The folder of letters that notify has sent."""
+        return self.folder / "messages"
+
     def faults_of(self, replica: str) -> Path:
         """Where the files lie by which a replica is told to break."""
         return self.folder / "faults" / replica
@@ -87,10 +93,10 @@ class Cluster(Stack):
             idempotent=False,  # storefronts are what they are
         )
 
-    async def until_ready(self, patience: float) -> None:
-        """Wait until all replicas say that they are ready. Raises TimeoutError with what they say."""
+    async def until_ready(self, patience: float, replicas: Sequence[str] = REPLICAS) -> None:
+        """Wait until replicas (all) say that they are ready. Raises TimeoutError with what they say."""
         deadline = time.monotonic() + patience
-        waiting = dict.fromkeys(REPLICAS, "")
+        waiting = dict.fromkeys(replicas, "")
         async with httpx.AsyncClient(timeout=5) as http:
             while True:
                 answers = await asyncio.gather(*(self._says(http, replica) for replica in waiting))
@@ -142,9 +148,10 @@ class Supervisor:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.restarts = 0
         self.unasked: list[str] = []
         """Replicas that ended without kill -9: a crash of our own."""
+        self.deaths: list[tuple[str, datetime]] = []
+        """Which replica was found dead, and when."""
 
     async def run(self) -> None:
         """Watch, for ever."""
@@ -152,9 +159,9 @@ class Supervisor:
             for replica, process in list(self.cluster.processes.items()):
                 status = process.poll()
                 if status is not None:
+                    self.deaths.append((replica, datetime.now(UTC)))
                     if status != -signal.SIGKILL:
                         self.unasked.append(f"{replica} ended with {status}")
                     await asyncio.sleep(0.3)
                     self.cluster.run(replica)
-                    self.restarts += 1
             await asyncio.sleep(0.1)

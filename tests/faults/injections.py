@@ -1,12 +1,6 @@
 """The faults: each breaks something, holds it broken for a while, and returns when its end has come."""
 
 import asyncio
-import random
-import signal
-import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 import asyncpg
 
@@ -14,95 +8,25 @@ from deploy.provision import SERVICES, database_of
 from shared.runtime.outbox import republish
 from shared.runtime.postgres import make_pool
 from tests.faults import kafka
-from tests.faults.cluster import REPLICAS, STATEMENT_TIMEOUT, Cluster, service_of
+from tests.faults.cluster import STATEMENT_TIMEOUT
 from tests.faults.parts import NODES
-from tests.faults.witness import Witness
+from tests.faults.replicas import (
+    freeze_relay,
+    freeze_replica,
+    freeze_turn,
+    jump_clock,
+    kill_at,
+    kill_replica,
+)
+from tests.faults.scene import Injection, NotMet, Scene
 
 DOWN = (1.0, 3.0)
 """Seconds, from and to, that a killed server stays down."""
 
 
-class NotMet(Exception):
-    """The fault could not be injected: nobody came to the point, or there is no such node now."""
-
-
-@dataclass
-class Scene:
-    """What faults are injected into."""
-
-    cluster: Cluster
-    witness: Witness
-    draw: random.Random
-    arming: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    """One fault at a time waits at a point of a service."""
-
-    def replica(self, *services: str) -> str:
-        """One replica, by chance."""
-        return self.draw.choice([r for r in REPLICAS if not services or service_of(r) in services])
-
-    async def down(self) -> None:
-        """Stay down for a while."""
-        await asyncio.sleep(self.draw.uniform(*DOWN))
-
-
-Injection = Callable[[Scene], Awaitable[None]]
-
-
-# --- services ---------------------------------------------------------------------------------------------------
-
-
-async def kill_replica(scene: Scene) -> None:
-    """kill -9, at any moment."""
-    process = scene.cluster.processes[scene.replica()]
-    process.kill()
-    await asyncio.sleep(0.05)
-
-
-def kill_at(point: str, *services: str) -> Injection:
-    """kill -9 when a replica comes to a point of its work; whichever of the two comes first."""
-
-    async def kill(scene: Scene) -> None:
-        service = service_of(scene.replica(*services))
-        async with scene.arming[f"{service} {point}"]:
-            await _kill_at(scene, service, point)
-
-    return kill
-
-
-async def _kill_at(scene: Scene, service: str, point: str) -> None:
-    files = [scene.cluster.faults_of(r) / point for r in REPLICAS if service_of(r) == service]
-    for file in files:
-        file.touch()
-    try:
-        deadline = time.monotonic() + 20
-        while all(file.exists() for file in files):  # whoever dies takes its file away
-            if time.monotonic() > deadline:
-                raise NotMet(f"{service} did not come to {point}")
-            await asyncio.sleep(0.02)
-    finally:
-        for file in files:
-            file.unlink(missing_ok=True)
-
-
-async def freeze_replica(scene: Scene) -> None:
-    """SIGSTOP for longer than its session: the others take its work over, then it wakes up and knows nothing of that."""
-    process = scene.cluster.processes[scene.replica()]
-    if process.poll() is not None:
-        raise NotMet("it is dead already")
-    process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(scene.cluster.broker.session_ms / 1000 + scene.draw.uniform(2, 5))
-    process.send_signal(signal.SIGCONT)
-
-
-async def jump_clock(scene: Scene) -> None:
-    """The clock of one host is an hour fast or slow for some seconds; half of the time its replica starts anew meanwhile."""
-    replica = scene.replica()
-    file = scene.cluster.faults_of(replica) / "clock"
-    file.write_text(scene.draw.choice(["3600", "-3600"]))
-    if scene.draw.random() < 0.5:
-        scene.cluster.processes[replica].kill()
-    await asyncio.sleep(scene.draw.uniform(4, 7))
-    file.unlink()
+async def _down(scene: Scene) -> None:
+    """Stay down for a while."""
+    await asyncio.sleep(scene.draw.uniform(*DOWN))
 
 
 # --- Kafka ------------------------------------------------------------------------------------------------------
@@ -111,7 +35,7 @@ async def jump_clock(scene: Scene) -> None:
 async def _kill_node(scene: Scene, node: int) -> None:
     container = scene.cluster.broker.nodes[node]
     await container.kill()
-    await scene.down()
+    await _down(scene)
     await container.revive()
 
 
@@ -139,7 +63,7 @@ async def kill_all_nodes(scene: Scene) -> None:
     nodes = scene.cluster.broker.nodes.values()
     await kafka.whole(scene.cluster.broker)
     await asyncio.gather(*(node.kill() for node in nodes))
-    await scene.down()
+    await _down(scene)
     await asyncio.gather(*(node.revive() for node in nodes))
 
 
@@ -176,7 +100,7 @@ async def _fill_outbox(url: str) -> None:
 async def kill_postgres(scene: Scene) -> None:
     """kill -9 of the whole server; it recovers from its write-ahead log."""
     await scene.cluster.postgres.kill()
-    await scene.down()
+    await _down(scene)
     await scene.cluster.postgres.revive()
 
 
@@ -223,11 +147,10 @@ QUICK: dict[str, Injection] = {
     "replica killed": kill_replica,
     "replica killed before its commit": kill_at("before_commit"),
     "replica killed between commit and offsets": kill_at("before_offsets"),
-    "replica killed before sending": kill_at("before_sending", "orders", "warehouse", "notify"),
-    "replica killed between sending and deleting from the outbox": kill_at(
-        "before_deleting", "orders", "warehouse", "notify"
-    ),
-    "replica killed while answering": kill_at("before_answering", "orders", "warehouse"),
+    "replica killed before sending": kill_at("before_sending", asking=True),
+    "replica killed between sending and deleting from the outbox": kill_at("before_deleting", asking=True),
+    "replica killed while answering": kill_at("before_answering", asking=True),
+    "replica killed between handing a letter over and booking it": kill_at("before_booking", "notify"),
     "database connections cut": cut_connections,
 }
 """Over in a moment."""
@@ -241,6 +164,8 @@ SLOW: dict[str, Injection] = {
     "PostgreSQL hangs": pause_postgres,
     "statements time out": slow_disk,
     "replica frozen longer than its session": freeze_replica,
+    "replica frozen in a turn that another does": freeze_turn,
+    "relay frozen while another sends": freeze_relay,
     "clock of a host wrong by an hour": jump_clock,
     "topics made anew with other partitions": remake_topics,
 }

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -51,6 +52,13 @@ async def whole(broker: FaultyKafka) -> None:
 async def coordinator(broker: FaultyKafka, group: str) -> int:
     """The node that coordinates a group."""
     return int(await _ask(broker, lambda client: client.find_coordinator(group)))
+
+
+async def committed(broker: FaultyKafka, group: str, topic: str, partition: int) -> int:
+    """Up to where a group has applied a partition."""
+    place = TopicPartition(topic, partition)
+    offsets = await _ask(broker, lambda client: client.list_consumer_group_offsets(group, partitions=[place]))
+    return int(offsets[place].offset)
 
 
 async def controller(broker: FaultyKafka) -> int:

@@ -8,7 +8,8 @@ from deploy.play.script import CATALOG, SOURCE, write
 from shared.events import inbox
 from shared.values import Money, PaymentMethod
 from tests.faults.cluster import Cluster
-from tests.faults.load import Load, Step, kind, now
+from tests.faults.edges import Step, kind, now
+from tests.faults.load import Load
 
 PROBES = 2
 """Orders at once, so that they meet several partitions and both replicas."""

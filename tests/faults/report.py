@@ -1,6 +1,7 @@
 """A run as a table for people, as JSON for tools, as Markdown for docs/reliability.md."""
 
 import json
+import shlex
 import statistics
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ def rows(result: Result) -> list[dict[str, Any]]:
         faults = [f for f in result.faults if f.kind == kind]
         rounds = {f.round for f in faults}
         found = [f for number, f in result.findings.items() if number in rounds]
-        times = [f.recovery for f in faults if f.recovery is not None]
+        # of faults that came by themselves, where there were such: others came back when all of theirs had
+        by_themselves = [f for f in faults if f.alone] or faults
+        times = [f.recovery for f in by_themselves if f.recovery is not None]
         table.append(
             {
                 "fault": kind,
                 "injected": len(faults),
+                "alone": sum(f.alone for f in faults),
                 "lost": sum(len(f.lost) for f in found),
                 "doubled": sum(len(f.doubled) for f in found),
                 "out_of_order": sum(len(f.out_of_order) for f in found),
@@ -59,9 +63,16 @@ def tell(result: Result) -> str:
         for name in ("lost", "doubled", "out_of_order", "broken"):
             lines += [f"  {name}: {one}" for one in getattr(found, name)[:20]]
     lines += [f"TROUBLE: {one}" for one in result.trouble[:40]]
-    if not result.well:
-        lines.append(f"Repeat with: python -m tests.faults --seed {result.seed}")
+    lines.append(f"Repeat with: {command(result)}")
     return "\n".join(lines)
+
+
+def command(result: Result) -> str:
+    """The command line that injects the same faults again, into as many rounds as were played."""
+    length = ["--short"] if result.short else ["--rounds", str(result.rounds)]
+    only = [part for text in result.only for part in ("--only", text)]
+    seed_and_rate = ["--seed", str(result.seed), "--rate", f"{result.rate:g}"]
+    return shlex.join(["python", "-m", "tests.faults", *seed_and_rate, *length, *only])
 
 
 def write(result: Result, file: Path) -> None:
@@ -70,6 +81,7 @@ def write(result: Result, file: Path) -> None:
         json.dumps(
             {
                 "seed": result.seed,
+                "command": command(result),
                 "seconds": round(result.seconds, 1),
                 "faults": len(result.faults),
                 "well": result.well,

@@ -3,18 +3,21 @@
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from deploy.play.script import CATALOG
 from tests.faults import checker
-from tests.faults.checker import Accepted, Findings
-from tests.faults.cluster import Cluster
+from tests.faults.cluster import COMPLETES_AFTER, Cluster, service_of
 from tests.faults.edges import FaultyEdges
-from tests.faults.injections import QUICK, SLOW, Injection, NotMet, Scene
+from tests.faults.findings import Accepted, Findings
+from tests.faults.injections import QUICK, SLOW
+from tests.faults.letters import delivered
 from tests.faults.load import Load
 from tests.faults.probe import Prober
+from tests.faults.scene import Injection, NotMet, Scene
 from tests.faults.witness import Witness
 
 RECOVERY_PATIENCE = 180.0
@@ -23,6 +26,8 @@ ENOUGH = 5
 """With so much trouble there is nothing more to learn."""
 QUICK_A_ROUND = 24
 SLOW_A_ROUND = 2
+TRIES = 3
+"""How often a fault is tried that is not met at once: nobody came to the point, or another fault was in the way."""
 OVERLAP = 0.3
 """How often a round's quick faults come while its slow ones last."""
 
@@ -33,6 +38,8 @@ class Injected:
 
     kind: str
     round: int
+    alone: bool
+    """True when nothing else broke meanwhile: what it took to come back is its own."""
     recovery: float | None = None
     """Seconds from its end until all was well; None when it never was."""
 
@@ -42,11 +49,18 @@ class Result:
     """What a run showed."""
 
     seed: int
+    rate: float = 1.0
+    only: Sequence[str] = ()
+    short: bool = False
+    rounds: int = 0
+    """How many were played."""
+    tried: set[str] = field(default_factory=set)
+    """Kinds of faults that were to be injected."""
     faults: list[Injected] = field(default_factory=list)
     findings: dict[int, Findings] = field(default_factory=dict)
     """By round, what was found that had not been found in a round before."""
     trouble: list[str] = field(default_factory=list)
-    """What did not come back by itself, and who ended without being killed."""
+    """What did not come back by itself, who ended without being killed, and what makes the run say too little."""
     counts: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
@@ -55,45 +69,59 @@ class Result:
         """True when every promise held."""
         return not self.trouble and not any(self.findings.values())
 
+    def never_met(self) -> list[str]:
+        """Kinds of faults that were tried, and not once met: the run says nothing about them."""
+        return [f"'{kind}' was never met" for kind in sorted(self.tried - {f.kind for f in self.faults})]
+
+
+def ended(tasks: Sequence[asyncio.Task[None]]) -> list[str]:
+    """What ended of that which is to run as long as the run does, and why."""
+    return [f"the {task.get_name()} ended: {task.exception()!r}" for task in tasks if task.done()]
+
 
 class Run:
     """One run on a cluster that is up; of the faults whose name holds one of `only`, if any are given."""
 
     def __init__(self, cluster: Cluster, seed: int, rate: float, *, only: Sequence[str] = ()) -> None:
         self.cluster = cluster
-        self.draw = random.Random(seed)
-        self.rate = rate
+        self.order = random.Random(seed)
+        """Decides which faults come, and in which order, and nothing else."""
         wanted = only or [""]
         self.quick = {kind: fault for kind, fault in QUICK.items() if any(text in kind for text in wanted)}
         self.slow = {kind: fault for kind, fault in SLOW.items() if any(text in kind for text in wanted)}
-        self.result = Result(seed)
+        self.result = Result(seed, rate, only)
+        self.arming = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self.bags: dict[int, list[str]] = {}
 
     async def play(self, *, minutes: float | None, rounds: int | None, short: bool = False) -> Result:
         """Play until the time is over or so many rounds were played, or there is trouble enough."""
-        rounds = 2 if short else rounds
+        rounds, self.result.short = 2 if short else rounds, short
         began = time.monotonic()
         target = self.cluster.target()
-        supervising = asyncio.create_task(self.cluster.supervisor.run())
-        async with FaultyEdges(target) as self.edges, Witness(target.kafka) as self.witness:
-            self.load = Load(self.edges, self.witness, self.result.seed, self.rate)
+        tasks = [asyncio.create_task(self.cluster.supervisor.run(), name="supervisor")]
+        async with (
+            FaultyEdges(target, self.cluster.token) as self.edges,
+            Witness(target.kafka) as self.witness,
+        ):
+            self.load = Load(self.edges, self.witness, self.result.seed, self.result.rate)
             self.prober = Prober(self.cluster, self.load)
-            self.scene = Scene(self.cluster, self.witness, self.draw)
             for sku in CATALOG:
                 await self.load.stock(sku, 10_000)
-            loading = asyncio.create_task(self.load.run())
-            number = 0
-            while len(self.result.trouble) < ENOUGH:
-                number += 1
+            tasks.append(asyncio.create_task(self.load.run(), name="load"))
+            while len(self.result.trouble) < ENOUGH and not any(task.done() for task in tasks):
+                number = self.result.rounds = self.result.rounds + 1
                 quick, slow = self._all_once(number) if short else self._some()
-                await self._round(number, quick, slow, together=not short and self.draw.random() < OVERLAP)
+                alone = [] if short else self._in_turn(number)
+                together = not short and self.order.random() < OVERLAP
+                await self._round(number, alone, quick, slow, together=together)
                 over = minutes is not None and time.monotonic() - began > minutes * 60
                 if over or number == rounds:
                     break
-            await self._last_messages(number)
-            loading.cancel()
-            supervising.cancel()
-            await asyncio.gather(loading, supervising, return_exceptions=True)
+            await self._last_messages(self.result.rounds)
+            self.result.trouble += ended(tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         self._count(time.monotonic() - began)
         return self.result
 
@@ -103,20 +131,28 @@ class Run:
         quick = [self._next(self.quick) for _ in range(QUICK_A_ROUND if self.quick else 0)]
         return quick, [self._next(self.slow) for _ in range(SLOW_A_ROUND if self.slow else 0)]
 
+    def _in_turn(self, number: int) -> list[str]:
+        """One quick fault a round comes by itself as well: what a wave takes to be over says little of any of its faults."""
+        kinds = list(self.quick)
+        return [kinds[number % len(kinds)]] if kinds else []
+
     def _all_once(self, number: int) -> tuple[list[str], list[str]]:
         """Everything in two rounds: all quick ones and half of the slow ones, then the other half."""
         quick = [self._next(self.quick) for _ in self.quick] if number == 1 else []
         first, second = (len(self.slow) + 1) // 2, len(self.slow) // 2
         return quick, [self._next(self.slow) for _ in range(first if number == 1 else second)]
 
-    async def _round(self, number: int, quick: list[str], slow: list[str], *, together: bool) -> None:
+    async def _round(
+        self, number: int, alone: list[str], quick: list[str], slow: list[str], *, together: bool
+    ) -> None:
         began = time.monotonic()
         try:
+            await self._one_by_one(number, alone, alone=True)
             if together:
-                await asyncio.gather(self._one_by_one(number, slow), self._wave(number, quick))
+                await asyncio.gather(self._one_by_one(number, slow, alone=False), self._wave(number, quick))
             else:
                 await self._wave(number, quick)
-                await self._one_by_one(number, slow)
+                await self._one_by_one(number, slow, alone=True)
         except TimeoutError as late:
             self._troubled(f"round {number}: {late}")
         broke = time.monotonic()
@@ -124,7 +160,7 @@ class Run:
         drained = time.monotonic()
         await self._check(number)
         line = (
-            f"round {number}: {len(quick) + len(slow)} faults in {broke - began:.0f} s ({', '.join(slow)}), drained in "
+            f"round {number}: {len(alone + quick + slow)} faults in {broke - began:.0f} s ({', '.join(slow)}), drained in "
             f"{drained - broke:.1f} s, checked in {time.monotonic() - drained:.1f} s; "
             f"{len(self.load.ended)} orders, {self.witness.events} events, {self.witness.duplicates} sent again"
         )
@@ -135,31 +171,40 @@ class Run:
         bag = self.bags.setdefault(id(faults), [])
         if not bag:
             bag += faults
-            self.draw.shuffle(bag)
+            self.order.shuffle(bag)
         return bag.pop()
 
-    async def _one_by_one(self, number: int, kinds: list[str]) -> None:
-        for kind in kinds:
-            await self._inject(number, kind, self.slow[kind])
+    async def _one_by_one(self, number: int, kinds: list[str], *, alone: bool) -> None:
+        for place, kind in enumerate(kinds):
+            await self._inject(number, place, kind, (self.quick | self.slow)[kind], alone=alone)
 
     async def _wave(self, number: int, kinds: list[str]) -> None:
         """One after the other, a moment apart; recovery is awaited for all together."""
         tasks = []
-        for kind in kinds:
-            tasks.append(asyncio.create_task(self._inject(number, kind, self.quick[kind])))
-            await asyncio.sleep(self.draw.uniform(0.2, 1.0))
+        moments = random.Random(f"{self.result.seed} moments {number}")
+        for place, kind in enumerate(kinds):
+            injecting = self._inject(number, place, kind, self.quick[kind], alone=False)
+            tasks.append(asyncio.create_task(injecting))
+            await asyncio.sleep(moments.uniform(0.2, 1.0))
         await asyncio.gather(*tasks)
 
-    async def _inject(self, number: int, kind: str, injection: Injection) -> None:
-        began = time.monotonic()
-        try:
-            await injection(self.scene)
-        except NotMet as why:
-            self.result.counts["not met"] += 1
-            print(f"  {kind}: not met: {why}", flush=True)
+    async def _inject(self, number: int, place: int, kind: str, injection: Injection, *, alone: bool) -> None:
+        # what it draws depends on the seed and its place alone, whatever else is injected at the same time
+        draw = random.Random(f"{self.result.seed} {kind} {number}/{place}{' alone' if alone else ''}")
+        scene = Scene(self.cluster, self.witness, draw, self.load, self.arming)
+        self.result.tried.add(kind)
+        for _ in range(TRIES):
+            began = time.monotonic()
+            try:
+                await injection(scene)
+                break
+            except NotMet as why:
+                self.result.counts["not met"] += 1
+                print(f"  {kind}: not met: {why}", flush=True)
+        else:
             return
         broken = time.monotonic() - began
-        injected = Injected(kind, number)
+        injected = Injected(kind, number, alone)
         self.result.faults.append(injected)
         try:
             injected.recovery = await self.prober.recovered(RECOVERY_PATIENCE)
@@ -205,9 +250,17 @@ class Run:
         self.load.open = True
 
     async def _found(self) -> Findings:
-        accepted = Accepted(self.edges.accepted, self.load.ended, self.load.stocked)
-        folder = self.cluster.folder / "messages"
-        return await checker.check(self.cluster.target().databases, accepted, self.witness, folder)
+        accepted = Accepted(
+            messages=self.edges.accepted,
+            commands=self.edges.commands,
+            orders=self.load.ended,
+            stocked=self.load.stocked,
+            completes_after=timedelta(seconds=COMPLETES_AFTER),
+            deaths=[at for replica, at in self.cluster.supervisor.deaths if service_of(replica) == "notify"],
+        )
+        return await checker.check(
+            self.cluster.target().databases, accepted, self.witness, self.cluster.letters
+        )
 
     async def _last_messages(self, number: int) -> None:
         """A sender that died holds its messages until its lease ends; then another sends them."""
@@ -224,7 +277,9 @@ class Run:
 
     def _count(self, seconds: float) -> None:
         self.result.seconds = seconds
-        self.result.trouble += self.cluster.supervisor.unasked
+        self.result.trouble += [*self.cluster.supervisor.unasked, *self.result.never_met()]
+        if few := self.load.too_few():
+            self.result.trouble.append(few)
         self.result.counts.update(
             {
                 "orders": len(self.load.ended),
@@ -234,6 +289,7 @@ class Run:
                 "in flight when topics were made anew": self.witness.early,
                 "acknowledged by Kafka": self.edges.acknowledged,
                 "answered over HTTP": self.edges.answered,
-                "restarts": self.cluster.supervisor.restarts,
+                "letters that left twice": sum(len(c) > 1 for c in delivered(self.cluster.letters).values()),
+                "restarts": len(self.cluster.supervisor.deaths),
             }
         )

@@ -1,7 +1,8 @@
 """A plain Kafka client that reads all that the services say, as any system outside might, and judges its order.
 
 Nothing of our code: records, their headers, and the rule that is promised. Per stream the first occurrences of the sequences
-are 1, 2, 3 …; a sequence may come again (a sender that died before it noted the acknowledgment sends again).
+are 1, 2, 3 …; a sequence may come again (a sender that died before it noted the acknowledgment sends again). Where topics were
+made anew, what a sender had in flight just then may come before the refill does, and in the partition of before.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ class Witness:
         """Different ones, over all lives of the topics."""
         self.duplicates = 0
         self.early = 0
-        """Records that a sender had in flight when the topics were made anew: they come before the refill does."""
+        """Records that a sender had in flight when the topics were made anew: the refill brings them again, in their place."""
         self.out_of_order: list[str] = []
         self.highest: dict[tuple[str, str], int] = {}
         """Per topic and stream the last sequence up to which all came, in this life of the topics."""
@@ -57,6 +58,10 @@ class Witness:
         """Events that said another thing when they came again."""
         self.lives = 1
         """How often the topics were made."""
+        self.anew: datetime | None = None
+        """When they were made last, if they were made anew: nothing that was said later can have been in flight."""
+        self._homes: dict[tuple[str, str], int] = {}
+        """In which partition each stream begins, in this life of the topics."""
         self._told: dict[tuple[str, str], int] = {}
         self._waiting: dict[tuple[str, str], dict[int, Said]] = {}
         self._callbacks: list[Callable[[Said], None]] = []
@@ -79,8 +84,8 @@ class Witness:
     async def made_anew(self) -> None:
         """Read the new topics from their beginning."""
         await self.__aexit__()
-        self.lives += 1
-        self.highest.clear()
+        self.lives, self.anew = self.lives + 1, datetime.now(UTC)
+        self._begin_again()
         await self.__aenter__()
 
     async def caught_up(self) -> bool:
@@ -113,7 +118,12 @@ class Witness:
                 self._consumer = None
                 with contextlib.suppress(Exception):
                     await consumer.stop()
-            self.highest.clear()  # read again from the beginning
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        """The topics are read from their beginning."""
+        self.highest.clear()
+        self._homes.clear()
 
     async def _partitions(self) -> list[TopicPartition]:
         """All partitions of all topics, once there are such."""
@@ -144,23 +154,32 @@ class Witness:
     def _take(self, record: Any) -> None:
         headers = {name: value.decode() for name, value in record.headers}
         place, sequence = (record.topic, headers["ce_subject"]), int(headers["ce_sequence"])
+        at = datetime.fromisoformat(headers["ce_time"])
         self.records += 1
         highest = self.highest.get(place, 0)
         if sequence == highest + 1:
             self.highest[place] = sequence
+            if sequence == 1:
+                self._homes[place] = record.partition
         elif sequence <= highest:
             self.duplicates += 1
-        elif self.lives > 1 and highest == 0:
+        elif self._was_in_flight(place, at, record.partition):
             self.early += 1
         else:
             self.out_of_order.append(f"{place[0]} {place[1]}: {sequence} came after {highest}")
         said = Said(headers["ce_type"], place[1], sequence, json.loads(record.value))
         who = f"{headers['ce_authtype']}:{headers['ce_authid']}"
-        at = datetime.fromisoformat(headers["ce_time"])
         words = wording(said.type, at, who, headers.get("ce_causationid"), said.data)
         if self.said.setdefault((*place, sequence), words) != words:
             self.otherwise.append(f"{place[0]} {place[1]}/{sequence} came again with other words")
         self._tell(place, said)
+
+    def _was_in_flight(self, place: tuple[str, str], at: datetime, partition: int) -> bool:
+        """True for what was said before the topics were made anew, and comes before the refill of its stream: first, or in a
+        partition that was the stream's when there were more or fewer of them. Times of events are those of the database, also
+        where the clock of a host is wrong."""
+        before = self.anew is not None and at < self.anew
+        return before and self._homes.get(place) != partition
 
     def _tell(self, place: tuple[str, str], said: Said) -> None:
         """As the documents tell consumers: drop what is known, wait for what is missing."""

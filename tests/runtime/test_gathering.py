@@ -1,10 +1,15 @@
 """What a service only passes shares its turns, and keeps nothing waiting; nothing of it is passed over (X2, X6)."""
 
+from types import SimpleNamespace
+from typing import ClassVar
+
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.events.orders import OrderCompleted
 from shared.runtime import gathering
+from shared.runtime.places import Places
 from shared.runtime.running import Runtime
 from tests.runtime.probe import Note, Probe, note, paid, raw
 from tests.runtime.waiting import until
@@ -106,3 +111,21 @@ async def test_what_was_gathered_when_partitions_move_is_read_again_by_whoever_h
     await until(lambda: note(first, "n"))
     await until(lambda: passed(first, "a"))
     await until(lambda: all_read(first))
+
+
+async def test_a_look_that_found_nothing_after_partitions_moved_is_no_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gathering, "PASSING_SECONDS", 0.1)
+    places = Places("reader", ["orders"], lambda: None)
+    record = SimpleNamespace(topic="orders", offset=0, headers=())
+
+    class Client:
+        found: ClassVar = [{TopicPartition("orders", 0): [record]}]
+
+        async def getmany(self, **_: object) -> object:
+            if self.found:
+                return self.found.pop()
+            places.taken += 1
+            return {}
+
+    gathered = await gathering.Gathering(places, (), 10, patient=True).next(Client())
+    assert [read.records for read in gathered] == [[record]]
