@@ -58,7 +58,7 @@ class Places:
 
     def forget(self) -> None:
         """Partitions were given out anew: whoever had ours meanwhile may have moved them on."""
-        self.applied.clear()
+        self.applied = {}  # not emptied: what was asked for before comes into the old one
         self._owed.clear()
 
     async def commit(self, records: Sequence[ConsumerRecord], lives: Counter[str]) -> None:
@@ -120,14 +120,13 @@ class Places:
 
     async def progress(self) -> dict[tuple[str, int], int]:
         """Per topic and partition, the offset after the last record that was applied, by this process or one before it."""
-        consumer = self._consumer()
+        consumer, applied = self._consumer(), self.applied
         for partition in consumer.assignment() if consumer is not None else ():
-            place, life = (partition.topic, partition.partition), (self.taken, self.lives[partition.topic])
-            if place not in self.applied:
+            place, life = (partition.topic, partition.partition), self.lives[partition.topic]
+            if place not in applied:
                 before_us = await consumer.committed(partition) or 0
-                # ours alone, so nobody else moves it on
-                if life == (self.taken, self.lives[partition.topic]):
-                    self.applied.setdefault(place, before_us)
+                if life == self.lives[partition.topic]:
+                    applied.setdefault(place, before_us)  # ours alone, so nobody else moves it on
         return dict(self.applied)
 
     async def lag(self, *, of_group: bool = False) -> dict[tuple[str, int], int]:

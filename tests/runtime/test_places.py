@@ -302,15 +302,31 @@ async def test_a_place_that_was_asked_for_before_partitions_moved_is_not_kept():
 
     async def late(partition: TopicPartition) -> int | None:
         answer = await ask(partition)
-        if not places.taken:
-            places.taken += 1
-            places.forget()
-            group.offsets[partition] = 60
+        places.forget()
+        group.offsets[partition] = 60
+        group.committed = ask  # type: ignore[method-assign]
         return answer
 
     group.committed = late  # type: ignore[method-assign]
     await places.progress()
     assert await places.progress() == {("orders", 0): 60}
+
+
+async def test_a_partition_that_went_to_another_while_it_was_asked_for_is_not_counted():
+    """It would be behind for ever: in the figures of operations, and for timers that wait for what came before."""
+    group = Group()
+    group.mine = {TopicPartition("orders", 0), TopicPartition("orders", 1)}
+    places = Places("warehouse", ["orders"], lambda: group)
+    ask = group.committed
+
+    async def late(partition: TopicPartition) -> int | None:
+        group.mine = set()
+        places.forget()
+        return await ask(partition)
+
+    group.committed = late  # type: ignore[method-assign]
+    await places.progress()
+    assert await places.progress() == {}
 
 
 async def test_what_was_applied_is_asked_for_anew_when_partitions_are_given_out(probe: Probe):
