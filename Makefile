@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 pyproject.toml
 
-.PHONY: help setup demo up env test test-containers simulate test-planted faults bench check docs lock clean
+.PHONY: help setup demo up env test test-containers test-fresh simulate test-planted faults bench check docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -43,6 +43,9 @@ test: $(STAMP) ## All tests that need nothing but this machine
 
 test-containers: $(STAMP) ## The tests that need Docker: real Kafka and PostgreSQL
 	@HANDOVER_CONTAINERS=required $(BIN)/pytest -m containers
+
+test-fresh: $(STAMP) ## Requests, events and bytes drawn from a fresh seed: HANDOVER_FUZZ_SEED=… repeats one
+	@$(BIN)/pytest -m fresh $(TEST_ARGS)
 
 simulate: $(STAMP) ## Ten thousand orders in memory, everything around the services breaking
 	@$(BIN)/handover simulate

@@ -1,5 +1,5 @@
-"""Tests that take minutes or need Docker run when they are asked for (`pytest -m planted`, `-m containers`) and say so when
-they do not run.
+"""Tests that take minutes, need Docker or draw from a fresh seed run when they are asked for (`pytest -m planted`,
+`-m containers`, `-m fresh`) and say so when they do not run.
 
 With HANDOVER_CONTAINERS=required (`make test-containers`, CI) they fail where Docker does not answer instead of being skipped.
 """
@@ -20,16 +20,24 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+ASKED_FOR = {
+    "planted": "takes minutes: make test-planted",
+    "fresh": "draws from a fresh seed: make test-fresh",
+}
+"""Markers of tests that run only when they are asked for, and how one asks."""
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: many tests wait, for what is away to be missed and for what is back to be found."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what is marked `planted` unless it is asked for, and `containers` unless it is asked for and can run."""
+    """Skip what runs only when it is asked for, and `containers` also where it cannot run."""
     for item in items:
-        if item.get_closest_marker("planted") and "planted" not in config.getoption("markexpr"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes: make test-planted"))
+        for marker, reason in ASKED_FOR.items():
+            if item.get_closest_marker(marker) and marker not in config.getoption("markexpr"):
+                item.add_marker(pytest.mark.skip(reason=reason))
     marked = [item for item in items if item.get_closest_marker("containers")]
     if not marked:
         return

@@ -49,7 +49,7 @@ from tests.town import CHECKER, COURIER, PICKER
 
 pytestmark = [pytest.mark.requirement("X3"), pytest.mark.timeout(240)]
 
-EXAMPLES = {"a": 2, "fresh": 3}
+EXAMPLES = {"a": 2, "fresh": 4}
 """By seed, for each operation, of each kind."""
 EVENTS = 6
 """Of each class, usual ones and longest ones, from each seed. All is drawn first and sent together: what is found is shown as
