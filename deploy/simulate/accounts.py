@@ -177,7 +177,11 @@ class Account:
             if one["reason"] == MoneyQuestion.CASH_COLLECTED
         }
         looked_into = (cash != due or self.story.after_all) and (self.said["payment_anomaly_found"] or asked)
-        refused = sum(asked.get(one["case_id"], 0) for one in self.said["case_rejected"])  # by a person
+        refused = sum(
+            asked.get(one["case_id"], 0)
+            for one in self.said["case_rejected"]
+            if one["reason"] == RejectReason.BY_AGENT
+        )
         if cash - refunded - given - refused > due - worth + ROUNDED and not looked_into:
             yield (
                 f"{cash} in cash, {due} due; {dict(lost)} never reached the buyer, {dict(back)} came back: "
