@@ -4,6 +4,7 @@ Handlers are plain calls: they wait for nothing and change nothing but the desk.
 other rows, those are loaded in between, before it begins.
 """
 
+from base64 import b64decode
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -183,6 +184,8 @@ class Attempt(Generic[D]):
             parked = self.books.parked.known.get(parked_key(incoming))
             if parked is None or not parked.queue:
                 return Outcome(Status.DUPLICATE)  # another retry was first, or a skip
+            if incoming.raw is not None and b64decode(parked.body) != incoming.raw.body:
+                return Outcome(Status.QUEUED)  # it was mended meanwhile, and is to be tried as it is now
             changed = self.desk.timers.changed if incoming.is_timer else {}
             if incoming.envelope.id in changed or incoming.envelope.id in self.moved_on:
                 self.keeper.unpark(incoming)

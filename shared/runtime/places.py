@@ -87,7 +87,9 @@ class Places:
             self._owed |= done
             try:
                 if await _for_a_while(committing):
-                    self._owed = {p: n for p, n in self._owed.items() if n > done.get(p, 0)}
+                    # one that was taken before this one stands no more
+                    newer = {p: self.applied[p] for p, n in done.items() if self.applied.get(p, 0) > n}
+                    self._owed = {p: n for p, n in self._owed.items() if n > done.get(p, 0)} | newer
             finally:
                 self._committing.discard(committing)
 

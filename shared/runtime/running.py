@@ -89,6 +89,7 @@ class Runtime:
         self.turns.after_commit += [self.metrics.turn_done, self._committed]
         self.turns.took += [self.metrics.turn_took, self.tracing.turn_took]
         self.turns.onward = self.tracing.onward
+        self.turns.first = self._set_clock  # no turn goes by the clock of a host alone
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(

@@ -7,7 +7,7 @@ runs again when the database says so; what one attempt does is in `attempt.py`.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -43,6 +43,8 @@ class Turns(Generic[D]):
         self.onward: Callable[[Envelope], str | None] = lambda cause: cause.trace
         """The traceparent of what a message causes."""
         self.back_off = back_off
+        self.first: Callable[[], Awaitable[None]] | None = None
+        """Done before the first turn. Raises Unavailable where it cannot be done yet: then the turn is not run either."""
 
     async def run(self, messages: Sequence[Incoming]) -> list[Outcome]:
         """Handle messages in order and commit; outcomes are in the same order.
@@ -76,6 +78,9 @@ class Turns(Generic[D]):
                     unfit.update(error.claimed)
 
     async def _again(self, make: Callable[[], Attempt[D]]) -> tuple[list[Incoming], list[Outcome]]:
+        if self.first is not None:
+            await self.first()
+            self.first = None
         began = time.perf_counter()
         for tries in range(TRIES):
             attempt = make()

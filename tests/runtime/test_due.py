@@ -120,6 +120,27 @@ async def test_no_timer_is_looked_at_by_the_clock_of_a_host_alone(
     assert abs(writer.clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+async def test_nothing_is_done_by_the_clock_of_a_host_alone(probe: Probe, monkeypatch: pytest.MonkeyPatch):
+    """Records wait when its database is back, and a turn may be the first to reach that."""
+
+    class Behind(WallClock):
+        def __init__(self) -> None:
+            super().__init__()
+            self._base -= timedelta(hours=1)
+
+    monkeypatch.setattr(running, "WallClock", Behind)
+    monkeypatch.setattr(running, "SET_AGAIN_SECONDS", 3600)
+    await probe.topics()
+    with away(probe.server):
+        writer = await probe.writer()
+        await writer.start()
+        await probe.send("orders.inbox", (outside("id-1"), receipt_of("a")))
+        await until(says(writer, "database", "cannot be reached"))
+    await until(lambda: writer.pool.fetchval("SELECT count(*) = 1 FROM inbox"))
+    seen = await writer.pool.fetchval("SELECT seen_at FROM inbox")
+    assert abs(seen - datetime.now(UTC)) < timedelta(minutes=1)
+
+
 async def test_while_a_service_is_behind_what_was_said_in_time_comes_first_too(
     probe: Probe, monkeypatch: pytest.MonkeyPatch
 ):

@@ -312,6 +312,19 @@ async def test_a_retry_that_comes_after_a_skip_leaves_the_record_of_that(lot: Lo
     assert "skipped by operator:ops: a test order" in skipped.note
 
 
+@pytest.mark.requirement("X2")
+async def test_what_was_mended_while_a_retry_was_on_its_way_is_not_handled_as_it_was_before(lot: Lot) -> None:
+    await lot.arrive(*story("a", "bad"))
+    failed, _ = await lot.parking.list_()
+    late = again(failed, lambda raw, actor: decode_ours(raw))
+    body = {"order_id": "a", "picker": "li"}
+    await lot.bench.ask(MendParked(parked_key=failed.parked_key, body=body, reason="wrong picker"), actor=OPS)
+    lot.broken = False  # it could be handled either way
+    assert [o.status for o in await lot.bench.turns.run([late])] == ["queued"]
+    assert [o.status for o in await lot.parking.retry(failed.lane)] == ["done", "done"]
+    assert [what for _, what in lot.handled][-2:] == ["FulfillmentPicked", "FulfillmentPacked"]
+
+
 async def due(pool: Pool, key: str, number: int) -> None:
     """A timer that has fallen due, as no version of the service would set it."""
     await pool.execute(

@@ -98,6 +98,31 @@ async def test_an_offset_that_kafka_did_not_take_is_handed_in_again(monkeypatch:
     assert not places._owed
 
 
+async def test_an_offset_that_kafka_took_before_an_older_one_is_handed_in_again(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """What it did not take is handed in beside what turns apply meanwhile, and its client may try that once more, later."""
+    group, late = Group(), asyncio.Event()
+    places = Places("warehouse", ["orders"], lambda: group)
+    take, group.at = group.commit, 10
+
+    async def take_late(offsets: dict[TopicPartition, int]) -> None:
+        await late.wait()
+        await take(offsets)
+
+    monkeypatch.setattr(group, "commit", take_late)
+    older = asyncio.create_task(places.commit([record(8)], Counter()))
+    await asyncio.sleep(0)
+    monkeypatch.setattr(group, "commit", take)
+    await places.commit([record(9)], Counter())
+    late.set()
+    await older
+    assert group.offsets == {TopicPartition("orders", 0): 9}
+    await places.pass_over()
+    assert group.offsets == {TopicPartition("orders", 0): 10}
+    assert not places._owed
+
+
 async def test_what_was_in_hand_when_partitions_were_given_out_anew_is_not_passed_over():
     group = Group()
     places = Places("warehouse", ["orders"], lambda: group)
