@@ -1,6 +1,6 @@
 """A replica of a service: its loops (intake, timers, HTTP, relay, parking), each going step by step as the real one does.
 
-The turns and what they call are the real ones; the loops around them are copies of the runtime's, without Kafka, HTTP and SQL.
+The turns and what they call are the real ones; the loops around them go as the runtime's do, without Kafka, HTTP and SQL.
 """
 
 from collections import deque
@@ -10,13 +10,13 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deploy.simulate.kafka import Assignment, Group, Place, Topics, text
+from deploy.simulate.relay import Relay
 from deploy.simulate.steps import Fiber, step
 from deploy.simulate.store import SimStore
 from shared.events.inbox import INBOX_TOPICS
 from shared.runtime.bookkeeping import CURSORS, LaneState, Parked
 from shared.runtime.chain import Entry
 from shared.runtime.clock import DrivenClock
-from shared.runtime.envelope import headers
 from shared.runtime.inbox import outside
 from shared.runtime.messages import Incoming, Outcome, Raw
 from shared.runtime.parking import again
@@ -56,8 +56,8 @@ class Node:
     @property
     def in_hand(self) -> list[Entry]:
         """What its relays are sending: several, where one goes on that was given up."""
-        sending = [host for host in self.hosts if any(f.name == "relay" and f.at for f in host.fibers)]
-        return [entry for host in sending for _, _, entry in host.in_hand]
+        relays = [host.relay for host in self.hosts if host.relay.fiber.at]
+        return [entry for relay in relays for _, _, entry in relay.in_hand]
 
     def rebalance(self) -> None:
         """Share the partitions among those that answer."""
@@ -99,15 +99,14 @@ class Host:
         self.answering: list[Ticket] = []
         self.to_retry: deque[str] = deque()
         """Lanes that ops want retried."""
-        self.in_hand: Sequence[tuple[int, int, Entry]] = ()
-        """What the relay took out of the outbox last."""
+        self.relay = Relay(self)
         self.fibers = [
             Fiber("intake", self.intake, self._unread),
             Fiber("offsets", self.acknowledge, self.applied.__len__),
             Fiber("timers", self.timers, self._timer_due),
             Fiber("at once", self.at_once, self._goes_on),
             Fiber("http", self.http, self.requests.__len__),
-            Fiber("relay", self.relay, self._may_send),
+            self.relay.fiber,
             Fiber("parking", self.parking, self._can_go_on),
         ]
 
@@ -261,33 +260,6 @@ class Host:
         """The messages of a lane again, oldest first."""
         if waiting := self.waiting(lane):
             await self.patiently([again(parked, self.decode) for parked in waiting])
-
-    # --- the relay ----------------------------------------------------------------------------------------
-
-    def _may_send(self) -> bool:
-        return bool(self.node.store.outbox) and self.node.leader in (None, self) and not self.node.store.away
-
-    async def relay(self) -> None:
-        """Send what is to be sent, in order, up to the first failure; forget what was acknowledged."""
-        self.node.leader = self
-        acknowledged = []
-        self.in_hand = self.node.store.unsent(self.town.rng.randint(1, 60))
-        for position, writing, entry in self.in_hand:
-            await step("before sending")
-            if not self.send(entry):
-                break
-            acknowledged.append((position, writing))
-        await step("between sending and deleting")
-        if self.node.leader is self and not self.node.store.away:
-            self.node.store.sent(acknowledged)
-
-    def send(self, entry: Entry) -> bool:
-        """Give the broker one event; True when it acknowledged."""
-        failure = self.town.send_fails()
-        if failure != "lost":
-            key, said = entry.stream.encode(), headers(entry, self.node.service.source)
-            self.town.topics.append(self.node.name, key, said, self.town.chaos.arrives(entry))
-        return not failure
 
 
 async def _step_back(tries: int) -> None:

@@ -29,11 +29,14 @@ class Topics:
         """Make a topic, or make it anew and empty."""
         self.partitions[topic] = [[] for _ in range(partitions)]
 
+    def partition(self, topic: str, key: bytes) -> int:
+        """Where a key belongs."""
+        return crc32(key) % len(self.partitions[topic])
+
     def append(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], body: bytes) -> None:
         """Add a record to the partition of its key."""
         self.appended += 1
-        logs = self.partitions[topic]
-        partition = crc32(key) % len(logs)
+        logs, partition = self.partitions[topic], self.partition(topic, key)
         logs[partition].append(Raw(topic, partition, len(logs[partition]), key, tuple(headers), body))
 
     def records(self, place: Place) -> list[Raw]:

@@ -63,8 +63,9 @@ class Result:
         return tuple(n for n in self.run.orders if order_of(n) in told)
 
     def story(self) -> list[str]:
-        """What of the trace is about these; all of it where the failure names none."""
+        """What of the trace is about these, and what went wrong around them; all of it where the failure names none."""
         names = [name for n in self.about() for name in (order_of(n), f" {number_of(n)}-")]
+        names += [" chaos "] if names else []
         return [line for line in self.trace if not names or any(name in line for name in names)]
 
 

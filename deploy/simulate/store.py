@@ -16,6 +16,9 @@ from shared.runtime.store import Ask, Changes, DueTimer, Found, Unavailable
 PATIENCE = 60
 """Steps that a statement waits for a lock."""
 
+Unsent = tuple[int, int, Entry]
+"""A position of the outbox, which writing of it this is, and its event."""
+
 
 class SimStore(MemoryStore):
     """The database of one service. `said` is called with the entries of each commit."""
@@ -56,13 +59,13 @@ class SimStore(MemoryStore):
             heappop(self._due)
         return None
 
-    def unsent(self, limit: int) -> list[tuple[int, int, Entry]]:
+    def unsent(self, limit: int) -> list[Unsent]:
         """The oldest positions of the outbox, which writing of each it is, and their events."""
         return [(p, self.written[p], self.event_log[p]) for p in self.outbox[:limit]]
 
-    def sent(self, positions: Sequence[tuple[int, int]]) -> None:
-        """Take positions out of the outbox, unless they were put there again since."""
-        gone = {position for position, writing in positions if self.written[position] == writing}
+    def sent(self, events: Sequence[Unsent]) -> None:
+        """Take events out of the outbox, unless they were put there again since."""
+        gone = {position for position, writing, _ in events if self.written[position] == writing}
         self.outbox = [p for p in self.outbox if p not in gone]
 
     def republish(self) -> None:

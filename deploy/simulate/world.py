@@ -179,7 +179,7 @@ class World:
 
     def send_fails(self) -> str:
         """See `Town`."""
-        if self.chaos.happens("broker", 0.01):
+        if self.chaos.happens("broker", 0.03):
             return "lost" if self.rng.random() < 0.5 else "unknown"
         return ""
 

@@ -10,7 +10,7 @@ from deploy.cli import app
 from deploy.commands.simulate import numbers
 from deploy.simulate.chaos import KINDS
 from deploy.simulate.floor import Floor
-from deploy.simulate.host import Host
+from deploy.simulate.relay import Relay
 from deploy.simulate.search import RAISED, VILLAGES, Run, explained, play
 
 pytestmark = pytest.mark.requirement("X2")
@@ -34,7 +34,7 @@ def test_a_run_repeats_exactly_from_its_seed():
     assert first.trace == second.trace
 
 
-def _stumble(self: Host, entry: object) -> bool:
+def _stumble(self: Relay, batch: object) -> object:
     raise ZeroDivisionError("of a turn")
 
 
@@ -43,7 +43,7 @@ def _drop_it(self: Floor, data: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "name", "instead"), [(Host, "send", _stumble), (Floor, "_on_fulfillment_allocated", _drop_it)]
+    ("where", "name", "instead"), [(Relay, "send", _stumble), (Floor, "_on_fulfillment_allocated", _drop_it)]
 )
 def test_what_raises_is_a_failure_like_any_other(where: type, name: str, instead: object):
     with patch.object(where, name, instead):
@@ -57,7 +57,7 @@ def test_what_raises_is_a_failure_like_any_other(where: type, name: str, instead
 
 
 def test_the_command_says_of_a_failure_what_repeats_it():
-    with patch.object(Host, "send", _stumble):
+    with patch.object(Relay, "send", _stumble):
         said = CliRunner().invoke(app, ["simulate", "--seed", "raises", "--orders", "5"])
     assert said.exit_code == 1
     assert "all of it: handover simulate --seed raises-0 --only 0-4 --trouble" in said.output

@@ -19,8 +19,9 @@ from deploy.simulate.invariants import (
 )
 from deploy.simulate.kafka import Group
 from deploy.simulate.mail import Sender
+from deploy.simulate.relay import Relay
 from deploy.simulate.steps import step
-from deploy.simulate.store import SimStore, SimTransaction
+from deploy.simulate.store import SimStore, SimTransaction, Unsent
 from services.notify.sending import LEASE, Claim
 from shared.runtime import attempt, bookkeeper, parking
 from shared.runtime.attempt import Attempt
@@ -174,34 +175,34 @@ async def _offsets_first(self: Host) -> None:
     await self.apply(batch)
 
 
-async def _relay_goes_on(self: Host) -> None:
-    self.node.leader = self
-    acknowledged = []
-    self.in_hand = self.node.store.unsent(self.town.rng.randint(1, 60))
-    for position, writing, entry in self.in_hand:
+def _goes_on(self: Relay, batch: Sequence[Unsent]) -> Sequence[Unsent]:
+    return [one for one in batch if _SEND(self, [one])]
+
+
+def _goes_on_in_a_topic_made_anew(self: Relay, batch: Sequence[Unsent]) -> Sequence[Unsent]:
+    town: Any = self.host.town
+    return (_goes_on if self.host.node.name in town.lost_topics else _SEND)(self, batch)
+
+
+_SEND = Relay.send
+
+
+def _small_ones_overtake(self: Relay) -> list[list[Unsent]]:
+    batches = _BATCHES(self)
+    return [batch[:3] + batch[4:] for batch in batches]
+
+
+_BATCHES = Relay.batches
+
+
+async def _deleted_before_sent(self: Relay) -> None:
+    self.host.node.leader = self.host
+    batches = self.batches()
+    self.in_hand = [one for batch in batches for one in batch]
+    self.host.node.store.sent(self.in_hand)
+    for batch in batches:
         await step("before sending")
-        if self.send(entry):
-            acknowledged.append((position, writing))
-    await step("between sending and deleting")
-    if self.node.leader is self and not self.node.store.away:
-        self.node.store.sent(acknowledged)
-
-
-async def _relay_goes_on_in_a_topic_made_anew(self: Host) -> None:
-    town: Any = self.town
-    await (_relay_goes_on if self.node.name in town.lost_topics else _RELAY)(self)
-
-
-_RELAY = Host.relay
-
-
-async def _deleted_before_sent(self: Host) -> None:
-    self.node.leader = self
-    self.in_hand = self.node.store.unsent(self.town.rng.randint(1, 60))
-    self.node.store.sent([(position, writing) for position, writing, _ in self.in_hand])
-    for _, _, entry in self.in_hand:
-        await step("before sending")
-        self.send(entry)
+        self.send(batch)
 
 
 def _refilled_from_the_middle(self: SimStore) -> None:
@@ -261,11 +262,13 @@ WRONG_STEPS: dict[str, Plant] = {
         (Group, "reached", lambda self, ends: True),)),
     "timer-twice": Plant("two replicas claim the same timer", (applied_once,), (
         (SimTransaction, "claim_timers", _claimed_by_anyone),)),
-    "relay-goes-on": Plant("the relay goes on behind a failure", (in_order,), ((Host, "relay", _relay_goes_on),)),
+    "relay-goes-on": Plant("the relay goes on behind a failure", (in_order,), ((Relay, "send", _goes_on),)),
     "relay-goes-on-anew": Plant("the relay goes on behind a failure, once its topic was made anew", (in_order,), (
-        (Host, "relay", _relay_goes_on_in_a_topic_made_anew),), within=6000),
+        (Relay, "send", _goes_on_in_a_topic_made_anew),), within=6000),
+    "small-overtake": Plant("what fits into a batch overtakes what did not", (in_order,), (
+        (Relay, "batches", _small_ones_overtake),)),
     "deleted-before-sent": Plant("the outbox is emptied before the broker acknowledged", (in_order,), (
-        (Host, "relay", _deleted_before_sent),)),
+        (Relay, "round", _deleted_before_sent),)),
     "half-refill": Plant("only half of the log refills a topic", (in_order,), (
         (SimStore, "republish", _refilled_from_the_middle),)),
     "refill-unseen": Plant("the relay deletes what a refill asked for again", (in_order,), (
