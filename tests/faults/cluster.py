@@ -63,8 +63,11 @@ class Cluster(Stack):
         super().run(service)
 
     def environment(self, service: str) -> dict[str, str]:
-        """That of its service, and where it is told to break."""
-        return super().environment(service) | {"FAULTS_FOLDER": str(self.faults_of(service))}
+        """That of its service, where it is told to break, and where it alone puts letters."""
+        return super().environment(service) | {
+            "FAULTS_FOLDER": str(self.faults_of(service)),
+            "HANDOVER_MESSAGES_DIR": str(self.letters / service),
+        }
 
     def command(self, service: str) -> list[str]:
         """What runs a replica: the service on a host that can be broken."""
@@ -76,7 +79,7 @@ class Cluster(Stack):
 
     @property
     def letters(self) -> Path:
-        """The folder of letters that notify has sent."""
+        """Where the letters lie that notify has sent, by replica."""
         return self.folder / "messages"
 
     def faults_of(self, replica: str) -> Path:

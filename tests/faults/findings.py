@@ -57,5 +57,5 @@ class Accepted:
     """Pieces by SKU."""
     completes_after: timedelta = timedelta()
     """When a delivered order completes by itself."""
-    deaths: Sequence[datetime] = ()
-    """When replicas of notify were found dead."""
+    deaths: Sequence[tuple[str, datetime]] = ()
+    """Which replica was found dead, and when."""

@@ -24,18 +24,20 @@ TOLD = (
 )
 """What buyers of the load are told: who says it, the event, and the template. None of them fetches their parcel."""
 
-Delivered = dict[str, list[tuple[datetime, str]]]
-"""By the id of a letter: when it was written and to whom, once for each time."""
+Delivered = dict[str, list[tuple[datetime, str, str]]]
+"""By the id of a letter: when it was written, to whom, and by which replica, once for each time."""
 
 
 def delivered(folder: Path) -> Delivered:
-    """All that lies in the folder. The last line may be cut short by a kill: whole ones count."""
+    """All that lies in the folder, each replica's in one of its own. A line may be cut short by a kill: whole ones count."""
     found: Delivered = defaultdict(list)
-    for file in sorted(folder.glob("*.jsonl")):
+    for file in sorted(folder.glob("*/*.jsonl")):
         for line in file.read_text().splitlines():
             with contextlib.suppress(ValueError):
                 letter = json.loads(line)
-                found[letter["id"]].append((datetime.fromisoformat(letter["at"]), letter["to"]))
+                found[letter["id"]].append(
+                    (datetime.fromisoformat(letter["at"]), letter["to"], file.parent.name)
+                )
     return found
 
 
@@ -70,7 +72,7 @@ async def judge_messages(notify: Any, found: Findings) -> None:
 
 async def judge_letters(notify: Any, delivered: Delivered, accepted: Accepted, found: Findings) -> None:
     """What is booked as sent was delivered, to its own buyer alone; nothing oftener than senders took it in hand, and again
-    only where one of them died with it in hand."""
+    only where the one that had it in hand died."""
     rows = await notify.fetch(
         "SELECT message_id, order_id, audience, template, state, tries FROM messages WHERE channel = 'file'"
     )
@@ -81,16 +83,17 @@ async def judge_letters(notify: Any, delivered: Delivered, accepted: Accepted, f
             delivered.get(r["message_id"], []),
         )
         times, order = len(copies), accepted.orders.get(r["order_id"])
-        if order and r["audience"] == "buyer" and not {to for _, to in copies} <= {order.reached_at}:
+        if order and r["audience"] == "buyer" and not {to for _, to, _ in copies} <= {order.reached_at}:
             found.broken.append(f"{letter} of {order.number} went to somebody else")
         if not times and r["state"] == "sent":
             found.lost.append(f"{letter} was never delivered")
         if times > r["tries"]:
             found.doubled.append(f"{letter} was delivered {times} times in {r['tries']} tries")
-        for first, again in itertools.pairwise(sorted(at for at, _ in copies)):
+        for (first, _, sender), (again, _, _) in itertools.pairwise(sorted(copies)):
             # whoever lives books what left, however long the database is away: a lease is longer than any fault here
-            if not any(first <= death <= min(first + IN_HAND, again) for death in accepted.deaths):
+            last = min(first + IN_HAND, again)
+            if not any(who == sender and first <= death <= last for who, death in accepted.deaths):
                 found.doubled.append(
-                    f"{letter} left at {first:%H:%M:%S} and {again:%H:%M:%S}, and no sender had died"
+                    f"{letter} left at {first:%H:%M:%S} and {again:%H:%M:%S}, and {sender} had not died"
                 )
     found.doubled += [f"notify: letter {id} belongs to nothing" for id in sorted(strays)]

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
+from itertools import chain
 from typing import Any
 
 from deploy.play.day import AGENT, COURIER_OF, PAYMENTS, PICKERS, SHOP
@@ -31,6 +32,9 @@ GIVE_UP = 240.0
 """Seconds without an answer after which a message counts as lost."""
 AT_ONCE = 80
 """How many lives are under way at most."""
+TOO_EARLY = {"unknown_order", "not_shipped", "not_delivered"}
+"""Rules by which something may be refused whose news travels between services in its own time; whatever else is refused was
+refused wrongly, and fails the run."""
 ENOUGH = 0.25
 """How many of the orders that were due must have lived: with fewer, the faults met next to nothing."""
 
@@ -65,6 +69,8 @@ class Load:
         self.stocked: Counter[str] = Counter()
         """Pieces by SKU whose scan was accepted."""
         self.failures: list[str] = []
+        self.refusals: Counter[str] = Counter()
+        """By rule, how often something was refused."""
         self._heard: dict[str, list[Said]] = {}
         self._waiting: dict[str, list[Step]] = {}
         run = f"f{seed}-{now():%H%M%S}"
@@ -246,8 +252,8 @@ class Load:
                     continue
                 try:
                     await self.edges.say(step.event, step.actor, step.id)
-                except Refusal:
-                    step.refused = True  # news travels between services in its own time
+                except Refusal as refusal:
+                    self._refused(step, refusal.code)
             waits = [asyncio.create_task(step.done.wait()) for step in left]
             await asyncio.wait(waits, timeout=0.5 if any(s.refused for s in left) else AGAIN_AFTER)
             for wait in waits:
@@ -272,11 +278,17 @@ class Load:
                 raise TimeoutError(f"{script.number}: an event did not come")
             await asyncio.sleep(0.05)
 
+    def _refused(self, step: Step, code: str) -> None:
+        step.refused = True
+        self.refusals[code] += 1
+        if code not in TOO_EARLY:
+            self.failures.append(f"{step.id} was refused: {code}")
+
     def _hear(self, said: Said) -> None:
         if said.type.endswith(".message_refused.v1"):
-            for steps in self._waiting.values():
-                for step in steps:
-                    step.refused = step.refused or step.id == said.data["refused"]
+            for step in chain.from_iterable(self._waiting.values()):
+                if step.id == said.data["refused"]:
+                    self._refused(step, said.data["code"])
             return
         order_id = said.stream.removeprefix("order/")
         self._heard.setdefault(order_id, []).append(said)

@@ -14,7 +14,6 @@ import asyncpg
 
 from deploy.play.day import AGENT
 from deploy.play.edges import Edges, Refusal
-from deploy.provision import SERVICES
 from shared.runtime.relay import LEASE
 from tests.faults import kafka
 from tests.faults.cluster import REPLICAS, service_of
@@ -141,7 +140,7 @@ async def freeze_turn(scene: Scene) -> None:
 async def freeze_relay(scene: Scene) -> None:
     """SIGSTOP of a relay that is about to send, or to delete from the outbox what Kafka has acknowledged, until another has led
     and done both."""
-    service = scene.draw.choice(SERVICES)
+    service = service_of(scene.replica())
     point = scene.draw.choice(("before_sending", "before_deleting"))
 
     async def gone(positions: list[Any]) -> bool:

@@ -3,6 +3,7 @@
 import json
 import shlex
 import statistics
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,23 @@ def rows(result: Result) -> list[dict[str, Any]]:
         faults = [f for f in result.faults if f.kind == kind]
         rounds = {f.round for f in faults}
         found = [f for number, f in result.findings.items() if number in rounds]
-        # of faults that came by themselves, where there were such: others came back when all of theirs had
-        by_themselves = [f for f in faults if f.alone] or faults
-        times = [f.recovery for f in by_themselves if f.recovery is not None]
+        alone, waves = (
+            [f.recovery for f in faults if f.alone is alone and f.recovery is not None]
+            for alone in (True, False)
+        )
         table.append(
             {
                 "fault": kind,
                 "injected": len(faults),
-                "alone": sum(f.alone for f in faults),
+                "met": dict(Counter(f.met for f in faults if f.met)),
                 "lost": sum(len(f.lost) for f in found),
                 "doubled": sum(len(f.doubled) for f in found),
                 "out_of_order": sum(len(f.out_of_order) for f in found),
                 "broken": sum(len(f.broken) for f in found),
-                "recovery_median_s": round(statistics.median(times), 1) if times else None,
-                "recovery_worst_s": round(max(times), 1) if times else None,
+                "alone": len(alone),
+                "recovery_median_s": round(statistics.median(alone), 1) if alone else None,
+                "recovery_worst_s": round(max(alone), 1) if alone else None,
+                "recovery_worst_in_waves_s": round(max(waves), 1) if waves else None,
             }
         )
     return table
@@ -39,12 +43,12 @@ def rows(result: Result) -> list[dict[str, Any]]:
 def markdown(result: Result) -> str:
     """The table of docs/reliability.md."""
     lines = [
-        "| fault | times | lost | doubled | out of order | back after, median (s) | worst (s) |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| fault | times | lost | doubled | out of order | alone | back after, median (s) | worst (s) | worst in a wave (s) |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows(result):
-        cells = [row[name] for name in ("fault", "injected", "lost", "doubled", "out_of_order",
-                                        "recovery_median_s", "recovery_worst_s")]  # fmt: skip
+        cells = [row[name] for name in ("fault", "injected", "lost", "doubled", "out_of_order", "alone",
+                                        "recovery_median_s", "recovery_worst_s", "recovery_worst_in_waves_s")]  # fmt: skip
         lines.append(f"| {' | '.join('–' if cell is None else str(cell) for cell in cells)} |")
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from deploy.play.script import CATALOG
 from tests.faults import checker
-from tests.faults.cluster import COMPLETES_AFTER, Cluster, service_of
+from tests.faults.cluster import COMPLETES_AFTER, Cluster
 from tests.faults.edges import FaultyEdges
 from tests.faults.findings import Accepted, Findings
 from tests.faults.injections import QUICK, SLOW
@@ -25,6 +25,7 @@ DRAIN_PATIENCE = 240.0
 ENOUGH = 5
 """With so much trouble there is nothing more to learn."""
 QUICK_A_ROUND = 24
+ALONE_A_ROUND = 4
 SLOW_A_ROUND = 2
 TRIES = 3
 """How often a fault is tried that is not met at once: nobody came to the point, or another fault was in the way."""
@@ -40,6 +41,8 @@ class Injected:
     round: int
     alone: bool
     """True when nothing else broke meanwhile: what it took to come back is its own."""
+    met: str = ""
+    """The replica that it met; empty for a fault of Kafka or PostgreSQL."""
     recovery: float | None = None
     """Seconds from its end until all was well; None when it never was."""
 
@@ -88,9 +91,12 @@ class Run:
         """Decides which faults come, and in which order, and nothing else."""
         wanted = only or [""]
         self.quick = {kind: fault for kind, fault in QUICK.items() if any(text in kind for text in wanted)}
+        self.lone = dict(self.quick)
+        """The same, in an order of their own."""
         self.slow = {kind: fault for kind, fault in SLOW.items() if any(text in kind for text in wanted)}
         self.result = Result(seed, rate, only)
         self.arming = defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self.spared = defaultdict[str, list[str]](list)
         self.bags: dict[int, list[str]] = {}
 
     async def play(self, *, minutes: float | None, rounds: int | None, short: bool = False) -> Result:
@@ -111,7 +117,7 @@ class Run:
             while len(self.result.trouble) < ENOUGH and not any(task.done() for task in tasks):
                 number = self.result.rounds = self.result.rounds + 1
                 quick, slow = self._all_once(number) if short else self._some()
-                alone = [] if short else self._in_turn(number)
+                alone = [] if short else self._in_turn()
                 together = not short and self.order.random() < OVERLAP
                 await self._round(number, alone, quick, slow, together=together)
                 over = minutes is not None and time.monotonic() - began > minutes * 60
@@ -131,10 +137,9 @@ class Run:
         quick = [self._next(self.quick) for _ in range(QUICK_A_ROUND if self.quick else 0)]
         return quick, [self._next(self.slow) for _ in range(SLOW_A_ROUND if self.slow else 0)]
 
-    def _in_turn(self, number: int) -> list[str]:
-        """One quick fault a round comes by itself as well: what a wave takes to be over says little of any of its faults."""
-        kinds = list(self.quick)
-        return [kinds[number % len(kinds)]] if kinds else []
+    def _in_turn(self) -> list[str]:
+        """Some quick faults a round come by themselves as well: what a wave takes to be over says little of any of them."""
+        return [self._next(self.lone) for _ in range(ALONE_A_ROUND if self.lone else 0)]
 
     def _all_once(self, number: int) -> tuple[list[str], list[str]]:
         """Everything in two rounds: all quick ones and half of the slow ones, then the other half."""
@@ -191,7 +196,7 @@ class Run:
     async def _inject(self, number: int, place: int, kind: str, injection: Injection, *, alone: bool) -> None:
         # what it draws depends on the seed and its place alone, whatever else is injected at the same time
         draw = random.Random(f"{self.result.seed} {kind} {number}/{place}{' alone' if alone else ''}")
-        scene = Scene(self.cluster, self.witness, draw, self.load, self.arming)
+        scene = Scene(self.cluster, self.witness, draw, self.load, self.arming, self.spared[kind])
         self.result.tried.add(kind)
         for _ in range(TRIES):
             began = time.monotonic()
@@ -204,7 +209,7 @@ class Run:
         else:
             return
         broken = time.monotonic() - began
-        injected = Injected(kind, number, alone)
+        injected = Injected(kind, number, alone, scene.met)
         self.result.faults.append(injected)
         try:
             injected.recovery = await self.prober.recovered(RECOVERY_PATIENCE)
@@ -256,7 +261,7 @@ class Run:
             orders=self.load.ended,
             stocked=self.load.stocked,
             completes_after=timedelta(seconds=COMPLETES_AFTER),
-            deaths=[at for replica, at in self.cluster.supervisor.deaths if service_of(replica) == "notify"],
+            deaths=self.cluster.supervisor.deaths,
         )
         return await checker.check(
             self.cluster.target().databases, accepted, self.witness, self.cluster.letters
@@ -290,6 +295,7 @@ class Run:
                 "acknowledged by Kafka": self.edges.acknowledged,
                 "answered over HTTP": self.edges.answered,
                 "letters that left twice": sum(len(c) > 1 for c in delivered(self.cluster.letters).values()),
+                "refused for a while": self.load.refusals.total(),
                 "restarts": len(self.cluster.supervisor.deaths),
             }
         )

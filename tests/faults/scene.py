@@ -29,10 +29,19 @@ class Scene:
     load: Load
     arming: defaultdict[str, asyncio.Lock]
     """One fault at a time waits at a point of a service."""
+    spared: list[str]
+    """Replicas that this kind of fault is still to meet before it meets any again."""
+    met: str = ""
+    """Which replica it met."""
 
     def replica(self, *services: str) -> str:
-        """One replica, by chance."""
-        return self.draw.choice([r for r in REPLICAS if not services or service_of(r) in services])
+        """One replica: each in its turn, which chance decides."""
+        spared = [r for r in self.spared if not services or service_of(r) in services]
+        if not spared:
+            self.spared[:] = spared = [r for r in REPLICAS if not services or service_of(r) in services]
+        self.met = self.draw.choice(spared)
+        self.spared.remove(self.met)
+        return self.met
 
     async def come_to(self, point: str, replicas: Iterable[str], how: str) -> str:
         """Let a signal break whichever of these replicas comes to a point first; says which one it was. Raises NotMet."""
@@ -44,6 +53,7 @@ class Scene:
             while time.monotonic() < deadline:
                 for replica, file in files.items():
                     if not file.exists():  # whoever breaks takes its file away
+                        self.met = replica
                         return replica
                 await asyncio.sleep(0.02)
             raise NotMet(f"{' and '.join(files)} did not come to {point}")

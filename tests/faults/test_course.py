@@ -1,6 +1,7 @@
 """The load and the course of `make faults`: whatever makes a run say less than it seems to is told (X2)."""
 
 import asyncio
+import random
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +11,14 @@ import pytest
 from deploy.play.edges import Refusal, Target
 from deploy.play.script import Script, write
 from shared.values import Actor, ActorKind
-from tests.faults.edges import FaultyEdges, Step
+from tests.faults.cluster import REPLICAS
+from tests.faults.edges import FaultyEdges, Step, kind
 from tests.faults.findings import Ended
 from tests.faults.load import Load
-from tests.faults.report import command, tell
-from tests.faults.run import Result, Run, ended
+from tests.faults.report import command, markdown, rows, tell
+from tests.faults.run import Injected, Result, Run, ended
 from tests.faults.scene import NotMet, Scene
-from tests.faults.witness import Witness
+from tests.faults.witness import Said, Witness
 from tests.harness import START
 
 pytestmark = pytest.mark.requirement("X2")
@@ -162,6 +164,64 @@ async def test_what_a_fault_draws_depends_on_the_seed_alone_whatever_else_is_inj
     assert await drawn(1, 0.02, 0) == first
     assert await drawn(2, 0, 0) != first
     assert first["a"] != first["b"]
+
+
+def test_each_replica_is_met_before_any_is_met_again():
+    spared = list[str]()
+
+    def met(*services: str) -> str:
+        return Scene(None, None, random.Random(len(spared)), None, None, spared).replica(*services)  # type: ignore[arg-type]
+
+    assert sorted(met() for _ in REPLICAS) == sorted(REPLICAS)
+    assert sorted(met("notify") for _ in range(2)) == ["notify-1", "notify-2"]
+
+
+@pytest.mark.parametrize("door", ["http", "kafka"])
+async def test_what_comes_too_early_is_asked_again_and_any_other_refusal_fails_the_run(door: str):
+    def said(kind: str, **data: str) -> Said:
+        return Said(f"orders.{kind}.v1", "order/a", 1, data)
+
+    class Refusing:
+        def __init__(self) -> None:
+            self.codes = ["unknown_order", "does_not_add_up"]
+            self.ids = list[str]()
+
+        def fresh(self, name: str) -> str:
+            return f"{name}+"
+
+        async def say(self, event: Any, actor: Any, id: str) -> None:
+            self.ids.append(id)
+            if self.codes:
+                raise Refusal(409, {"code": self.codes.pop(0)})
+            load._hear(said("order_paid"))
+
+        async def offer(self, event: Any, actor: Any, id: str) -> bool:
+            try:
+                await self.say(event, actor, id)
+            except Refusal as refusal:
+                load._hear(said("message_refused", refused=id, code=refusal.code))
+            return True
+
+    edges = Refusing()
+    load = Load(edges, Witness(""), 1, 1.0)  # type: ignore[arg-type]
+    load.draw = SimpleNamespace(random=lambda: 1.0)  # type: ignore[assignment]
+    script = SimpleNamespace(order_id="a", number="1")
+    step = Step(None, None, "pay", kind("order_paid"))  # type: ignore[arg-type]
+    await load.hand_in(script, [step], over_http=door == "http")  # type: ignore[arg-type]
+    assert edges.ids == ["pay", "pay+", "pay++"]
+    assert load.failures == ["pay+ was refused: does_not_add_up"]
+    assert load.refusals == {"unknown_order": 1, "does_not_add_up": 1}
+
+
+def test_recovery_is_told_of_faults_that_came_by_themselves_and_of_waves_apart():
+    result = Result(1)
+    for alone, seconds in ((True, 1.0), (True, 3.0), (False, 9.0)):
+        result.faults.append(Injected("replica killed", 1, alone, "orders-1", seconds))
+    row = next(row for row in rows(result) if row["fault"] == "replica killed")
+    assert (row["injected"], row["alone"], row["met"]) == (3, 2, {"orders-1": 3})
+    told = ("recovery_median_s", "recovery_worst_s", "recovery_worst_in_waves_s")
+    assert [row[name] for name in told] == [2.0, 3.0, 9.0]
+    assert "| replica killed | 3 | 0 | 0 | 0 | 2 | 2.0 | 3.0 | 9.0 |" in markdown(result)
 
 
 def test_the_order_of_faults_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch):

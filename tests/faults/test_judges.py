@@ -163,9 +163,10 @@ BOOKED = {"template": "shipped", "state": "sent", "tries": 1, "audience": "buyer
 """A letter in the books of notify."""
 
 
-def lie(folder: Path, *letters: tuple[str, float], to: str = "b@example.org") -> None:
-    """Put letters into the folder, each by its id and seconds after the first."""
-    with (folder / "2026-03-02.jsonl").open("a") as file:
+def lie(folder: Path, *letters: tuple[str, float], to: str = "b@example.org", by: str = "notify-1") -> None:
+    """Put letters into a replica's folder, each by its id and seconds after the first."""
+    (folder / by).mkdir(exist_ok=True)
+    with (folder / by / "2026-03-02.jsonl").open("a") as file:
         for id, seconds in letters:
             line = {"id": id, "to": to, "at": (START + timedelta(seconds=seconds)).isoformat()}
             file.write(f"{json.dumps(line)}\n")
@@ -181,10 +182,10 @@ async def test_a_letter_that_is_booked_and_lies_nowhere_is_lost_and_one_that_lie
     tmp_path: Path,
 ):
     lie(tmp_path, ("well", 0), ("twice", 0), ("twice", 120), ("stray", 0))
-    with (tmp_path / "2026-03-02.jsonl").open("a") as file:
+    with (tmp_path / "notify-1" / "2026-03-02.jsonl").open("a") as file:
         file.write('{"id": "cut sh')
     rows = [BOOKED | {"message_id": id} for id in ("well", "twice", "never")]
-    found = await judged(tmp_path, *rows, deaths=[START + timedelta(seconds=1)])
+    found = await judged(tmp_path, *rows, deaths=[("notify-1", START + timedelta(seconds=1))])
     assert found.lost == ["notify: letter shipped never was never delivered"]
     assert found.doubled == [
         "notify: letter shipped twice was delivered 2 times in 1 tries",
@@ -193,23 +194,24 @@ async def test_a_letter_that_is_booked_and_lies_nowhere_is_lost_and_one_that_lie
 
 
 @pytest.mark.parametrize(
-    ("again", "death", "right"),
+    ("again", "died", "death", "right"),
     [
-        pytest.param(120, 2, True, id="its sender died with it in hand"),
-        pytest.param(120, None, False, id="nobody died"),
-        pytest.param(120, -1, False, id="somebody had died before"),
-        pytest.param(120, 60, False, id="long booked when somebody died"),
-        pytest.param(0.1, 2, False, id="two had it in hand at once"),
+        pytest.param(120, "notify-1", 2, True, id="its sender died with it in hand"),
+        pytest.param(120, "notify-2", 2, False, id="only the other sender died"),
+        pytest.param(120, "notify-1", -1, False, id="its sender had died before"),
+        pytest.param(120, "notify-1", 60, False, id="long booked when its sender died"),
+        pytest.param(0.1, "notify-1", 2, False, id="two had it in hand at once"),
     ],
 )
 async def test_a_letter_leaves_again_only_after_its_sender_died_with_it_in_hand(
-    tmp_path: Path, again: float, death: float | None, right: bool
+    tmp_path: Path, again: float, died: str, death: float, right: bool
 ):
-    lie(tmp_path, ("again", again), ("again", 0))
-    deaths = [] if death is None else [START + timedelta(seconds=death)]
+    lie(tmp_path, ("again", again), by="notify-2")
+    lie(tmp_path, ("again", 0))
+    deaths = [(died, START + timedelta(seconds=death))]
     found = await judged(tmp_path, BOOKED | {"message_id": "again", "tries": 2}, deaths=deaths)
     assert (found == Findings()) is right
-    assert right or "and no sender had died" in found.doubled[0]
+    assert right or "and notify-1 had not died" in found.doubled[0]
 
 
 async def test_a_letter_that_went_to_another_buyer_is_found(tmp_path: Path):
