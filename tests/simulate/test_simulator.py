@@ -16,7 +16,7 @@ from deploy.simulate.search import RAISED, VILLAGES, Run, explained, play
 pytestmark = pytest.mark.requirement("X2")
 
 ALL = frozenset(KINDS)
-FIXED = {"a": 100, "b": 150} | {f"{name}-{n}": n for name in ("village", "hamlet") for n in VILLAGES}
+FIXED = {"a": 100, "b": 150} | {f"{name}-{n}": n for name in ("village", "croft") for n in VILLAGES}
 """Seeds and how many orders: in a village of a few, goods never come in, and nothing happens for days."""
 
 
