@@ -197,6 +197,7 @@ async def test_a_letter_that_is_booked_and_lies_nowhere_is_lost_and_one_that_lie
     ("again", "died", "death", "right"),
     [
         pytest.param(120, "notify-1", 2, True, id="its sender died with it in hand"),
+        pytest.param(120, "notify-1", None, False, id="nobody died"),
         pytest.param(120, "notify-2", 2, False, id="only the other sender died"),
         pytest.param(120, "notify-1", -1, False, id="its sender had died before"),
         pytest.param(120, "notify-1", 60, False, id="long booked when its sender died"),
@@ -204,11 +205,11 @@ async def test_a_letter_that_is_booked_and_lies_nowhere_is_lost_and_one_that_lie
     ],
 )
 async def test_a_letter_leaves_again_only_after_its_sender_died_with_it_in_hand(
-    tmp_path: Path, again: float, died: str, death: float, right: bool
+    tmp_path: Path, again: float, died: str, death: float | None, right: bool
 ):
     lie(tmp_path, ("again", again), by="notify-2")
     lie(tmp_path, ("again", 0))
-    deaths = [(died, START + timedelta(seconds=death))]
+    deaths = [] if death is None else [(died, START + timedelta(seconds=death))]
     found = await judged(tmp_path, BOOKED | {"message_id": "again", "tries": 2}, deaths=deaths)
     assert (found == Findings()) is right
     assert right or "and notify-1 had not died" in found.doubled[0]
